@@ -1,0 +1,6 @@
+//! Lambda function: stored events to SNS.
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    livehooks_aws::relay::run().await
+}

@@ -1,0 +1,167 @@
+//! A stored event as SNS takes it: the message, and the attributes that filter policies look at.
+
+use std::collections::BTreeMap;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// What SNS takes as one message, attributes included, and as one batch.
+pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+
+/// An event on its way to subscribers.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Announcement {
+    /// The CloudEvent as JSON.
+    pub message: String,
+    /// `provider`, `type`, `room_id`, `session_id`, `assurance`, as far as known.
+    pub attributes: BTreeMap<&'static str, String>,
+}
+
+impl Announcement {
+    /// Makes an announcement of a stored event. One that is too large travels without `data.raw` and with
+    /// a `dataref` to its item.
+    ///
+    /// # Errors
+    /// Says where the stored text is not an event.
+    pub fn new(event: String, table: &str, event_key: &str, occurrence: &str) -> Result<Self, String> {
+        let attributes = attributes(&event).map_err(|error| format!("expected an event, found: {error}"))?;
+        let whole = Self { message: event, attributes };
+        if whole.bytes() <= MESSAGE_BYTES_MAX {
+            return Ok(whole);
+        }
+        let key = utf8_percent_encode(event_key, NON_ALPHANUMERIC);
+        let dataref = format!("dynamodb://{table}/{key}/{occurrence}");
+        let attributes = whole.attributes;
+        for without in [Without::Raw, Without::Data] {
+            let message = reduced(&whole.message, &dataref, without)
+                .map_err(|error| format!("expected an event, found: {error}"))?;
+            let smaller = Self { message, attributes: attributes.clone() };
+            if smaller.bytes() <= MESSAGE_BYTES_MAX {
+                return Ok(smaller);
+            }
+        }
+        Err(format!("expected an event that can be reduced to {MESSAGE_BYTES_MAX} bytes, found a larger one"))
+    }
+
+    /// The size that SNS counts.
+    pub fn bytes(&self) -> usize {
+        const TYPE: usize = "String".len();
+        let attributes = self.attributes.iter().map(|(name, value)| name.len() + TYPE + value.len());
+        self.message.len() + attributes.sum::<usize>()
+    }
+}
+
+#[derive(Deserialize)]
+struct Head {
+    provider: String,
+    r#type: String,
+    assurance: String,
+    subject: Option<String>,
+    #[serde(default)]
+    data: HeadData,
+}
+
+#[derive(Default, Deserialize)]
+struct HeadData {
+    session: Option<HeadSession>,
+}
+
+#[derive(Deserialize)]
+struct HeadSession {
+    id: Option<String>,
+}
+
+fn attributes(event: &str) -> serde_json::Result<BTreeMap<&'static str, String>> {
+    let head: Head = serde_json::from_str(event)?;
+    let all = [
+        ("provider", Some(head.provider)),
+        ("type", Some(head.r#type)),
+        ("assurance", Some(head.assurance)),
+        ("room_id", head.subject),
+        ("session_id", head.data.session.and_then(|session| session.id)),
+    ];
+    Ok(all.into_iter().filter_map(|(name, value)| Some((name, value.filter(|value| fits(value))?))).collect())
+}
+
+/// SNS refuses a message whose attribute is empty or holds control characters. A filter policy could not
+/// name such a room anyway; the event itself has it.
+fn fits(value: &str) -> bool {
+    const ATTRIBUTE_BYTES_MAX: usize = 1024;
+    let is_allowed = |c: char| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}');
+    !value.is_empty() && value.len() <= ATTRIBUTE_BYTES_MAX && value.chars().all(is_allowed)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Without {
+    Raw,
+    Data,
+}
+
+fn reduced(event: &str, dataref: &str, without: Without) -> serde_json::Result<String> {
+    let mut event: BTreeMap<&str, &RawValue> = serde_json::from_str(event)?;
+    let dataref = serde_json::value::to_raw_value(dataref)?;
+    event.insert("dataref", &dataref);
+    let data = match (without, event.get("data")) {
+        (Without::Raw, Some(data)) => {
+            let mut data: BTreeMap<&str, &RawValue> = serde_json::from_str(data.get())?;
+            data.retain(|name, _| !matches!(*name, "raw" | "raw_base64"));
+            serde_json::value::to_raw_value(&data)?
+        }
+        _ => {
+            event.remove("subject");
+            serde_json::value::to_raw_value(&BTreeMap::<&str, &RawValue>::new())?
+        }
+    };
+    event.insert("data", &data);
+    serde_json::to_string(&event)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(subject: &str, raw: &str) -> String {
+        let subject = serde_json::to_string(subject).unwrap();
+        format!(
+            r#"{{"specversion":"1.0","id":"1","type":"live.unknown","subject":{subject},"provider":"p","assurance":"signed","data":{{"session":{{"id":"s"}},"raw":{raw}}}}}"#
+        )
+    }
+
+    fn announcement(event: String) -> Announcement {
+        Announcement::new(event, "Events", "p#1", "0").unwrap()
+    }
+
+    #[test]
+    fn an_event_that_fits_is_announced_as_it_is_stored() {
+        let event = event("room", &format!("{}{}", "[".repeat(1_000), "]".repeat(1_000)));
+        let made = announcement(event.clone());
+        assert_eq!(made.message, event);
+        assert_eq!(made.attributes["room_id"], "room");
+        assert_eq!(made.attributes["session_id"], "s");
+    }
+
+    #[test]
+    fn an_event_over_the_limit_travels_without_raw_and_points_to_its_item() {
+        let made = announcement(event("room", &format!("{:?}", "x".repeat(300_000))));
+        let value: serde_json::Value = serde_json::from_str(&made.message).unwrap();
+        assert_eq!(value["dataref"], "dynamodb://Events/p%231/0");
+        assert_eq!(value["data"], serde_json::json!({ "session": { "id": "s" } }));
+        assert!(made.bytes() <= MESSAGE_BYTES_MAX);
+    }
+
+    #[test]
+    fn an_event_that_is_large_in_itself_travels_without_data() {
+        let made = announcement(event(&"r".repeat(300_000), "{}"));
+        let value: serde_json::Value = serde_json::from_str(&made.message).unwrap();
+        assert_eq!(value["data"], serde_json::json!({}));
+        assert!(made.bytes() <= MESSAGE_BYTES_MAX);
+    }
+
+    #[test]
+    fn attributes_that_sns_would_refuse_are_left_out() {
+        let made = announcement(event("bell\u{7}", "{}"));
+        assert_eq!(made.attributes.get("room_id"), None);
+        assert!(made.message.contains(r"bell\u0007"));
+    }
+}

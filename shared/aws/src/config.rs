@@ -1,0 +1,169 @@
+//! Settings from the environment. All that is missing or wrong is named at once.
+
+use std::fmt::Write;
+
+use jiff::SignedDuration;
+
+/// The settings of an ingest function.
+#[derive(Clone, Debug)]
+pub struct IngestConfig {
+    /// `TABLE_NAME`.
+    pub table: String,
+    /// `PROVIDER_SECRET_ID` (a secret in Secrets Manager) or `PROVIDER_SECRET` (the JSON itself).
+    pub keys: KeySource,
+    /// `RETENTION_DAYS`, 90 where it is not set, at least 35: 100ms can replay what is 30 days old.
+    pub retention: SignedDuration,
+}
+
+/// Where a provider's keys are.
+#[derive(Clone)]
+pub enum KeySource {
+    /// In the environment.
+    Inline(String),
+    /// In Secrets Manager, by name or ARN.
+    SecretsManager(String),
+}
+
+impl std::fmt::Debug for KeySource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Inline(_) => f.write_str("PROVIDER_SECRET"),
+            Self::SecretsManager(id) => write!(f, "secret {id}"),
+        }
+    }
+}
+
+/// The settings of the relay.
+#[derive(Clone, Debug)]
+pub struct RelayConfig {
+    /// `TABLE_NAME`, for the pointer in events that travel without their raw part.
+    pub table: String,
+    /// `TOPIC_ARN`.
+    pub topic_arn: String,
+    /// `QUARANTINE_QUEUE_URL`, for what SNS will never take.
+    pub quarantine_queue_url: String,
+}
+
+/// Settings that are missing or wrong, all of them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the function's environment is not complete:{0}")]
+pub struct ConfigError(String);
+
+const RETENTION_DAYS: i64 = 90;
+const RETENTION_DAYS_MIN: i64 = 35;
+
+impl IngestConfig {
+    /// Reads the settings through `lookup`, which is `std::env::var` in a function.
+    ///
+    /// # Errors
+    /// Names every setting that is missing or wrong.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut settings = Settings::new(lookup);
+        let table = settings.required("TABLE_NAME", "the name of the events table");
+        let keys = match (settings.optional("PROVIDER_SECRET_ID"), settings.optional("PROVIDER_SECRET")) {
+            (Some(id), None) => KeySource::SecretsManager(id),
+            (None, Some(json)) => KeySource::Inline(json),
+            (None, None) => {
+                settings.wrong("PROVIDER_SECRET_ID or PROVIDER_SECRET", "the provider's keys", "neither");
+                KeySource::Inline(String::new())
+            }
+            (Some(_), Some(_)) => {
+                settings.wrong("PROVIDER_SECRET_ID or PROVIDER_SECRET", "one of the two", "both");
+                KeySource::Inline(String::new())
+            }
+        };
+        let days = settings.optional("RETENTION_DAYS");
+        let parsed = days.as_deref().map_or(Ok(RETENTION_DAYS), str::parse);
+        let days = match parsed {
+            Ok(days) if (RETENTION_DAYS_MIN..=36_500).contains(&days) => days,
+            _ => {
+                let expected = format!("a number of days, at least {RETENTION_DAYS_MIN}");
+                settings.wrong("RETENTION_DAYS", &expected, &format!("{:?}", days.unwrap_or_default()));
+                RETENTION_DAYS
+            }
+        };
+        settings.finish(Self { table, keys, retention: SignedDuration::from_hours(24 * days) })
+    }
+}
+
+impl RelayConfig {
+    /// Reads the settings through `lookup`, which is `std::env::var` in a function.
+    ///
+    /// # Errors
+    /// Names every setting that is missing.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut settings = Settings::new(lookup);
+        let config = Self {
+            table: settings.required("TABLE_NAME", "the name of the events table"),
+            topic_arn: settings.required("TOPIC_ARN", "the ARN of the SNS topic"),
+            quarantine_queue_url: settings.required("QUARANTINE_QUEUE_URL", "the URL of an SQS queue"),
+        };
+        settings.finish(config)
+    }
+}
+
+/// `std::env::var`, where text that is not Unicode counts as absent.
+pub fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+struct Settings<L> {
+    lookup: L,
+    problems: String,
+}
+
+impl<L: Fn(&str) -> Option<String>> Settings<L> {
+    fn new(lookup: L) -> Self {
+        Self { lookup, problems: String::new() }
+    }
+
+    fn optional(&self, name: &str) -> Option<String> {
+        (self.lookup)(name).filter(|value| !value.trim().is_empty())
+    }
+
+    fn required(&mut self, name: &str, expected: &str) -> String {
+        let value = self.optional(name);
+        if value.is_none() {
+            self.wrong(name, expected, "nothing");
+        }
+        value.unwrap_or_default()
+    }
+
+    fn wrong(&mut self, name: &str, expected: &str, found: &str) {
+        // Writing to a String cannot fail.
+        let _ = write!(self.problems, "\n  {name}: expected {expected}, found {found}");
+    }
+
+    fn finish<T>(self, config: T) -> Result<T, ConfigError> {
+        if self.problems.is_empty() { Ok(config) } else { Err(ConfigError(self.problems)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_missing_setting_is_named_at_once() {
+        let error = RelayConfig::read(|_| None).unwrap_err().to_string();
+        for name in ["TABLE_NAME", "TOPIC_ARN", "QUARANTINE_QUEUE_URL"] {
+            assert!(error.contains(name), "{name} is not in: {error}");
+        }
+        let days = |name: &str| (name == "RETENTION_DAYS").then(|| "7".to_owned());
+        let error = IngestConfig::read(days).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "the function's environment is not complete:\
+             \n  TABLE_NAME: expected the name of the events table, found nothing\
+             \n  PROVIDER_SECRET_ID or PROVIDER_SECRET: expected the provider's keys, found neither\
+             \n  RETENTION_DAYS: expected a number of days, at least 35, found \"7\""
+        );
+    }
+
+    #[test]
+    fn an_inline_secret_is_never_shown() {
+        let secret = |name: &str| Some(if name == "PROVIDER_SECRET_ID" { "" } else { "35" }.to_owned());
+        let config = IngestConfig::read(secret).unwrap();
+        assert_eq!(format!("{:?}", config.keys), "PROVIDER_SECRET");
+    }
+}

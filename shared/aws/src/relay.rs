@@ -1,0 +1,225 @@
+//! Stream records to SNS: in order, in batches, at least once.
+//!
+//! What SNS cannot take now is reported to the event source, which delivers it again from there on. What
+//! SNS will never take goes whole to a quarantine queue, so that it holds nothing else up.
+
+use std::ops::Range;
+
+use aws_config::SdkConfig;
+use aws_lambda_events::event::dynamodb::{Event, EventRecord};
+use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
+use jiff::Timestamp;
+use lambda_runtime::{LambdaEvent, service_fn};
+use metrics::{counter, histogram};
+use serde_json::json;
+use tracing::{error, warn};
+
+use crate::announcement::MESSAGE_BYTES_MAX;
+use crate::config::{RelayConfig, env};
+use crate::fault::describe;
+use crate::store::gunzip;
+use crate::{Announcement, clients, telemetry};
+
+/// What SNS takes as one batch.
+const BATCH_ENTRIES_MAX: usize = 10;
+
+/// Runs the relay's function until Lambda stops it.
+///
+/// # Errors
+/// Settings that are missing, all of them at once; then Lambda's own.
+pub async fn run() -> Result<(), lambda_runtime::Error> {
+    let telemetry = telemetry::init()?;
+    let relay = Relay::new(RelayConfig::read(env)?, &clients::from_env().await);
+    let (relay, telemetry) = (&relay, &telemetry);
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Event>| {
+        let response = relay.handle(&event.payload).await;
+        telemetry.flush();
+        Ok::<_, lambda_runtime::Error>(response)
+    }))
+    .await
+}
+
+/// The way from the table's stream to the topic.
+pub struct Relay {
+    config: RelayConfig,
+    sns: aws_sdk_sns::Client,
+    sqs: aws_sdk_sqs::Client,
+}
+
+/// A record that is to be announced.
+struct Pending {
+    sequence_number: String,
+    announcement: Announcement,
+}
+
+impl Relay {
+    /// A relay to the topic that `config` names.
+    pub fn new(config: RelayConfig, sdk: &SdkConfig) -> Self {
+        Self { config, sns: aws_sdk_sns::Client::new(sdk), sqs: aws_sdk_sqs::Client::new(sdk) }
+    }
+
+    /// Announces a batch of stream records. The answer names the first record that was not taken, if any:
+    /// the event source delivers again from there on.
+    pub async fn handle(&self, event: &Event) -> DynamoDbEventResponse {
+        let mut response = DynamoDbEventResponse::default();
+        if let Err(sequence_number) = self.relay(&event.records).await {
+            counter!("RelayFailed").increment(1);
+            let mut failure = DynamoDbBatchItemFailure::default();
+            failure.item_identifier = Some(sequence_number);
+            response.batch_item_failures.push(failure);
+        }
+        response
+    }
+
+    async fn relay(&self, records: &[EventRecord]) -> Result<(), String> {
+        let mut pending = Vec::with_capacity(records.len());
+        for record in records.iter().filter(|record| record.event_name == "INSERT") {
+            let sequence_number = sequence_number(record);
+            match self.announcement(record) {
+                Ok(announcement) => pending.push(Pending { sequence_number, announcement }),
+                Err(why) => {
+                    let whole = json!(record).to_string();
+                    self.quarantine("unreadable", &why, whole).await.map_err(|()| sequence_number)?;
+                }
+            }
+        }
+        for batch in batches(&pending) {
+            self.publish(&pending[batch]).await?;
+        }
+        Ok(())
+    }
+
+    fn announcement(&self, record: &EventRecord) -> Result<Announcement, String> {
+        use serde_dynamo::AttributeValue;
+        let image = &record.change.new_image;
+        let json = match image.get("event") {
+            Some(AttributeValue::S(json)) => json.clone(),
+            Some(AttributeValue::B(gzip)) => gunzip(gzip)?,
+            _ => return Err("expected text or bytes in attribute event, found neither".into()),
+        };
+        let key = match image.get("event_key") {
+            Some(AttributeValue::S(key)) => key,
+            _ => return Err("expected a text in attribute event_key, found none".into()),
+        };
+        let occurrence = match image.get("occurrence") {
+            Some(AttributeValue::N(number)) => number,
+            _ => return Err("expected a number in attribute occurrence, found none".into()),
+        };
+        Announcement::new(json, &self.config.table, key, occurrence)
+    }
+
+    /// Publishes one batch, or returns the sequence number of the first record that has to come again.
+    async fn publish(&self, batch: &[Pending]) -> Result<(), String> {
+        let Some(first) = batch.first() else { return Ok(()) };
+        let entries = batch.iter().enumerate().map(|(index, pending)| entry(index, &pending.announcement));
+        let entries = entries.collect::<Result<Vec<_>, _>>().map_err(|error| {
+            error!(%error, "a batch could not be built");
+            first.sequence_number.clone()
+        })?;
+        let publish = self.sns.publish_batch().topic_arn(&self.config.topic_arn);
+        let answer = publish.set_publish_batch_request_entries(Some(entries)).send().await.map_err(|error| {
+            error!(records = batch.len(), "the topic did not take a batch: {}", describe(&error));
+            first.sequence_number.clone()
+        })?;
+
+        // SNS answers 200 also where it took only some of the entries.
+        let mut again: Option<usize> = None;
+        let mut failed = vec![false; batch.len()];
+        for failure in answer.failed() {
+            let index = failure.id().parse().ok().filter(|index| *index < batch.len()).unwrap_or(0);
+            failed[index] = true;
+            let why = format!("{}: {}", failure.code(), failure.message().unwrap_or("no message"));
+            let is_settled = failure.sender_fault() && {
+                let whole = json!(batch[index].announcement).to_string();
+                self.quarantine("sender_fault", &why, whole).await.is_ok()
+            };
+            if !is_settled {
+                warn!(sequence_number = batch[index].sequence_number, "the topic did not take a record: {why}");
+                again = Some(again.map_or(index, |lowest| lowest.min(index)));
+            }
+        }
+        for (pending, _) in batch.iter().zip(failed).filter(|(_, failed)| !failed) {
+            record_announced(&pending.announcement);
+        }
+        again.map_or(Ok(()), |index| Err(batch[index].sequence_number.clone()))
+    }
+
+    async fn quarantine(&self, reason: &'static str, why: &str, whole: String) -> Result<(), ()> {
+        error!(reason, "a record can never be announced and goes to quarantine: {why}");
+        let queue = self.sqs.send_message().queue_url(&self.config.quarantine_queue_url);
+        queue.message_body(whole).send().await.map_err(|error| {
+            error!("the quarantine queue did not take a record: {}", describe(&error));
+        })?;
+        counter!("Quarantined", "reason" => reason).increment(1);
+        Ok(())
+    }
+}
+
+fn sequence_number(record: &EventRecord) -> String {
+    record.change.sequence_number.clone().unwrap_or_default()
+}
+
+/// The fewest runs of consecutive entries that SNS takes as a batch each.
+fn batches(pending: &[Pending]) -> Vec<Range<usize>> {
+    let mut batches: Vec<Range<usize>> = Vec::new();
+    let mut bytes = 0;
+    for (index, pending) in pending.iter().enumerate() {
+        let more = pending.announcement.bytes();
+        match batches.last_mut() {
+            Some(batch) if batch.len() < BATCH_ENTRIES_MAX && bytes + more <= MESSAGE_BYTES_MAX => {
+                batch.end += 1;
+                bytes += more;
+            }
+            _ => {
+                batches.push(index..index + 1);
+                bytes = more;
+            }
+        }
+    }
+    batches
+}
+
+fn entry(
+    index: usize,
+    announcement: &Announcement,
+) -> Result<PublishBatchRequestEntry, aws_sdk_sns::error::BuildError> {
+    let mut entry = PublishBatchRequestEntry::builder().id(index.to_string()).message(&announcement.message);
+    for (name, value) in &announcement.attributes {
+        let value = MessageAttributeValue::builder().data_type("String").string_value(value).build()?;
+        entry = entry.message_attributes(*name, value);
+    }
+    entry.build()
+}
+
+fn record_announced(announcement: &Announcement) {
+    let attribute = |name| announcement.attributes.get(name).cloned().unwrap_or_default();
+    counter!("Announced", "provider" => attribute("provider"), "type" => attribute("type")).increment(1);
+    #[derive(serde::Deserialize)]
+    struct Recorded {
+        recordedtime: Timestamp,
+    }
+    if let Ok(event) = serde_json::from_str::<Recorded>(&announcement.message) {
+        let lag = Timestamp::now().duration_since(event.recordedtime);
+        histogram!("RelayLag").record(lag.as_secs_f64() * 1e3);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pending(bytes: usize) -> Pending {
+        let announcement = Announcement { message: "x".repeat(bytes), attributes: Default::default() };
+        Pending { sequence_number: String::new(), announcement }
+    }
+
+    #[test]
+    fn batches_keep_the_order_and_respect_both_limits() {
+        let many: Vec<_> = (0..25).map(|_| pending(100)).collect();
+        assert_eq!(batches(&many), [0..10, 10..20, 20..25]);
+        let large: Vec<_> = [200_000, 62_144, 1, 262_144, 262_144, 5].map(pending).into();
+        assert_eq!(batches(&large), [0..2, 2..3, 3..4, 4..5, 5..6]);
+        assert!(batches(&[]).is_empty());
+    }
+}

@@ -1,0 +1,280 @@
+//! One conditional write is the whole commit: the item is the event, its outbox and its dedupe record.
+//!
+//! Table: hash key `event_key` (S), range key `occurrence` (N), index `by_room` over `room_key` and
+//! `occurred_at`, time to live `expires_at`, stream NEW_IMAGE.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use jiff::{SignedDuration, Timestamp};
+use livehooks_core::{Dedupe, Normalized};
+use uuid::Uuid;
+
+use crate::Fault;
+use crate::fault::describe;
+
+/// A repeat of the latest event of a sequence is the same event for this long.
+const SEQUENCE_WINDOW: SignedDuration = SignedDuration::from_secs(120);
+/// The whole of a write, the reading before it and all attempts included.
+const DEADLINE: Duration = Duration::from_millis(2_400);
+/// How many places of a sequence are tried before the sender is asked to come back.
+const ATTEMPTS: u32 = 10;
+/// From this size on events are compressed: DynamoDB charges by the kilobyte.
+const COMPRESS_FROM_BYTES: usize = 16 * 1024;
+/// DynamoDB takes 400 KB; the other attributes need a few of them.
+const EVENT_BYTES_MAX: usize = 390 * 1024;
+
+/// An item, by its attributes' names.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// The table of events.
+#[derive(Clone, Debug)]
+pub struct Store {
+    client: Client,
+    table: String,
+    retention: SignedDuration,
+}
+
+/// What a write has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// The event is new.
+    New {
+        /// Its id.
+        id: String,
+    },
+    /// The event was there.
+    Duplicate {
+        /// Its id.
+        id: String,
+        /// Whether this time the provider sent another body under the same id.
+        altered: bool,
+    },
+}
+
+/// Why an event was not written.
+#[derive(Clone, Debug)]
+pub enum NotWritten {
+    /// It does not fit into an item, even compressed.
+    TooLarge {
+        /// Its size after compression.
+        bytes: usize,
+    },
+    /// Our fault.
+    Fault(Fault),
+}
+
+impl Store {
+    /// A store that keeps events for `retention` in `table`.
+    pub fn new(client: Client, table: impl Into<String>, retention: SignedDuration) -> Self {
+        Self { client, table: table.into(), retention }
+    }
+
+    /// Writes the event unless it is there already.
+    ///
+    /// # Errors
+    /// [`NotWritten::TooLarge`] where the event fits into no item, a [`Fault`] for everything else.
+    pub async fn put(&self, event: &mut Normalized<'_>) -> Result<Written, NotWritten> {
+        let put = async {
+            match event.dedupe {
+                Dedupe::ProviderId(_) => self.put_by_id(event).await,
+                Dedupe::Sequence(_) => self.put_in_sequence(event).await,
+            }
+        };
+        let timeout = || NotWritten::Fault(Fault::StoreTimeout(DEADLINE.as_millis()));
+        tokio::time::timeout(DEADLINE, put).await.unwrap_or_else(|_| Err(timeout()))
+    }
+
+    async fn put_by_id(&self, event: &mut Normalized<'_>) -> Result<Written, NotWritten> {
+        let id = event.dedupe.event_id(0);
+        Ok(match self.put_if_absent(event, 0).await? {
+            None => Written::New { id },
+            Some(there) => Written::Duplicate { id, altered: !has_body(&there, event) },
+        })
+    }
+
+    async fn put_in_sequence(&self, event: &mut Normalized<'_>) -> Result<Written, NotWritten> {
+        let mut latest = self.latest(event).await?;
+        for _ in 0..ATTEMPTS {
+            let next = match &latest {
+                None => 0,
+                Some(item) => {
+                    let occurrence = number(item, "occurrence").unwrap_or(0);
+                    if is_repeat(item, event) {
+                        let id = event.dedupe.event_id(occurrence);
+                        return Ok(Written::Duplicate { id, altered: false });
+                    }
+                    occurrence + 1
+                }
+            };
+            latest = self.put_if_absent(event, next).await?;
+            if latest.is_none() {
+                return Ok(Written::New { id: event.dedupe.event_id(next) });
+            }
+        }
+        Err(NotWritten::Fault(Fault::Contention(ATTEMPTS)))
+    }
+
+    /// The item that is in the event's place, or `None` where the event was put there.
+    async fn put_if_absent(
+        &self,
+        event: &mut Normalized<'_>,
+        occurrence: u64,
+    ) -> Result<Option<Item>, NotWritten> {
+        let write_id = Uuid::new_v4().to_string();
+        let item = self.item(event, occurrence, &write_id)?;
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(event_key)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let error = match put.send().await {
+            Ok(_) => return Ok(None),
+            Err(error) => error,
+        };
+        match condition_failure(&error) {
+            // The first attempt of this very call had landed, and its answer was lost.
+            Some(there) if text(there, "write_id") == Some(&write_id) => Ok(None),
+            Some(there) => Ok(Some(there.clone())),
+            None => Err(store_fault(&error)),
+        }
+    }
+
+    async fn latest(&self, event: &Normalized<'_>) -> Result<Option<Item>, NotWritten> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("event_key = :key")
+            .expression_attribute_values(":key", AttributeValue::S(event.event_key()))
+            .projection_expression("occurrence, body_sha256, received_at")
+            .scan_index_forward(false)
+            .consistent_read(true)
+            .limit(1);
+        let answer = query.send().await.map_err(|error| store_fault(&error))?;
+        Ok(answer.items.unwrap_or_default().pop())
+    }
+
+    fn item(
+        &self,
+        normalized: &mut Normalized<'_>,
+        occurrence: u64,
+        write_id: &str,
+    ) -> Result<Item, NotWritten> {
+        let json = normalized.to_json(occurrence);
+        let event = &normalized.event;
+        let expires_at = event.recordedtime.as_second() + self.retention.as_secs();
+        let mut item = Item::from([
+            ("event_key".into(), AttributeValue::S(normalized.event_key())),
+            ("occurrence".into(), AttributeValue::N(occurrence.to_string())),
+            ("event".into(), packed(json)?),
+            ("type".into(), AttributeValue::S(event.r#type.as_str().into())),
+            ("occurred_at".into(), AttributeValue::S(sortable(event.time))),
+            ("received_at".into(), AttributeValue::S(sortable(event.recordedtime))),
+            ("body_sha256".into(), AttributeValue::S(normalized.body_hash.to_string())),
+            ("write_id".into(), AttributeValue::S(write_id.into())),
+            ("expires_at".into(), AttributeValue::N(expires_at.to_string())),
+        ]);
+        if let Some(room_key) = event.subject.as_deref().and_then(|room| room_key(event.provider, room)) {
+            item.insert("room_key".into(), AttributeValue::S(room_key));
+        }
+        Ok(item)
+    }
+}
+
+/// The hash key of the index `by_room`; a room whose id is longer than a key may be is not indexed.
+pub fn room_key(provider: &str, room_id: &str) -> Option<String> {
+    const KEY_BYTES_MAX: usize = 2_048;
+    let key = format!("{provider}#{room_id}");
+    (key.len() <= KEY_BYTES_MAX).then_some(key)
+}
+
+/// The CloudEvents JSON in an `event` attribute, text or gzip.
+///
+/// # Errors
+/// Says what was found instead.
+pub fn unpack(event: Option<&AttributeValue>) -> Result<String, String> {
+    match event {
+        Some(AttributeValue::S(json)) => Ok(json.clone()),
+        Some(AttributeValue::B(bytes)) => gunzip(bytes.as_ref()),
+        Some(_) => Err("expected text or bytes in attribute event, found another kind".into()),
+        None => Err("expected an attribute event, found none".into()),
+    }
+}
+
+/// A compressed event's JSON.
+pub(crate) fn gunzip(bytes: &[u8]) -> Result<String, String> {
+    let mut json = String::new();
+    let read = GzDecoder::new(bytes).read_to_string(&mut json);
+    read.map(|_| json).map_err(|error| format!("expected gzip in attribute event, found none: {error}"))
+}
+
+fn packed(json: Vec<u8>) -> Result<AttributeValue, NotWritten> {
+    if json.len() < COMPRESS_FROM_BYTES
+        && let Ok(text) = String::from_utf8(json.clone())
+    {
+        return Ok(AttributeValue::S(text));
+    }
+    let gzip = || {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(&json)?;
+        encoder.finish()
+    };
+    let bytes: std::io::Result<Vec<u8>> = gzip();
+    match bytes {
+        Ok(bytes) if bytes.len() <= EVENT_BYTES_MAX => Ok(AttributeValue::B(Blob::new(bytes))),
+        Ok(bytes) => Err(NotWritten::TooLarge { bytes: bytes.len() }),
+        Err(error) => Err(NotWritten::Fault(Fault::Store(error.to_string()))),
+    }
+}
+
+/// Fixed width, so that the order of the texts is the order of the times.
+fn sortable(time: Timestamp) -> String {
+    format!("{time:.9}")
+}
+
+fn is_repeat(item: &Item, event: &Normalized<'_>) -> bool {
+    let received_at = text(item, "received_at").and_then(|time| time.parse::<Timestamp>().ok());
+    let is_young = received_at
+        .is_some_and(|received_at| event.event.recordedtime.duration_since(received_at) < SEQUENCE_WINDOW);
+    is_young && has_body(item, event)
+}
+
+fn has_body(item: &Item, event: &Normalized<'_>) -> bool {
+    text(item, "body_sha256") == Some(&event.body_hash.to_string())
+}
+
+fn text<'a>(item: &'a Item, name: &str) -> Option<&'a String> {
+    item.get(name)?.as_s().ok()
+}
+
+fn number(item: &Item, name: &str) -> Option<u64> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}
+
+fn condition_failure<R>(
+    error: &SdkError<aws_sdk_dynamodb::operation::put_item::PutItemError, R>,
+) -> Option<&Item> {
+    use aws_sdk_dynamodb::operation::put_item::PutItemError::ConditionalCheckFailedException;
+    match error.as_service_error() {
+        Some(ConditionalCheckFailedException(failure)) => failure.item.as_ref(),
+        _ => None,
+    }
+}
+
+fn store_fault<E, R>(error: &SdkError<E, R>) -> NotWritten
+where
+    E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + 'static,
+{
+    NotWritten::Fault(Fault::Store(describe(error)))
+}

@@ -1,0 +1,100 @@
+//! What the operator sees: one JSON log line for what went wrong, metrics for everything.
+//!
+//! Neither ever holds a secret, a token, a signature or a body.
+
+use std::io;
+use std::time::Duration;
+
+use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics_cloudwatch_embedded::{Builder, Collector};
+use tracing::{error, info, warn};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::Outcome;
+use crate::config::env;
+use crate::ingest::Receipt;
+use crate::store::Written;
+
+/// The CloudWatch namespace of all metrics.
+pub const NAMESPACE: &str = "livehooks";
+
+/// A function's log and metrics.
+pub struct Telemetry(&'static Collector);
+
+impl Telemetry {
+    /// Writes what was counted since the last time, in CloudWatch's embedded metric format.
+    pub fn flush(&self) {
+        if let Err(error) = self.0.flush(io::stdout()) {
+            error!(%error, "the metrics could not be written");
+        }
+    }
+}
+
+/// Starts the log and the metrics of a function. `AWS_LAMBDA_LOG_LEVEL` sets the level of our own lines;
+/// those of libraries stay at `warn`, because below it they may hold headers and bodies.
+///
+/// # Errors
+/// Where a log or a recorder was started before.
+pub fn init() -> Result<Telemetry, lambda_http::Error> {
+    let level = env("AWS_LAMBDA_LOG_LEVEL").and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    let targets = Targets::new().with_default(LevelFilter::WARN).with_target("livehooks_aws", level);
+    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false);
+    tracing_subscriber::registry().with(lines).with(targets).try_init()?;
+
+    let collector = Builder::new().cloudwatch_namespace(NAMESPACE).init()?;
+    for name in ["Accepted", "Duplicate", "DuplicateAltered", "Rejected", "TooLarge", "UnknownType", "Failed"] {
+        describe_counter!(name, Unit::Count, "");
+    }
+    for name in ["Announced", "Quarantined", "RelayFailed"] {
+        describe_counter!(name, Unit::Count, "");
+    }
+    describe_histogram!("AckLatency", Unit::Milliseconds, "");
+    describe_histogram!("RelayLag", Unit::Milliseconds, "");
+    Ok(Telemetry(collector))
+}
+
+/// Logs and counts what became of a delivery.
+pub fn record(provider: &'static str, outcome: &Outcome, elapsed: Duration) {
+    histogram!("AckLatency", "provider" => provider).record(elapsed.as_secs_f64() * 1e3);
+    match outcome {
+        Outcome::Stored(receipt) => record_stored(provider, receipt),
+        Outcome::Rejected(rejection) => {
+            let (reason, advice) = (rejection.code(), rejection.advice());
+            warn!(provider, reason, detail = %rejection, advice, "delivery refused");
+            counter!("Rejected", "provider" => provider, "reason" => reason).increment(1);
+        }
+        Outcome::TooLarge { bytes, bytes_max } => {
+            warn!(provider, bytes, bytes_max, "delivery refused: too large");
+            counter!("TooLarge", "provider" => provider).increment(1);
+        }
+        Outcome::Failed(fault) => {
+            let code = fault.code();
+            error!(provider, fault = code, "delivery not taken: {fault}");
+            counter!("Failed", "provider" => provider, "fault" => code).increment(1);
+        }
+    }
+}
+
+fn record_stored(provider: &'static str, receipt: &Receipt) {
+    let kind = receipt.r#type.as_str();
+    match &receipt.written {
+        Written::New { id } => {
+            info!(provider, r#type = kind, id, "accepted");
+            counter!("Accepted", "provider" => provider).increment(1);
+            if receipt.r#type == livehooks_core::EventType::Unknown {
+                warn!(provider, providertype = receipt.provider_type, id, "event type is not in the vocabulary");
+                counter!("UnknownType", "provider" => provider).increment(1);
+            }
+        }
+        Written::Duplicate { id, altered } => {
+            info!(provider, r#type = kind, id, "duplicate");
+            counter!("Duplicate", "provider" => provider).increment(1);
+            if *altered {
+                warn!(provider, id, "a repeated id came with another body: the first one stays");
+                counter!("DuplicateAltered", "provider" => provider).increment(1);
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The scheme that LiveKit made and plugNmeet took over: a JWT, signed with HS256 by the secret of the API
+//! key that it names as `iss`, whose `sha256` claim is the hash of the body.
+//!
+//! Source: livekit/protocol `auth/verifier.go` and `webhook/notifier.go`; plugnmeet-protocol
+//! `webhook/verify.go`.
+
+use std::collections::HashMap;
+
+use data_encoding::{BASE64, BASE64URL_NOPAD};
+use jiff::Timestamp;
+use jsonwebtoken::{Algorithm, DecodingKey, crypto};
+use serde_json::Value;
+use subtle::ConstantTimeEq;
+
+use crate::json::Object;
+use crate::keys::{self, Keys, KeysError};
+use crate::rejection::excerpt;
+use crate::{BodyHash, Delivery, Rejection};
+
+/// The API keys of an account, each with its secret; all of them count.
+pub struct ApiKeys(HashMap<String, DecodingKey>);
+
+impl Keys for ApiKeys {
+    const SHAPE: &'static str = r#"{"keys": {"<api key>": "<secret>"}}"#;
+
+    fn from_json(secret: &Value) -> Result<Self, KeysError> {
+        let object = keys::object(".", secret, &["keys"])?;
+        let keys = match object.get("keys") {
+            Some(Value::Object(keys)) if !keys.is_empty() => keys,
+            Some(Value::Object(_)) => return Err(KeysError::new("keys", "at least one API key", "none")),
+            other => {
+                let found = other.map_or("nothing", keys::kind);
+                return Err(KeysError::new("keys", "an object of API keys and secrets", found));
+            }
+        };
+        let key = |(name, secret): (&String, &Value)| {
+            let secret = keys::text(&format!("keys.{name}"), secret)?;
+            Ok((name.clone(), DecodingKey::from_secret(secret.as_bytes())))
+        };
+        keys.iter().map(key).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// Senders and receivers whose clocks differ by no more than this still understand each other.
+const LEEWAY_S: i64 = 60;
+
+/// Verifies the token in the first of `headers` that is there, and that it was made for this body.
+///
+/// Returns the API key that signed.
+pub(crate) fn verify(
+    delivery: &Delivery<'_>,
+    headers: &[&'static str],
+    keys: &ApiKeys,
+    now: Timestamp,
+) -> Result<String, Rejection> {
+    let token = Token::parse(credential(delivery, headers)?)?;
+    let claims = Object::parse(&token.claims).ok_or_else(|| malformed("a payload that is no JSON object"))?;
+    let api_key = verify_signature(&token, &claims, keys)?;
+    verify_time(&claims, now.as_second())?;
+    verify_body(&claims, delivery.body)?;
+    Ok(api_key)
+}
+
+fn credential<'a>(delivery: &Delivery<'a>, headers: &[&'static str]) -> Result<&'a str, Rejection> {
+    for name in headers {
+        if let Some(value) = delivery.header(name)? {
+            let text = std::str::from_utf8(value).map_err(|_| malformed("bytes that are no text"))?;
+            // Neither sender writes the scheme, but a gateway in between may.
+            return Ok(match text.split_at_checked(7) {
+                Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer ") => token.trim_start(),
+                _ => text,
+            });
+        }
+    }
+    Err(Rejection::MissingHeader { names: headers.iter().map(|name| name.to_string()).collect() })
+}
+
+/// A token taken apart, nothing in it proven.
+struct Token<'a> {
+    signed: &'a str,
+    signature: &'a str,
+    header: String,
+    claims: String,
+}
+
+impl<'a> Token<'a> {
+    fn parse(token: &'a str) -> Result<Self, Rejection> {
+        let parts: Vec<&str> = token.split('.').collect();
+        let [header, claims, signature] = parts[..] else {
+            return Err(malformed(format!("{} parts", parts.len())));
+        };
+        Ok(Self {
+            signed: &token[..header.len() + 1 + claims.len()],
+            signature,
+            header: decode(header, "header")?,
+            claims: decode(claims, "payload")?,
+        })
+    }
+}
+
+fn verify_signature(token: &Token<'_>, claims: &Object<'_>, keys: &ApiKeys) -> Result<String, Rejection> {
+    let header = Object::parse(&token.header).ok_or_else(|| malformed("a header that is no JSON object"))?;
+    match header.text("alg").as_deref() {
+        Some("HS256") => {}
+        Some(alg) => return Err(Rejection::AlgorithmNotAllowed { found: excerpt(alg) }),
+        None => return Err(Rejection::AlgorithmNotAllowed { found: "none named".into() }),
+    }
+    let issuer = claims.text("iss");
+    let Some((api_key, secret)) = issuer.as_deref().and_then(|issuer| keys.0.get_key_value(issuer)) else {
+        let found = issuer.as_deref().map_or_else(|| "none".into(), excerpt);
+        return Err(Rejection::UnknownIssuer { found });
+    };
+    match crypto::verify(token.signature, token.signed.as_bytes(), secret, Algorithm::HS256) {
+        Ok(true) => Ok(api_key.clone()),
+        _ => Err(Rejection::WrongKey { issuer: excerpt(api_key) }),
+    }
+}
+
+fn verify_time(claims: &Object<'_>, now_s: i64) -> Result<(), Rejection> {
+    let seconds = |name| claims.raw(name).map(|json| json.parse::<f64>().map(|seconds| seconds as i64));
+    let Some(Ok(expiry)) = seconds("exp") else { return Err(Rejection::NoExpiry) };
+    let expired_s = now_s.saturating_sub(expiry);
+    if expired_s > LEEWAY_S {
+        return Err(Rejection::Expired { by_s: expired_s });
+    }
+    match seconds("nbf") {
+        None => Ok(()),
+        Some(Err(_)) => Err(malformed("an nbf claim that is no number")),
+        Some(Ok(not_before)) => match not_before.saturating_sub(now_s) {
+            early_s if early_s > LEEWAY_S => Err(Rejection::NotYetValid { by_s: early_s }),
+            _ => Ok(()),
+        },
+    }
+}
+
+fn verify_body(claims: &Object<'_>, body: &[u8]) -> Result<(), Rejection> {
+    let claimed = claims.text("sha256").ok_or(Rejection::NoBodyHash)?;
+    let claimed = BASE64.decode(claimed.as_bytes()).unwrap_or_default();
+    match bool::from(claimed.ct_eq(BodyHash::of(body).as_bytes())) {
+        true => Ok(()),
+        false => Err(Rejection::BodyAltered { body_bytes: body.len() }),
+    }
+}
+
+fn decode(part: &str, name: &str) -> Result<String, Rejection> {
+    let bytes = BASE64URL_NOPAD.decode(part.as_bytes());
+    let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    text.ok_or_else(|| malformed(format!("a {name} that is no base64url text")))
+}
+
+fn malformed(found: impl Into<String>) -> Rejection {
+    Rejection::MalformedCredential { expected: "a token of three parts (JWT)", found: found.into() }
+}

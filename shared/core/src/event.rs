@@ -1,0 +1,295 @@
+//! The event that subscribers receive: CloudEvents 1.0, JSON, structured mode.
+
+use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_with::skip_serializing_none;
+use std::borrow::Cow;
+
+use crate::json::Object;
+use crate::{BodyHash, Dedupe, EventType, Provider, Verified};
+
+/// An event and its identity: all that there is to store.
+#[derive(Clone, Debug)]
+pub struct Normalized<'a> {
+    /// The event; its `id` is that of the key's first occurrence.
+    pub event: Event<'a>,
+    /// What makes two deliveries this one event.
+    pub dedupe: Dedupe,
+    /// SHA-256 of the whole body.
+    pub body_hash: BodyHash,
+}
+
+impl Normalized<'_> {
+    /// The item's hash key.
+    pub fn event_key(&self) -> String {
+        self.dedupe.event_key(self.event.provider)
+    }
+
+    /// The event as CloudEvents JSON, as the given occurrence of its key.
+    pub fn to_json(&mut self, occurrence: u64) -> Vec<u8> {
+        self.event.id = self.dedupe.event_id(occurrence);
+        // Serializing into memory fails only for maps whose keys are no texts, and there is none.
+        serde_json::to_vec(&self.event).unwrap_or_default()
+    }
+}
+
+/// A CloudEvent. Attributes are those of the specification and of `schema/event.schema.json`.
+#[skip_serializing_none]
+#[derive(Clone, Debug, Serialize)]
+pub struct Event<'a> {
+    /// Version of the CloudEvents specification, always `1.0`.
+    pub specversion: &'static str,
+    /// Unique for this `source`.
+    pub id: String,
+    /// `/livehooks/<provider>[/<account>]`.
+    pub source: String,
+    /// What happened.
+    pub r#type: EventType,
+    /// The room's id.
+    pub subject: Option<Cow<'a, str>>,
+    /// When it happened, by the clock that `timebasis` names.
+    pub time: Timestamp,
+    /// When livehooks received it.
+    pub recordedtime: Timestamp,
+    /// Whose clock `time` is.
+    pub timebasis: TimeBasis,
+    /// The provider's name.
+    pub provider: &'static str,
+    /// The provider's own name for the type; absent where the body names none.
+    pub providertype: Option<Cow<'a, str>>,
+    /// What the verification has proven.
+    pub assurance: Assurance,
+    /// How duplicates are told.
+    pub dedupebasis: DedupeBasis,
+    /// Media type of `data`, always `application/json`.
+    pub datacontenttype: &'static str,
+    /// What is known about it.
+    pub data: Data<'a>,
+}
+
+/// Whose clock an event's `time` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimeBasis {
+    /// The provider's.
+    Provider,
+    /// Ours: the provider gave no time.
+    Received,
+}
+
+/// What a verification has proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Assurance {
+    /// A key of this account over this body.
+    Signed,
+    /// The provider signed this body, for whichever of its accounts.
+    ProviderSigned,
+    /// A static header that only the provider should know; the body is not covered.
+    SharedSecret,
+}
+
+impl Assurance {
+    /// As in the event's `assurance`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Signed => "signed",
+            Self::ProviderSigned => "provider-signed",
+            Self::SharedSecret => "shared-secret",
+        }
+    }
+}
+
+/// How duplicates are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DedupeBasis {
+    /// By the provider's event id.
+    ProviderId,
+    /// By the latest event of the same sequence; a doubtful repeat is kept.
+    Sequence,
+}
+
+/// Normalized objects, each present only when known, and the provider's own JSON.
+#[skip_serializing_none]
+#[derive(Clone, Debug, Default, Serialize)]
+#[expect(missing_docs, reason = "the names are the documentation")]
+pub struct Data<'a> {
+    pub room: Option<Room<'a>>,
+    pub session: Option<Session<'a>>,
+    pub participant: Option<Participant<'a>>,
+    pub track: Option<Track<'a>>,
+    pub recording: Option<Recording<'a>>,
+    pub stream: Option<Stream<'a>>,
+    pub ingress: Option<Ingress<'a>>,
+    pub transcription: Option<Transcription<'a>>,
+    pub artifact: Option<Artifact<'a>>,
+    pub usage: Option<Usage<'a>>,
+    pub error: Option<ErrorInfo<'a>>,
+    /// The provider's JSON, byte for byte.
+    pub raw: Option<&'a RawValue>,
+    /// The body in base64, where it is not JSON.
+    pub raw_base64: Option<String>,
+}
+
+type Text<'a> = Option<Cow<'a, str>>;
+
+macro_rules! objects {
+    ($($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty,)* })*) => {
+        $(
+            $(#[$doc])*
+            #[skip_serializing_none]
+            #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+            #[expect(missing_docs, reason = "the names are the documentation; schema/ has the rest")]
+            pub struct $name<'a> {
+                $(pub $field: $kind,)*
+            }
+        )*
+    };
+}
+
+objects! {
+    /// The room in which it happened: the place, which outlives its sessions.
+    Room { id: Text<'a>, sid: Text<'a>, name: Text<'a>, }
+    /// One stretch of a room's use, from first join to last leave.
+    Session { id: Text<'a>, started_at: Option<Timestamp>, ended_at: Option<Timestamp>, duration_s: Option<f64>, }
+    /// Who it was. `id` is the provider's id of the participant, `user_id` the application's.
+    Participant {
+        id: Text<'a>,
+        sid: Text<'a>,
+        user_id: Text<'a>,
+        name: Text<'a>,
+        role: Text<'a>,
+        joined_at: Option<Timestamp>,
+        left_at: Option<Timestamp>,
+        reason: Text<'a>,
+    }
+    /// A media track. `kind` and `source` are in lower case.
+    Track { id: Text<'a>, kind: Text<'a>, source: Text<'a>, mime_type: Text<'a>, }
+    /// A recording, of what `scope` names.
+    Recording { id: Text<'a>, scope: Option<RecordingScope>, files: Option<Vec<File<'a>>>, }
+    /// A file that the provider made. A `url` may be presigned: a secret that expires.
+    File {
+        url: Text<'a>,
+        path: Text<'a>,
+        size_bytes: Option<i64>,
+        duration_s: Option<f64>,
+        mime_type: Text<'a>,
+    }
+    /// A stream to viewers (HLS) or to other services (RTMP).
+    Stream {
+        id: Text<'a>,
+        protocol: Option<&'static str>,
+        playback_urls: Option<Vec<Cow<'a, str>>>,
+        destinations: Option<Vec<Cow<'a, str>>>,
+    }
+    /// A stream from outside into the room.
+    Ingress {
+        id: Text<'a>,
+        name: Text<'a>,
+        started_at: Option<Timestamp>,
+        ended_at: Option<Timestamp>,
+        duration_s: Option<f64>,
+        reason: Text<'a>,
+    }
+    /// A transcription, live or after the session.
+    Transcription { id: Text<'a>, mode: Text<'a>, files: Option<Vec<File<'a>>>, }
+    /// Something else that the provider made out of the session.
+    Artifact { id: Text<'a>, kind: Text<'a>, file: Option<File<'a>>, }
+    /// What is charged for.
+    Usage {
+        user_id: Text<'a>,
+        total: Option<i64>,
+        prompt_tokens: Option<i64>,
+        completion_tokens: Option<i64>,
+        total_tokens: Option<i64>,
+        total_characters: Option<i64>,
+        duration_s: Option<f64>,
+        estimated_cost: Option<f64>,
+    }
+    /// Why something failed.
+    ErrorInfo { code: Text<'a>, r#type: Text<'a>, message: Text<'a>, }
+}
+
+/// What a recording is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names are the documentation")]
+pub enum RecordingScope {
+    Room,
+    Participant,
+    Track,
+    Stream,
+}
+
+/// What a provider's module has read from a body.
+#[derive(Default)]
+pub(crate) struct Reading<'a> {
+    pub(crate) kind: Option<EventType>,
+    pub(crate) provider_type: Text<'a>,
+    pub(crate) time: Option<Timestamp>,
+    pub(crate) account: Text<'a>,
+    pub(crate) dedupe: Option<Dedupe>,
+    pub(crate) data: Data<'a>,
+}
+
+/// Makes an event of a verified body. `read` is called for JSON objects only; whatever else an authentic
+/// body holds becomes `live.unknown`.
+pub(crate) fn normalize<'a, P: Provider>(
+    verified: &Verified<'a, P>,
+    received_at: Timestamp,
+    read: impl FnOnce(&Object<'a>) -> Reading<'a>,
+) -> Normalized<'a> {
+    let body = verified.body();
+    let raw: Option<&'a RawValue> = serde_json::from_slice(body).ok();
+    let object = raw.and_then(|raw| Object::parse(raw.get()));
+    let mut reading = object.as_ref().map(read).unwrap_or_default();
+    reading.data.raw = raw;
+    reading.data.raw_base64 = raw.is_none().then(|| data_encoding::BASE64.encode(body));
+
+    let dedupe = reading.dedupe.unwrap_or_else(|| Dedupe::by_id(P::NAME, None, body));
+    let account = verified.account().map(Cow::Borrowed).or(reading.account);
+    let event = Event {
+        specversion: "1.0",
+        id: dedupe.event_id(0),
+        source: source(P::NAME, account.as_deref()),
+        r#type: reading.kind.unwrap_or(EventType::Unknown),
+        subject: reading.data.room.as_ref().and_then(|room| room.id.clone()),
+        time: reading.time.unwrap_or(received_at),
+        recordedtime: received_at,
+        timebasis: if reading.time.is_some() { TimeBasis::Provider } else { TimeBasis::Received },
+        provider: P::NAME,
+        providertype: reading.provider_type,
+        assurance: verified.assurance(),
+        dedupebasis: dedupe.basis(),
+        datacontenttype: "application/json",
+        data: reading.data,
+    };
+    Normalized { event, dedupe, body_hash: BodyHash::of(body) }
+}
+
+fn source(provider: &str, account: Option<&str>) -> String {
+    const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    match account {
+        Some(account) => format!("/livehooks/{provider}/{}", utf8_percent_encode(account, UNRESERVED)),
+        None => format!("/livehooks/{provider}"),
+    }
+}
+
+/// The value, unless nothing in it is known.
+pub(crate) fn known<T: Default + PartialEq>(value: T) -> Option<T> {
+    (value != T::default()).then_some(value)
+}
+
+/// The list, unless it is empty.
+pub(crate) fn some<T>(list: impl IntoIterator<Item = T>) -> Option<Vec<T>> {
+    let list: Vec<T> = list.into_iter().collect();
+    (!list.is_empty()).then_some(list)
+}
+
+/// In lower case, without a copy where it is so already.
+pub(crate) fn lower(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.chars().any(char::is_uppercase) { text.to_lowercase().into() } else { text }
+}

@@ -1,0 +1,322 @@
+//! 100ms: a static secret header, or an HMAC-SHA256 of the body in `X-100ms-Signature`.
+//!
+//! Source: 100ms documentation, `configure-webhooks/secure-webhooks` (secret headers) and
+//! `configure-webhooks/webhook` (bodies); the signature is the scheme of third-party schemas, not confirmed by
+//! 100ms itself. Times are RFC 3339, Go's zero time means "never", durations are seconds, sizes bytes.
+
+use std::borrow::Cow;
+
+use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
+use hmac::{Hmac, KeyInit, Mac};
+use http::HeaderName;
+use jiff::Timestamp;
+use serde_json::Value;
+use sha2::Sha256;
+use subtle::{Choice, ConstantTimeEq};
+
+use crate::event::{self, Reading, known, some};
+use crate::json::Object;
+use crate::keys::{self, Keys, KeysError};
+use crate::{
+    Artifact, Assurance, Data, Dedupe, Delivery, ErrorInfo, EventType, File, Ingress, Normalized, Participant,
+    Provider, Recording, RecordingScope, Rejection, Room, Session, Stream, Track, Transcription, Verified,
+};
+
+/// The provider 100ms.
+#[derive(Clone, Copy, Debug)]
+pub struct Hms;
+
+/// The keys of 100ms; each of them suffices.
+pub struct HmsKeys {
+    signing_secrets: Vec<Hmac<Sha256>>,
+    headers: Vec<SecretHeader>,
+}
+
+struct SecretHeader {
+    name: HeaderName,
+    values: Vec<Vec<u8>>,
+}
+
+impl Keys for HmsKeys {
+    const SHAPE: &'static str =
+        r#"{"signing_secrets": ["<secret>"], "headers": [{"name": "<header>", "values": ["<value>"]}]}"#;
+
+    fn from_json(secret: &Value) -> Result<Self, KeysError> {
+        let object = keys::object(".", secret, &["signing_secrets", "headers"])?;
+        let hmac = |secret: &str| Hmac::new_from_slice(secret.as_bytes()).ok();
+        let signing_secrets: Vec<_> =
+            keys::texts(".", object, "signing_secrets")?.into_iter().filter_map(hmac).collect();
+        let headers = match object.get("headers") {
+            None => Vec::new(),
+            Some(Value::Array(headers)) => {
+                headers.iter().enumerate().map(secret_header).collect::<Result<_, _>>()?
+            }
+            Some(other) => return Err(KeysError::new("headers", "a list of headers", keys::kind(other))),
+        };
+        if signing_secrets.is_empty() && headers.is_empty() {
+            return Err(KeysError::new(".", "at least one of signing_secrets and headers", "neither"));
+        }
+        Ok(Self { signing_secrets, headers })
+    }
+}
+
+fn secret_header((index, header): (usize, &Value)) -> Result<SecretHeader, KeysError> {
+    let at = format!("headers[{index}]");
+    let object = keys::object(&at, header, &["name", "values"])?;
+    let name_at = format!("{at}.name");
+    let name = object.get("name").ok_or_else(|| KeysError::new(&name_at, "a text", "nothing"))?;
+    let name = HeaderName::try_from(keys::text(&name_at, name)?)
+        .map_err(|_| KeysError::new(&name_at, "the name of an HTTP header", "a text that is none"))?;
+    let values: Vec<_> =
+        keys::texts(&at, object, "values")?.into_iter().map(|value| value.as_bytes().to_vec()).collect();
+    match values.is_empty() {
+        true => Err(KeysError::new(format!("{at}.values"), "at least one value", "none")),
+        false => Ok(SecretHeader { name, values }),
+    }
+}
+
+const SIGNATURE: &str = "X-100ms-Signature";
+
+impl Provider for Hms {
+    const NAME: &'static str = "100ms";
+    type Keys = HmsKeys;
+
+    /// A signature decides where there is one and a secret for it; else a secret header must be right.
+    fn verify<'a>(
+        delivery: &Delivery<'a>,
+        keys: &HmsKeys,
+        _now: Timestamp,
+    ) -> Result<Verified<'a, Self>, Rejection> {
+        let signature = delivery.header(SIGNATURE)?;
+        let assurance = match signature {
+            Some(signature) if !keys.signing_secrets.is_empty() => {
+                verify_signature(delivery.body, signature, &keys.signing_secrets)?;
+                Assurance::Signed
+            }
+            _ => {
+                verify_headers(delivery, keys)?;
+                Assurance::SharedSecret
+            }
+        };
+        Ok(Verified::new(delivery.body, assurance, None))
+    }
+
+    fn normalize<'a>(verified: &Verified<'a, Self>, received_at: Timestamp) -> Normalized<'a> {
+        event::normalize(verified, received_at, |body| read(body, verified.body()))
+    }
+}
+
+fn verify_signature(body: &[u8], signature: &[u8], secrets: &[Hmac<Sha256>]) -> Result<(), Rejection> {
+    let encoded = signature.strip_prefix(b"sha256=").unwrap_or(signature);
+    let decoded = match encoded.len() {
+        64 => HEXLOWER_PERMISSIVE.decode(encoded),
+        _ => BASE64.decode(encoded),
+    };
+    let decoded = decoded.ok().filter(|bytes| bytes.len() == 32).ok_or_else(|| {
+        Rejection::MalformedCredential {
+            expected: "an HMAC-SHA256 in hex (64 characters) or base64 (44)",
+            found: format!("{} characters that are neither", encoded.len()),
+        }
+    })?;
+    let fits = |secret: &Hmac<Sha256>| secret.clone().chain_update(body).verify_slice(&decoded).is_ok();
+    match secrets.iter().any(fits) {
+        true => Ok(()),
+        false => Err(Rejection::SignatureMismatch {
+            keys: format!("one of {} signing secrets", secrets.len()),
+            body_bytes: body.len(),
+        }),
+    }
+}
+
+fn verify_headers(delivery: &Delivery<'_>, keys: &HmsKeys) -> Result<(), Rejection> {
+    let mut wrong = None;
+    for header in &keys.headers {
+        let mut values = delivery.headers.get_all(&header.name).iter();
+        let Some(found) = values.next() else { continue };
+        let more = values.count();
+        if more > 0 {
+            return Err(Rejection::RepeatedHeader { name: header.name.to_string(), found: more + 1 });
+        }
+        let equal = |value: &Vec<u8>| value.ct_eq(found.as_bytes());
+        let any = header.values.iter().fold(Choice::from(0), |any, value| any | equal(value));
+        if bool::from(any) {
+            return Ok(());
+        }
+        wrong = Some(header.name.to_string());
+    }
+    Err(match wrong {
+        Some(name) => Rejection::WrongHeaderValue { name },
+        None => {
+            let signature = (!keys.signing_secrets.is_empty()).then(|| SIGNATURE.to_owned());
+            let headers = keys.headers.iter().map(|header| header.name.to_string());
+            Rejection::MissingHeader { names: signature.into_iter().chain(headers).collect() }
+        }
+    })
+}
+
+fn read<'a>(body: &Object<'a>, bytes: &[u8]) -> Reading<'a> {
+    let provider_type = body.text("type");
+    let data = body.object("data");
+    let kind = event_type(provider_type.as_deref().unwrap_or_default(), &data);
+    let id = body.id("id");
+    Reading {
+        kind: Some(kind),
+        time: body.rfc3339("timestamp"),
+        account: body.id("account_id"),
+        dedupe: Some(Dedupe::by_id(Hms::NAME, id.as_deref(), bytes)),
+        data: normalized_data(provider_type.as_deref().unwrap_or_default(), kind, &data),
+        provider_type,
+    }
+}
+
+fn event_type(provider_type: &str, data: &Object<'_>) -> EventType {
+    use EventType::*;
+    // A beam is a bot in the room that records it, streams it, or both.
+    let beam = |recording, stream| match data.bool("recording_enabled") {
+        Some(true) => recording,
+        _ => stream,
+    };
+    match provider_type {
+        "session.open.success" => SessionStarted,
+        "session.close.success" => SessionEnded,
+        "room.end.success" => SessionEnding,
+        "room.end.failure" => SessionEndFailed,
+        "peer.join.success" => ParticipantJoined,
+        "peer.join.failure" => ParticipantJoinFailed,
+        "peer.leave.success" => ParticipantLeft,
+        "peer.leave.failure" => ParticipantLeaveFailed,
+        "role.change.success" => ParticipantRoleChanged,
+        "role.change.failure" => ParticipantRoleChangeFailed,
+        "track.add.success" => TrackPublished,
+        "track.remove.success" => TrackUnpublished,
+        "track.recording.started.success" => RecordingStarted,
+        "beam.started.success" => beam(RecordingStarted, StreamStarted),
+        "beam.stopped.success" => beam(RecordingStopped, StreamStopped),
+        "beam.failure" => beam(RecordingFailed, StreamFailed),
+        "recording.success"
+        | "beam.recording.success"
+        | "track.recording.success"
+        | "stream.recording.success"
+        | "hls.recording.success" => RecordingReady,
+        "recording.failed" | "track.recording.failure" | "stream.recording.failure" => RecordingFailed,
+        "hls.started.success" | "rtmp.started.success" => StreamStarted,
+        "hls.stopped.success" => StreamStopped,
+        "hls.failure" | "rtmp.failure" => StreamFailed,
+        "ingest.start.success" => IngressStarted,
+        "ingest.end.success" => IngressEnded,
+        "ingest.failure" | "ingest.start.failure" => IngressFailed,
+        "transcription.started.success" => TranscriptionStarted,
+        "transcription.success" => TranscriptionReady,
+        "transcription.failure" | "transcription.failed" => TranscriptionFailed,
+        "summary.success" => SummaryReady,
+        "policy.update" => PolicyUpdated,
+        _ => Unknown,
+    }
+}
+
+fn normalized_data<'a>(provider_type: &str, kind: EventType, data: &Object<'a>) -> Data<'a> {
+    let (family, _) = provider_type.split_once('.').unwrap_or((provider_type, ""));
+    let kind = kind.as_str();
+    let is_recording = kind.starts_with("live.recording.");
+    // The peer of a beam or of an HLS stream is the provider's own bot.
+    let is_about_peer = matches!(family, "peer" | "role" | "room" | "track" | "stream");
+    Data {
+        room: known(Room { id: data.id("room_id"), name: data.text("room_name"), ..Room::default() }),
+        session: known(Session {
+            id: data.id("session_id"),
+            started_at: data.rfc3339("session_started_at"),
+            ended_at: data.rfc3339("session_stopped_at"),
+            duration_s: data.number("session_duration"),
+        }),
+        participant: is_about_peer.then(|| participant(data)).and_then(known),
+        track: known(Track {
+            id: data.id("track_id"),
+            kind: data.text("track_type"),
+            source: data.text("track_source"),
+            ..Track::default()
+        }),
+        recording: is_recording.then(|| recording(family, data)),
+        stream: kind.starts_with("live.stream.").then(|| stream(family, data)),
+        ingress: kind.starts_with("live.ingress.").then(|| Ingress {
+            id: data.id("ingest_id"),
+            started_at: data.rfc3339("started_at"),
+            ended_at: data.rfc3339("completed_at"),
+            duration_s: data.number("duration"),
+            reason: data.text("reason"),
+            name: None,
+        }),
+        transcription: kind.starts_with("live.transcription.").then(|| Transcription {
+            id: data.id("transcription_id"),
+            mode: None,
+            files: some(["transcript_json", "transcript_srt", "transcript_txt", "summary_json"].map(|prefix| file(data, prefix)).into_iter().flatten()),
+        }),
+        artifact: (kind == "live.summary.ready").then(|| Artifact {
+            id: data.id("summary_id").or_else(|| data.id("transcription_id")),
+            kind: Some("meeting_summary".into()),
+            file: file(data, "summary_json"),
+        }),
+        error: kind.ends_with("failed").then(|| ErrorInfo {
+            code: data.id("error_code"),
+            r#type: data.text("error_type"),
+            message: data.text("error_message").or_else(|| data.text("error")),
+        }).and_then(known),
+        ..Data::default()
+    }
+}
+
+fn participant<'a>(data: &Object<'a>) -> Participant<'a> {
+    Participant {
+        id: data.id("peer_id"),
+        sid: None,
+        user_id: data.id("user_id"),
+        name: data.text("user_name"),
+        role: data.text("role"),
+        joined_at: data.rfc3339("joined_at"),
+        left_at: data.rfc3339("left_at"),
+        reason: data.text("reason"),
+    }
+}
+
+fn recording<'a>(family: &str, data: &Object<'a>) -> Recording<'a> {
+    let recorded = |file: File<'a>| File {
+        size_bytes: file.size_bytes.or_else(|| data.int("size")),
+        duration_s: data.number("duration"),
+        ..file
+    };
+    let layers = data.objects("recording_single_files");
+    let files = [
+        file(data, "recording").map(recorded),
+        file(data, "hls_vod_recording").map(|file| File { duration_s: data.number("duration"), ..file }),
+        file(data, "chat_recording"),
+    ];
+    let layers = layers.iter().filter_map(|layer| file(layer, "recording").map(|file| File { size_bytes: layer.int("size"), ..file }));
+    Recording {
+        id: ["recording_id", "beam_id", "job_id"].iter().find_map(|name| data.id(name)),
+        scope: Some(match family {
+            "track" => RecordingScope::Track,
+            "stream" => RecordingScope::Stream,
+            _ => RecordingScope::Room,
+        }),
+        files: some(files.into_iter().flatten().chain(layers)),
+    }
+}
+
+/// The file whose fields begin with `prefix`: `…_path`, `…_presigned_url`, `…_size`.
+fn file<'a>(data: &Object<'a>, prefix: &str) -> Option<File<'a>> {
+    let file = File {
+        url: data.text(&format!("{prefix}_presigned_url")),
+        path: data.text(&format!("{prefix}_path")),
+        ..File::default()
+    };
+    known(file).map(|file| File { size_bytes: data.int(&format!("{prefix}_size")), ..file })
+}
+
+fn stream<'a>(family: &str, data: &Object<'a>) -> Stream<'a> {
+    let url = |object: &Object<'a>| object.text("url");
+    Stream {
+        id: ["beam_id", "stream_id", "job_id"].iter().find_map(|name| data.id(name)),
+        protocol: Some(if family == "hls" { "hls" } else { "rtmp" }),
+        playback_urls: some((family == "hls").then(|| url(data)).flatten()),
+        destinations: some(data.objects("rtmp").iter().filter_map(url).collect::<Vec<Cow<'a, str>>>()),
+    }
+}

@@ -1,0 +1,183 @@
+//! Why a delivery is not authentic: always the sender's fault, never retried, never told to the outside.
+
+use std::fmt::{self, Display, Formatter};
+
+/// Why a delivery was refused. Goes to the log, the metric and the local console, never into the answer.
+///
+/// The texts hold nothing secret: no token, no signature, no computed value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// No header carries the credential.
+    #[error("expected a header {}, found none", OneOf(.names))]
+    MissingHeader {
+        /// The names under which it was looked for.
+        names: Vec<String>,
+    },
+    /// A header that must be unique came more than once.
+    #[error("expected one header {name}, found {found}")]
+    RepeatedHeader {
+        /// The header's name.
+        name: String,
+        /// How often it came.
+        found: usize,
+    },
+    /// The credential has not the form of its scheme.
+    #[error("expected {expected}, found {found}")]
+    MalformedCredential {
+        /// The form of the scheme.
+        expected: &'static str,
+        /// What came instead; never the credential itself.
+        found: String,
+    },
+    /// The token is signed by another algorithm than the scheme's.
+    #[error("expected a token signed with HS256, found {found}")]
+    AlgorithmNotAllowed {
+        /// The token's `alg`, shortened.
+        found: String,
+    },
+    /// The token's issuer is none of the configured API keys.
+    #[error("expected one of the configured API keys as issuer, found {found}")]
+    UnknownIssuer {
+        /// The token's `iss`, shortened.
+        found: String,
+    },
+    /// The token's signature was made with another secret.
+    #[error("expected a token signed with the secret of API key {issuer}, found another signature")]
+    WrongKey {
+        /// The API key whose secret was tried.
+        issuer: String,
+    },
+    /// The token has no expiry.
+    #[error("expected a token with a numeric exp claim, found none")]
+    NoExpiry,
+    /// The token has expired.
+    #[error("expected a token that is still valid, found one that expired {by_s} s ago")]
+    Expired {
+        /// Seconds since the token's `exp`.
+        by_s: i64,
+    },
+    /// The token is not valid yet.
+    #[error("expected a token that is valid by now, found one that becomes valid in {by_s} s")]
+    NotYetValid {
+        /// Seconds until the token's `nbf`.
+        by_s: i64,
+    },
+    /// The token does not say which body it was made for.
+    #[error("expected a sha256 claim with the body's hash, found none")]
+    NoBodyHash,
+    /// The token is authentic, the body is not the one it was made for.
+    #[error("expected the body that the token was made for, found {body_bytes} bytes with another SHA-256")]
+    BodyAltered {
+        /// The length of the body that came.
+        body_bytes: usize,
+    },
+    /// A signature over the body fits none of the keys: another key, or another body.
+    #[error("expected a signature over these {body_bytes} bytes by {keys}, found one that fits none")]
+    SignatureMismatch {
+        /// Which keys were tried.
+        keys: String,
+        /// The length of the body that came.
+        body_bytes: usize,
+    },
+    /// The secret header has another value.
+    #[error("expected the configured value in header {name}, found another")]
+    WrongHeaderValue {
+        /// The header's name.
+        name: String,
+    },
+    /// URL tokens are configured, and the URL has none.
+    #[error("expected a configured token at the end of the URL, found none")]
+    MissingUrlToken,
+    /// The URL's token is none of the configured ones.
+    #[error("expected a configured token at the end of the URL, found another")]
+    WrongUrlToken,
+}
+
+impl Rejection {
+    /// A stable code for metrics and filters.
+    pub fn code(&self) -> &'static str {
+        self.words().0
+    }
+
+    /// What the operator can do about it.
+    pub fn advice(&self) -> &'static str {
+        self.words().1
+    }
+
+    fn words(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::MissingHeader { .. } => (
+                "missing_header",
+                "check that the sender is the provider, and that no proxy or firewall drops the header",
+            ),
+            Self::RepeatedHeader { .. } => {
+                ("repeated_header", "check whether a proxy in between adds the header a second time")
+            }
+            Self::MalformedCredential { .. } => (
+                "malformed_credential",
+                "check that the sender is the provider, and that nothing in between rewrites headers",
+            ),
+            Self::AlgorithmNotAllowed { .. } => (
+                "algorithm_not_allowed",
+                "the provider signs with HS256 only: whoever sent this is not the provider",
+            ),
+            Self::UnknownIssuer { .. } => (
+                "unknown_issuer",
+                "if this API key is yours, add it with its secret to \"keys\" of this provider",
+            ),
+            Self::WrongKey { .. } => (
+                "wrong_key",
+                "compare the secret of this API key with the provider's; after a rotation keep both for a while",
+            ),
+            Self::NoExpiry => ("no_expiry", "the provider always sends exp: whoever sent this is not the provider"),
+            Self::Expired { .. } => (
+                "expired",
+                "a replay, a delivery held up for minutes, or a sender whose clock is slow: compare the clocks",
+            ),
+            Self::NotYetValid { .. } => {
+                ("not_yet_valid", "the sender's clock is ahead: synchronise it (the leeway is 60 s)")
+            }
+            Self::NoBodyHash => (
+                "no_body_hash",
+                "an API token, not a webhook token: the provider always sends sha256 with a webhook",
+            ),
+            Self::BodyAltered { .. } => (
+                "body_altered",
+                "something between the provider and here rewrites bodies (a proxy that re-serialises JSON, say)",
+            ),
+            Self::SignatureMismatch { .. } => (
+                "signature_mismatch",
+                "compare the key with the provider's, and check that nothing in between rewrites bodies",
+            ),
+            Self::WrongHeaderValue { .. } => (
+                "wrong_header_value",
+                "compare the value with the one in the provider's dashboard or in the room's webhook settings",
+            ),
+            Self::MissingUrlToken => (
+                "missing_url_token",
+                "put the URL with its token into the provider's webhook settings, also where a room has its own",
+            ),
+            Self::WrongUrlToken => (
+                "wrong_url_token",
+                "compare the URL in the provider's webhook settings with the configured tokens",
+            ),
+        }
+    }
+}
+
+/// A text from outside, made fit for a log line: quoted, escaped, at most 64 characters.
+pub(crate) fn excerpt(text: &str) -> String {
+    match text.char_indices().nth(64) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
+struct OneOf<'a>(&'a [String]);
+
+impl Display for OneOf<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(" or "))
+    }
+}

@@ -1,0 +1,84 @@
+//! What a provider has to supply, and the types that keep unverified bytes from being normalized.
+
+use http::HeaderMap;
+use jiff::Timestamp;
+use std::marker::PhantomData;
+
+use crate::{Assurance, Keys, Normalized, Rejection};
+
+/// One provider of webhooks: how its deliveries are proven authentic, and what they say.
+pub trait Provider: Sized + Send + Sync + 'static {
+    /// The provider's public name: in the URL, the `provider` attribute and the table's keys.
+    const NAME: &'static str;
+
+    /// The shape of the provider's secret.
+    type Keys: Keys;
+
+    /// Proves that `delivery` was sent by the provider, over the exact bytes received.
+    ///
+    /// `now` is the time at which the delivery was received.
+    ///
+    /// # Errors
+    /// A [`Rejection`], which is always the sender's fault.
+    fn verify<'a>(
+        delivery: &Delivery<'a>,
+        keys: &Self::Keys,
+        now: Timestamp,
+    ) -> Result<Verified<'a, Self>, Rejection>;
+
+    /// Translates an authentic body into the common vocabulary. Never fails.
+    fn normalize<'a>(verified: &Verified<'a, Self>, received_at: Timestamp) -> Normalized<'a>;
+}
+
+/// A webhook as it arrived: nothing in it is to be believed yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery<'a> {
+    /// The request's headers.
+    pub headers: &'a HeaderMap,
+    /// The `{token}` of `/webhooks/<provider>/{token}`, where the URL had one.
+    pub url_token: Option<&'a str>,
+    /// The body's exact bytes, after API Gateway's base64 was undone.
+    pub body: &'a [u8],
+}
+
+impl<'a> Delivery<'a> {
+    /// The one value of a header that must not be doubled; `None` where it is absent.
+    pub(crate) fn header(&self, name: &'static str) -> Result<Option<&'a [u8]>, Rejection> {
+        let mut values = self.headers.get_all(name).iter();
+        let first = values.next().map(http::HeaderValue::as_bytes);
+        match values.count() {
+            0 => Ok(first),
+            more => Err(Rejection::RepeatedHeader { name: name.into(), found: more + 1 }),
+        }
+    }
+}
+
+/// An authentic body. Only [`Provider::verify`] makes one, and only from one can an event be made.
+#[derive(Clone, Debug)]
+pub struct Verified<'a, P> {
+    body: &'a [u8],
+    assurance: Assurance,
+    account: Option<String>,
+    provider: PhantomData<P>,
+}
+
+impl<'a, P: Provider> Verified<'a, P> {
+    pub(crate) fn new(body: &'a [u8], assurance: Assurance, account: Option<String>) -> Self {
+        Self { body, assurance, account, provider: PhantomData }
+    }
+
+    /// The body's exact bytes.
+    pub fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
+    /// What the verification has proven.
+    pub fn assurance(&self) -> Assurance {
+        self.assurance
+    }
+
+    /// The account that signed, where the scheme names one (the API key of plugNmeet and LiveKit).
+    pub fn account(&self) -> Option<&str> {
+        self.account.as_deref()
+    }
+}

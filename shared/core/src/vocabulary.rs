@@ -1,0 +1,77 @@
+//! The one vocabulary into which every provider's types are translated.
+
+macro_rules! vocabulary {
+    ($($variant:ident = $name:literal,)*) => {
+        /// What happened, in the words common to all providers.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum EventType {
+            $(#[doc = $name] $variant,)*
+        }
+
+        impl EventType {
+            /// Every type there is.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The CloudEvents `type`.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+vocabulary! {
+    RoomCreated = "live.room.created",
+    SessionStarted = "live.session.started",
+    SessionEnding = "live.session.ending",
+    SessionEndFailed = "live.session.end_failed",
+    SessionEnded = "live.session.ended",
+    ParticipantJoined = "live.participant.joined",
+    ParticipantJoinFailed = "live.participant.join_failed",
+    ParticipantLeft = "live.participant.left",
+    ParticipantLeaveFailed = "live.participant.leave_failed",
+    ParticipantRoleChanged = "live.participant.role_changed",
+    ParticipantRoleChangeFailed = "live.participant.role_change_failed",
+    TrackPublished = "live.track.published",
+    TrackUnpublished = "live.track.unpublished",
+    RecordingStarting = "live.recording.starting",
+    RecordingStarted = "live.recording.started",
+    RecordingStopping = "live.recording.stopping",
+    RecordingStopped = "live.recording.stopped",
+    RecordingReady = "live.recording.ready",
+    RecordingFailed = "live.recording.failed",
+    RecordingUpdated = "live.recording.updated",
+    StreamStarting = "live.stream.starting",
+    StreamStarted = "live.stream.started",
+    StreamPlayable = "live.stream.playable",
+    StreamStopping = "live.stream.stopping",
+    StreamStopped = "live.stream.stopped",
+    StreamFailed = "live.stream.failed",
+    IngressStarted = "live.ingress.started",
+    IngressEnded = "live.ingress.ended",
+    IngressFailed = "live.ingress.failed",
+    TranscriptionStarted = "live.transcription.started",
+    TranscriptionStopped = "live.transcription.stopped",
+    TranscriptionReady = "live.transcription.ready",
+    TranscriptionFailed = "live.transcription.failed",
+    SummaryReady = "live.summary.ready",
+    AnalyticsReady = "live.analytics.ready",
+    UsageReported = "live.usage.reported",
+    PolicyUpdated = "live.policy.updated",
+    ResourceAcquired = "live.resource.acquired",
+    Unknown = "live.unknown",
+}
+
+impl serde::Serialize for EventType {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl std::fmt::Display for EventType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
