@@ -117,16 +117,19 @@ fn verify_signature(token: &Token<'_>, claims: &Object<'_>, keys: &ApiKeys) -> R
 }
 
 fn verify_time(claims: &Object<'_>, now_s: i64) -> Result<(), Rejection> {
-    let seconds = |name| claims.raw(name).map(|json| json.parse::<f64>().map(|seconds| seconds as i64));
-    let Some(Ok(expiry)) = seconds("exp") else { return Err(Rejection::NoExpiry) };
+    let seconds = |name| {
+        let number = |json: &str| json.parse::<f64>().ok().filter(|seconds| seconds.is_finite());
+        claims.raw(name).map(|json| number(json).map(|seconds| seconds as i64))
+    };
+    let expiry = seconds("exp").flatten().ok_or(Rejection::NoExpiry)?;
     let expired_s = now_s.saturating_sub(expiry);
     if expired_s > LEEWAY_S {
         return Err(Rejection::Expired { by_s: expired_s });
     }
     match seconds("nbf") {
         None => Ok(()),
-        Some(Err(_)) => Err(malformed("an nbf claim that is no number")),
-        Some(Ok(not_before)) => match not_before.saturating_sub(now_s) {
+        Some(None) => Err(malformed("an nbf claim that is no number")),
+        Some(Some(not_before)) => match not_before.saturating_sub(now_s) {
             early_s if early_s > LEEWAY_S => Err(Rejection::NotYetValid { by_s: early_s }),
             _ => Ok(()),
         },

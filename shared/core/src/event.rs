@@ -134,7 +134,7 @@ pub struct Data<'a> {
     pub raw_base64: Option<String>,
 }
 
-type Text<'a> = Option<Cow<'a, str>>;
+type Text<'a> = Cow<'a, str>;
 
 macro_rules! objects {
     ($($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty,)* })*) => {
@@ -152,55 +152,55 @@ macro_rules! objects {
 
 objects! {
     /// The room in which it happened: the place, which outlives its sessions.
-    Room { id: Text<'a>, sid: Text<'a>, name: Text<'a>, }
+    Room { id: Option<Text<'a>>, sid: Option<Text<'a>>, name: Option<Text<'a>>, }
     /// One stretch of a room's use, from first join to last leave.
-    Session { id: Text<'a>, started_at: Option<Timestamp>, ended_at: Option<Timestamp>, duration_s: Option<f64>, }
+    Session { id: Option<Text<'a>>, started_at: Option<Timestamp>, ended_at: Option<Timestamp>, duration_s: Option<f64>, }
     /// Who it was. `id` is the provider's id of the participant, `user_id` the application's.
     Participant {
-        id: Text<'a>,
-        sid: Text<'a>,
-        user_id: Text<'a>,
-        name: Text<'a>,
-        role: Text<'a>,
+        id: Option<Text<'a>>,
+        sid: Option<Text<'a>>,
+        user_id: Option<Text<'a>>,
+        name: Option<Text<'a>>,
+        role: Option<Text<'a>>,
         joined_at: Option<Timestamp>,
         left_at: Option<Timestamp>,
-        reason: Text<'a>,
+        reason: Option<Text<'a>>,
     }
     /// A media track. `kind` and `source` are in lower case.
-    Track { id: Text<'a>, kind: Text<'a>, source: Text<'a>, mime_type: Text<'a>, }
+    Track { id: Option<Text<'a>>, kind: Option<Text<'a>>, source: Option<Text<'a>>, mime_type: Option<Text<'a>>, }
     /// A recording, of what `scope` names.
-    Recording { id: Text<'a>, scope: Option<RecordingScope>, files: Option<Vec<File<'a>>>, }
+    Recording { id: Option<Text<'a>>, scope: Option<RecordingScope>, files: Option<Vec<File<'a>>>, }
     /// A file that the provider made. A `url` may be presigned: a secret that expires.
     File {
-        url: Text<'a>,
-        path: Text<'a>,
+        url: Option<Text<'a>>,
+        path: Option<Text<'a>>,
         size_bytes: Option<i64>,
         duration_s: Option<f64>,
-        mime_type: Text<'a>,
+        mime_type: Option<Text<'a>>,
     }
     /// A stream to viewers (HLS) or to other services (RTMP).
     Stream {
-        id: Text<'a>,
+        id: Option<Text<'a>>,
         protocol: Option<&'static str>,
         playback_urls: Option<Vec<Cow<'a, str>>>,
         destinations: Option<Vec<Cow<'a, str>>>,
     }
     /// A stream from outside into the room.
     Ingress {
-        id: Text<'a>,
-        name: Text<'a>,
+        id: Option<Text<'a>>,
+        name: Option<Text<'a>>,
         started_at: Option<Timestamp>,
         ended_at: Option<Timestamp>,
         duration_s: Option<f64>,
-        reason: Text<'a>,
+        reason: Option<Text<'a>>,
     }
     /// A transcription, live or after the session.
-    Transcription { id: Text<'a>, mode: Text<'a>, files: Option<Vec<File<'a>>>, }
+    Transcription { id: Option<Text<'a>>, mode: Option<Text<'a>>, files: Option<Vec<File<'a>>>, }
     /// Something else that the provider made out of the session.
-    Artifact { id: Text<'a>, kind: Text<'a>, file: Option<File<'a>>, }
+    Artifact { id: Option<Text<'a>>, kind: Option<Text<'a>>, file: Option<File<'a>>, }
     /// What is charged for.
     Usage {
-        user_id: Text<'a>,
+        user_id: Option<Text<'a>>,
         total: Option<i64>,
         prompt_tokens: Option<i64>,
         completion_tokens: Option<i64>,
@@ -210,7 +210,7 @@ objects! {
         estimated_cost: Option<f64>,
     }
     /// Why something failed.
-    ErrorInfo { code: Text<'a>, r#type: Text<'a>, message: Text<'a>, }
+    ErrorInfo { code: Option<Text<'a>>, r#type: Option<Text<'a>>, message: Option<Text<'a>>, }
 }
 
 /// What a recording is of.
@@ -228,9 +228,9 @@ pub enum RecordingScope {
 #[derive(Default)]
 pub(crate) struct Reading<'a> {
     pub(crate) kind: Option<EventType>,
-    pub(crate) provider_type: Text<'a>,
+    pub(crate) provider_type: Option<Text<'a>>,
     pub(crate) time: Option<Timestamp>,
-    pub(crate) account: Text<'a>,
+    pub(crate) account: Option<Text<'a>>,
     pub(crate) dedupe: Option<Dedupe>,
     pub(crate) data: Data<'a>,
 }

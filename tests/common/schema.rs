@@ -1,0 +1,39 @@
+//! Every event that a test produces has to be valid by `schema/event.schema.json`.
+
+use std::sync::LazyLock;
+
+use jsonschema::Validator;
+use serde::Deserialize;
+use serde_json::Value;
+
+static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
+    let schema = serde_json::from_str(include_str!("../../schema/event.schema.json")).unwrap();
+    jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
+});
+
+/// What is not as the schema says, all of it. The provider's own JSON may be anything.
+pub fn check(event: &str) -> Result<(), String> {
+    let event = parse(event);
+    let errors: Vec<String> =
+        SCHEMA.iter_errors(&event).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    if errors.is_empty() { Ok(()) } else { Err(format!("not by the schema: {}", errors.join("; "))) }
+}
+
+/// Parses an event however deep its raw part is nested, and drops what no `Value` can hold.
+pub fn parse(event: &str) -> Value {
+    let mut deserializer = serde_json::Deserializer::from_str(event);
+    deserializer.disable_recursion_limit();
+    Value::deserialize(&mut deserializer).unwrap_or_else(|_| without_raw(event))
+}
+
+/// For the JSON that is valid but beyond a `Value`, such as a lone surrogate or 1e400.
+fn without_raw(event: &str) -> Value {
+    use serde_json::value::RawValue;
+    use std::collections::BTreeMap;
+    let mut event: BTreeMap<&str, &RawValue> = serde_json::from_str(event).unwrap();
+    let mut data: BTreeMap<&str, &RawValue> = serde_json::from_str(event["data"].get()).unwrap();
+    data.remove("raw").expect("only a raw part can be beyond a Value");
+    let data = serde_json::value::to_raw_value(&data).unwrap();
+    event.insert("data", &data);
+    serde_json::to_value(&event).unwrap()
+}

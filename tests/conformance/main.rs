@@ -1,0 +1,101 @@
+//! Every fixture is a test: what is authentic becomes exactly the expected event, what is not is refused with
+//! exactly the expected sentence. `UPDATE_EXPECT=1` rewrites the expectations.
+
+#[path = "../common/fixture.rs"]
+mod fixture;
+#[path = "../common/schema.rs"]
+mod schema;
+
+mod hostile;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use data_encoding::BASE64;
+use fixture::Fixture;
+use hostile::Scheme;
+use libtest_mimic::{Arguments, Failed, Trial};
+use livehooks_core::hms::Hms;
+use livehooks_core::plugnmeet::PlugNmeet;
+use livehooks_core::videosdk::VideoSdk;
+use livehooks_core::{Keys, Normalized, Provider, Rejection, Verified};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let trials = [trials::<Hms>(), trials::<VideoSdk>(), trials::<PlugNmeet>()].into_iter().flatten().collect();
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn trials<P: Scheme>() -> Vec<Trial> {
+    let name = |kind: &str, fixture: &Fixture| format!("{}::{kind}::{}", P::NAME, fixture.name());
+    let mut trials = Vec::new();
+    for fixture in Fixture::all(P::NAME, "ok") {
+        let hostile = fixture.clone();
+        trials.push(Trial::test(name("hostile", &fixture), move || hostile::refused::<P>(&hostile)));
+        trials.push(Trial::test(name("ok", &fixture), move || accepted::<P>(&fixture)));
+    }
+    for fixture in Fixture::all(P::NAME, "err") {
+        trials.push(Trial::test(name("err", &fixture), move || refused::<P>(&fixture)));
+    }
+    trials
+}
+
+fn accepted<P: Provider>(fixture: &Fixture) -> Result<(), Failed> {
+    let verified = verify::<P>(fixture).map_err(|rejection| format!("refused: {rejection}"))?;
+    let mut normalized = P::normalize(&verified, fixture.now);
+    let event = String::from_utf8(normalized.to_json(0))?;
+    schema::check(&event)?;
+    raw_is_the_body(&event, &fixture.body)?;
+    expect(&fixture.folder.join("expected.json"), &expectation(&normalized, &event))
+}
+
+fn refused<P: Provider>(fixture: &Fixture) -> Result<(), Failed> {
+    match verify::<P>(fixture) {
+        Ok(_) => Err("accepted".into()),
+        Err(rejection) => {
+            expect(&fixture.folder.join("rejection.txt"), &format!("{}: {rejection}\n", rejection.code()))
+        }
+    }
+}
+
+fn verify<P: Provider>(fixture: &Fixture) -> Result<Verified<'_, P>, Rejection> {
+    let keys = P::Keys::from_json(&fixture.keys).unwrap();
+    P::verify(&fixture.delivery(), &keys, fixture.now)
+}
+
+/// Raw is left out of the expectation, because it is compared byte for byte.
+fn expectation(normalized: &Normalized<'_>, event: &str) -> String {
+    let mut event = schema::parse(event);
+    let data = event["data"].as_object_mut().unwrap();
+    data.remove("raw");
+    data.remove("raw_base64");
+    let key = normalized.event_key();
+    let hash = normalized.body_hash.to_string();
+    let expectation: Value = json!({ "event_key": key, "body_sha256": hash, "event": event });
+    serde_json::to_string_pretty(&expectation).unwrap() + "\n"
+}
+
+fn raw_is_the_body(event: &str, body: &[u8]) -> Result<(), Failed> {
+    let event: BTreeMap<&str, &RawValue> = serde_json::from_str(event)?;
+    let data: BTreeMap<&str, &RawValue> = serde_json::from_str(event["data"].get())?;
+    let is_body = match (data.get("raw"), data.get("raw_base64")) {
+        (Some(raw), None) => raw.get().as_bytes() == body.trim_ascii(),
+        (None, Some(base64)) => BASE64.decode(serde_json::from_str::<&str>(base64.get())?.as_bytes())? == body,
+        _ => false,
+    };
+    if is_body { Ok(()) } else { Err("expected the body's exact bytes in data.raw, found others".into()) }
+}
+
+fn expect(file: &Path, found: &str) -> Result<(), Failed> {
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        return Ok(fs::write(file, found)?);
+    }
+    let expected = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    match expected == found {
+        true => Ok(()),
+        false => Err(format!("{}\n--- expected\n{expected}\n--- found\n{found}", file.display()).into()),
+    }
+}
