@@ -9,6 +9,9 @@ use serde_json::value::RawValue;
 /// What SNS takes as one message, attributes included, and as one batch.
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 
+/// The names of all message attributes.
+pub const ATTRIBUTES: [&str; 5] = ["provider", "type", "assurance", "room_id", "session_id"];
+
 /// An event on its way to subscribers.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Announcement {
@@ -74,14 +77,10 @@ struct HeadSession {
 
 fn attributes(event: &str) -> serde_json::Result<BTreeMap<&'static str, String>> {
     let head: Head = serde_json::from_str(event)?;
-    let all = [
-        ("provider", Some(head.provider)),
-        ("type", Some(head.r#type)),
-        ("assurance", Some(head.assurance)),
-        ("room_id", head.subject),
-        ("session_id", head.data.session.and_then(|session| session.id)),
-    ];
-    Ok(all.into_iter().filter_map(|(name, value)| Some((name, value.filter(|value| fits(value))?))).collect())
+    let session_id = head.data.session.and_then(|session| session.id);
+    let values = [Some(head.provider), Some(head.r#type), Some(head.assurance), head.subject, session_id];
+    let known = ATTRIBUTES.into_iter().zip(values);
+    Ok(known.filter_map(|(name, value)| Some((name, value.filter(|value| fits(value))?))).collect())
 }
 
 /// SNS refuses a message whose attribute is empty or holds control characters. A filter policy could not

@@ -7,6 +7,7 @@
 //!
 //! Ingest never publishes and the relay never writes to the table: the stored item is the outbox.
 
+pub mod announcement;
 pub mod clients;
 pub mod config;
 pub mod ingest;
@@ -15,7 +16,6 @@ pub mod relay;
 pub mod store;
 pub mod telemetry;
 
-mod announcement;
 mod fault;
 
 pub use announcement::Announcement;

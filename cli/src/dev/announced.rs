@@ -1,0 +1,137 @@
+//! What was announced since the start: a log on disk, and for every reader a cursor of its own. No reader is
+//! too slow, and none costs memory.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use livehooks_aws::Announcement;
+use tokio::sync::watch;
+
+/// The log of announcements. A line each: `{"message": <event>, "attributes": {…}}`.
+pub struct Announced {
+    file: Mutex<File>,
+    bytes: watch::Sender<u64>,
+    delivered: AtomicU64,
+}
+
+/// A reader's place in the log.
+pub struct Cursor {
+    at: u64,
+    bytes: watch::Receiver<u64>,
+    lines: Vec<u8>,
+}
+
+impl Announced {
+    /// An empty log in a file that vanishes with the process.
+    ///
+    /// # Errors
+    /// Where there is no room for temporary files.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { file: Mutex::new(tempfile::tempfile()?), bytes: watch::Sender::new(0), delivered: AtomicU64::new(u64::MAX) })
+    }
+
+    /// The log's length, in bytes.
+    pub fn bytes(&self) -> u64 {
+        *self.bytes.borrow()
+    }
+
+    /// How much of it has reached the developer's own app; all of it, where there is none.
+    pub(super) fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_delivered(&self, bytes: u64) {
+        self.delivered.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn push(&self, announcements: &[Announcement]) -> io::Result<()> {
+        let mut lines = Vec::new();
+        for announcement in announcements {
+            write!(lines, r#"{{"message":{},"attributes":"#, announcement.message)?;
+            serde_json::to_writer(&mut lines, &announcement.attributes)?;
+            lines.extend(b"}\n");
+        }
+        let file = self.file.lock().map_err(|_| io::ErrorKind::Other)?;
+        let end = *self.bytes.borrow();
+        write_at(&file, &lines, end)?;
+        self.bytes.send_modify(|bytes| *bytes += lines.len() as u64);
+        Ok(())
+    }
+
+    /// A cursor at the beginning of the log, or at its end.
+    pub fn cursor(&self, from_start: bool) -> Cursor {
+        let bytes = self.bytes.subscribe();
+        let at = if from_start { 0 } else { *bytes.borrow() };
+        Cursor { at, bytes, lines: Vec::new() }
+    }
+
+    /// The next line, as soon as there is one; `None` where the log is gone.
+    pub async fn next(&self, cursor: &mut Cursor) -> Option<String> {
+        loop {
+            if let Some(end) = cursor.lines.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = cursor.lines.drain(..=end).collect();
+                return String::from_utf8(line).ok().map(|line| line.trim_end().to_owned());
+            }
+            let at = cursor.at;
+            let end = *cursor.bytes.wait_for(|bytes| *bytes > at).await.ok()?;
+            let mut chunk = vec![0; (end - at).min(1 << 20) as usize];
+            read_at(&*self.file.lock().ok()?, &mut chunk, at).ok()?;
+            cursor.at += chunk.len() as u64;
+            cursor.lines.extend(chunk);
+        }
+    }
+}
+
+impl Cursor {
+    /// How much of the log was handed out, in bytes.
+    pub(super) fn read_bytes(&self) -> u64 {
+        self.at - self.lines.len() as u64
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, at)
+}
+
+#[cfg(unix)]
+fn write_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, at)
+}
+
+#[cfg(not(unix))]
+fn read_at(mut file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
+    use std::io::{Read, Seek};
+    file.seek(io::SeekFrom::Start(at)).and_then(|_| file.read_exact(bytes))
+}
+
+#[cfg(not(unix))]
+fn write_at(mut file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+    use std::io::Seek;
+    file.seek(io::SeekFrom::Start(at)).and_then(|_| file.write_all(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn announcement(message: &str) -> Announcement {
+        Announcement { message: message.into(), attributes: Default::default() }
+    }
+
+    #[tokio::test]
+    async fn a_reader_gets_every_line_once_and_in_order_however_late_it_comes() {
+        let log = Announced::new().unwrap();
+        let large = format!("{:?}", "x".repeat(3 << 20));
+        log.push(&[announcement("1"), announcement(&large)]).unwrap();
+        let (mut all, mut new) = (log.cursor(true), log.cursor(false));
+        log.push(&[announcement("3")]).unwrap();
+        assert_eq!(log.next(&mut all).await.unwrap(), r#"{"message":1,"attributes":{}}"#);
+        assert_eq!(log.next(&mut all).await.unwrap().len(), large.len() + r#"{"message":,"attributes":{}}"#.len());
+        assert_eq!(log.next(&mut all).await.unwrap(), r#"{"message":3,"attributes":{}}"#);
+        assert_eq!(log.next(&mut new).await.unwrap(), r#"{"message":3,"attributes":{}}"#);
+        assert_eq!(all.read_bytes(), log.bytes());
+    }
+}

@@ -1,0 +1,113 @@
+//! The data folder: the database, how far its stream was relayed, and which format that is.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::database::Position;
+
+const FORMAT: u32 = 1;
+
+/// `.livehooks` in the current folder.
+pub fn default_folder() -> PathBuf {
+    PathBuf::from(".livehooks")
+}
+
+/// Where the keys are that were made for development.
+pub fn default_keys_file() -> PathBuf {
+    default_folder().join("keys.json")
+}
+
+/// What is wrong with a data folder. Nothing in it was changed.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum DataError {
+    #[error("data folder {}: {error}\n  choose another with --data DIR, or keep nothing with --memory", .folder.display())]
+    Io { folder: PathBuf, error: io::Error },
+    #[error("data folder {}: in use by another livehooks dev\n  stop that one, or choose another folder with --data DIR", .folder.display())]
+    InUse { folder: PathBuf },
+    #[error("data folder {}: expected format {FORMAT}, found {found}, which a newer livehooks has made\n  use that version, or choose another folder with --data DIR", .folder.display())]
+    Newer { folder: PathBuf, found: u32 },
+    #[error("the {what} in the data folder is damaged: {why}\n  nothing was changed; choose another folder with --data DIR, or move this one away")]
+    Damaged { what: &'static str, why: String },
+}
+
+/// An open data folder, locked against a second process.
+pub(super) struct DataFolder {
+    folder: PathBuf,
+    _lock: File,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Format {
+    format: u32,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Checkpoint {
+    stream_arn: String,
+    sequence_number: String,
+}
+
+impl DataFolder {
+    pub(super) fn open(folder: &Path) -> Result<Self, DataError> {
+        let io = |error| DataError::Io { folder: folder.to_owned(), error };
+        fs::create_dir_all(folder).map_err(io)?;
+        let lock = File::create(folder.join("lock")).map_err(io)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(DataError::InUse { folder: folder.to_owned() }),
+            Err(TryLockError::Error(error)) => return Err(io(error)),
+        }
+        let opened = Self { folder: folder.to_owned(), _lock: lock };
+        match opened.read::<Format>("format.json", "format.json")? {
+            None => opened.write("format.json", &Format { format: FORMAT }).map_err(io)?,
+            Some(Format { format: found }) if found > FORMAT => {
+                return Err(DataError::Newer { folder: folder.to_owned(), found });
+            }
+            Some(_) => {}
+        }
+        opened.read::<Checkpoint>("relayed.json", "relayed.json")?;
+        Ok(opened)
+    }
+
+    pub(super) fn database(&self) -> PathBuf {
+        self.folder.join("events.db")
+    }
+
+    /// How far the stream was relayed, if that was of this stream.
+    pub(super) fn relayed(&self, start: &Position) -> Option<String> {
+        let checkpoint = self.read::<Checkpoint>("relayed.json", "relayed.json").ok()??;
+        (checkpoint.stream_arn == start.stream_arn).then_some(checkpoint.sequence_number)
+    }
+
+    pub(super) fn save_relayed(&self, position: &Position) -> io::Result<()> {
+        let Some(sequence_number) = position.after.clone() else { return Ok(()) };
+        let stream_arn = position.stream_arn.clone();
+        self.write("relayed.json", &Checkpoint { stream_arn, sequence_number })
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(
+        &self,
+        name: &str,
+        what: &'static str,
+    ) -> Result<Option<T>, DataError> {
+        match fs::read(self.folder.join(name)) {
+            Ok(bytes) => {
+                let damaged = |error: serde_json::Error| DataError::Damaged { what, why: error.to_string() };
+                serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(DataError::Io { folder: self.folder.clone(), error }),
+        }
+    }
+
+    /// The old file or the new one, never half of it.
+    fn write<T: Serialize>(&self, name: &str, value: &T) -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+        serde_json::to_writer(&mut file, value)?;
+        file.persist(self.folder.join(name)).map(drop).map_err(|error| error.error)
+    }
+}

@@ -1,0 +1,142 @@
+//! The embedded DynamoDB.
+
+use std::path::Path;
+
+use aws_lambda_events::event::dynamodb::Event;
+use dynoxide::Database as Dynoxide;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::DataError;
+
+/// The table's name in the local stack.
+pub const TABLE: &str = "Events";
+
+/// An embedded DynamoDB with the table of events.
+#[derive(Clone)]
+pub struct Database(Dynoxide);
+
+/// Where the stream is being read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The stream; a table that was made anew has another one.
+    pub stream_arn: String,
+    /// The last record that is done with.
+    pub after: Option<String>,
+}
+
+impl Database {
+    /// Opens the database in `file`, or a new one in memory, and makes the table if there is none.
+    ///
+    /// # Errors
+    /// Where the file is no database, or a damaged one; it is left as it is.
+    pub fn open(file: Option<&Path>) -> Result<Self, DataError> {
+        let damaged = |why: String| DataError::Damaged { what: "database", why };
+        let database = match file {
+            None => Dynoxide::memory(),
+            Some(file) => {
+                if file.exists() {
+                    check(file).map_err(damaged)?;
+                }
+                Dynoxide::new(&file.to_string_lossy())
+            }
+        };
+        let database = database.map_err(|error| damaged(error.to_string()))?;
+        let database = Self(database);
+        database.make_table().map_err(damaged)?;
+        Ok(database)
+    }
+
+    fn make_table(&self) -> Result<(), String> {
+        let has_table = self.0.list_tables(request(json!({}))?).map_err(text)?.table_names.iter().any(|n| n == TABLE);
+        if has_table {
+            return Ok(());
+        }
+        let table = json!({
+            "TableName": TABLE,
+            "BillingMode": "PAY_PER_REQUEST",
+            "KeySchema": [
+                { "AttributeName": "event_key", "KeyType": "HASH" },
+                { "AttributeName": "occurrence", "KeyType": "RANGE" },
+            ],
+            "AttributeDefinitions": [
+                { "AttributeName": "event_key", "AttributeType": "S" },
+                { "AttributeName": "occurrence", "AttributeType": "N" },
+                { "AttributeName": "room_key", "AttributeType": "S" },
+                { "AttributeName": "occurred_at", "AttributeType": "S" },
+            ],
+            "GlobalSecondaryIndexes": [{
+                "IndexName": "by_room",
+                "KeySchema": [
+                    { "AttributeName": "room_key", "KeyType": "HASH" },
+                    { "AttributeName": "occurred_at", "KeyType": "RANGE" },
+                ],
+                "Projection": { "ProjectionType": "ALL" },
+            }],
+            "StreamSpecification": { "StreamEnabled": true, "StreamViewType": "NEW_IMAGE" },
+        });
+        self.0.create_table(request(table)?).map_err(text)?;
+        let ttl = json!({ "Enabled": true, "AttributeName": "expires_at" });
+        let ttl = json!({ "TableName": TABLE, "TimeToLiveSpecification": ttl });
+        self.0.update_time_to_live(request(ttl)?).map_err(text)?;
+        Ok(())
+    }
+
+    /// Serves the DynamoDB API.
+    pub fn serve(&self, listener: TcpListener) -> impl Future<Output = ()> + Send + use<> {
+        let database = self.0.clone();
+        async move {
+            let served = dynoxide::server::serve_with_shutdown(listener, database, std::future::pending());
+            // It ends only with the process.
+            let _ = served.await;
+        }
+    }
+
+    /// The beginning of the table's stream.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn stream_start(&self) -> Result<Position, String> {
+        let streams = self.0.list_streams(request(json!({ "TableName": TABLE }))?).map_err(text)?;
+        let stream = streams.streams.first().ok_or("the table has no stream")?;
+        Ok(Position { stream_arn: stream.stream_arn.clone(), after: None })
+    }
+
+    /// The records after a position, as Lambda hands them to a function, at most `limit`.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn records(&self, position: &Position, limit: usize) -> Result<Event, String> {
+        let describe = json!({ "StreamArn": position.stream_arn });
+        let stream = self.0.describe_stream(request(describe)?).map_err(text)?.stream_description;
+        let shard = stream.shards.first().ok_or("the stream has no shard")?;
+        let start = match &position.after {
+            None => json!({ "ShardIteratorType": "TRIM_HORIZON" }),
+            Some(after) => json!({ "ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": after }),
+        };
+        let mut iterator = json!({ "StreamArn": position.stream_arn, "ShardId": shard.shard_id });
+        if let (Some(iterator), Value::Object(start)) = (iterator.as_object_mut(), start) {
+            iterator.extend(start);
+        }
+        let iterator = self.0.get_shard_iterator(request(iterator)?).map_err(text)?.shard_iterator;
+        let get = json!({ "ShardIterator": iterator, "Limit": limit });
+        let records = self.0.get_records(request(get)?).map_err(text)?.records;
+        serde_json::from_value(json!({ "Records": records })).map_err(text)
+    }
+}
+
+/// Reads every page of the file, and changes nothing.
+fn check(file: &Path) -> Result<(), String> {
+    use rusqlite::{Connection, OpenFlags};
+    let open = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(text)?;
+    let verdict: String = open.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(text)?;
+    if verdict == "ok" { Ok(()) } else { Err(verdict) }
+}
+
+fn request<T: serde::de::DeserializeOwned>(request: Value) -> Result<T, String> {
+    serde_json::from_value(request).map_err(text)
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

@@ -1,0 +1,135 @@
+//! The two other AWS calls that the relay makes, answered on loopback: SNS `PublishBatch` and SQS
+//! `SendMessage`, in the form in which the SDK sends them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use livehooks_aws::Announcement;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+use super::Announced;
+
+pub(super) const TOPIC_ARN: &str = "arn:aws:sns:us-east-1:000000000000:livehooks";
+pub(super) const QUARANTINE_PATH: &str = "/000000000000/quarantine";
+
+/// What goes wrong next, so that tests can see the relay live through it.
+#[derive(Default)]
+pub struct Faults {
+    /// Answers for the next batches: an HTTP error for the whole, or failed entries by position.
+    pub publish: Mutex<Vec<PublishFault>>,
+    /// What was put into quarantine.
+    pub quarantined: Mutex<Vec<String>>,
+}
+
+/// One batch that fails.
+#[derive(Clone, Debug)]
+pub enum PublishFault {
+    /// The service answers 500 and takes nothing.
+    Whole,
+    /// The service answers 200, and these entries have failed; whether by the sender's fault.
+    Entries(Vec<(usize, bool)>),
+}
+
+#[derive(Clone)]
+struct Endpoint {
+    announced: Arc<Announced>,
+    faults: Arc<Faults>,
+}
+
+pub(super) async fn serve(listener: TcpListener, announced: Arc<Announced>, faults: Arc<Faults>) {
+    let app = Router::new()
+        .fallback(answer)
+        .layer(DefaultBodyLimit::max(4 << 20))
+        .with_state(Endpoint { announced, faults });
+    // It ends only with the process.
+    let _ = axum::serve(listener, app).await;
+}
+
+async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Bytes) -> Response {
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+    match target {
+        Some("AmazonSQS.SendMessage") => endpoint.send_message(&body),
+        Some(_) => unknown(),
+        None => {
+            let form: BTreeMap<String, String> = form_urlencoded::parse(&body).into_owned().collect();
+            match form.get("Action").map(String::as_str) {
+                Some("PublishBatch") => endpoint.publish_batch(&form),
+                _ => unknown(),
+            }
+        }
+    }
+}
+
+impl Endpoint {
+    fn publish_batch(&self, form: &BTreeMap<String, String>) -> Response {
+        let faults = match lock(&self.faults.publish) {
+            mut faults if !faults.is_empty() => Some(faults.remove(0)),
+            _ => None,
+        };
+        let failed = match faults {
+            Some(PublishFault::Whole) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            Some(PublishFault::Entries(entries)) => entries,
+            None => Vec::new(),
+        };
+        let (mut successes, mut failures, mut taken) = (String::new(), String::new(), Vec::new());
+        for index in 0.. {
+            let field = |name: &str| form.get(&format!("PublishBatchRequestEntries.member.{}.{name}", index + 1));
+            let (Some(id), Some(message)) = (field("Id"), field("Message")) else { break };
+            match failed.iter().find(|(failed, _)| *failed == index) {
+                Some((_, sender_fault)) => failures += &format!(
+                    "<member><Id>{id}</Id><Code>Failed</Code><SenderFault>{sender_fault}</SenderFault></member>"
+                ),
+                None => {
+                    let message_id = Uuid::new_v4();
+                    successes += &format!("<member><Id>{id}</Id><MessageId>{message_id}</MessageId></member>");
+                    taken.push(Announcement { message: message.clone(), attributes: attributes(&field) });
+                }
+            }
+        }
+        if self.announced.push(&taken).is_err() {
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+        let result = format!(
+            "<PublishBatchResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishBatchResult>\
+             <Successful>{successes}</Successful><Failed>{failures}</Failed>\
+             </PublishBatchResult></PublishBatchResponse>"
+        );
+        ([(header::CONTENT_TYPE, "text/xml")], result).into_response()
+    }
+
+    fn send_message(&self, body: &[u8]) -> Response {
+        let request: Value = serde_json::from_slice(body).unwrap_or_default();
+        let message = request["MessageBody"].as_str().unwrap_or_default();
+        lock(&self.faults.quarantined).push(message.to_owned());
+        let answer = json!({ "MessageId": Uuid::new_v4().to_string(), "MD5OfMessageBody": "" });
+        ([(header::CONTENT_TYPE, "application/x-amz-json-1.0")], answer.to_string()).into_response()
+    }
+}
+
+fn attributes<'a>(field: &impl Fn(&str) -> Option<&'a String>) -> BTreeMap<&'static str, String> {
+    let mut attributes = BTreeMap::new();
+    for index in 1.. {
+        let Some(name) = field(&format!("MessageAttributes.entry.{index}.Name")) else { break };
+        let value = field(&format!("MessageAttributes.entry.{index}.Value.StringValue"));
+        let known = livehooks_aws::announcement::ATTRIBUTES.iter().find(|known| *known == name);
+        if let (Some(known), Some(value)) = (known, value) {
+            attributes.insert(*known, value.clone());
+        }
+    }
+    attributes
+}
+
+fn unknown() -> Response {
+    (StatusCode::BAD_REQUEST, "expected PublishBatch or SendMessage").into_response()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,182 @@
+//! The local stack: the real handlers, an embedded DynamoDB and the real relay, in one process.
+//!
+//! ```text
+//! web        POST /webhooks/…  ->  the functions' own handlers  ->  database (DynamoDB on loopback)
+//! relaying   database's stream ->  the function's own Relay     ->  endpoint (SNS and SQS on loopback)
+//! announced  what the endpoint took: a log with a cursor per reader (API, --forward-to)
+//! ```
+
+mod announced;
+mod data;
+mod database;
+mod endpoint;
+mod forward;
+mod relaying;
+mod report;
+pub mod running;
+mod web;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use livehooks_aws::config::RelayConfig;
+use livehooks_aws::Relay;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+pub use announced::Announced;
+pub use data::{DataError, default_folder, default_keys_file};
+pub use database::Database;
+pub use endpoint::{Faults, PublishFault};
+pub use report::{Refusal, Report};
+pub use web::Inlets;
+
+use crate::keys_file::KeysFile;
+use data::DataFolder;
+use database::TABLE;
+
+/// How to start a local stack.
+#[derive(Clone)]
+pub struct Options {
+    /// Port of the webhooks and the API; 0 takes a free one.
+    pub port: u16,
+    /// Port of the embedded DynamoDB; `None` takes the one after `port`, or a free one.
+    pub dynamodb_port: Option<u16>,
+    /// Where the events stay; `None` keeps them in memory.
+    pub data: Option<PathBuf>,
+    /// Every provider's keys.
+    pub keys: KeysFile,
+    /// The developer's own app, to which every announcement is posted.
+    pub forward_to: Option<String>,
+    /// Whether each event is told on the terminal.
+    pub verbose: bool,
+}
+
+/// Why the local stack did not start.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum StartError {
+    #[error("cannot listen on 127.0.0.1:{port}: {error}\n  choose another port with {option} PORT (0 takes a free one)")]
+    Port { port: u16, option: &'static str, error: std::io::Error },
+    #[error(transparent)]
+    Data(#[from] DataError),
+    #[error("--forward-to: expected an http or https URL, found {0:?}")]
+    ForwardTo(String),
+    #[error("the local stack cannot start: {0}")]
+    Other(String),
+}
+
+/// A local stack that listens.
+pub struct Stack {
+    /// Address of the webhooks and the API.
+    pub address: SocketAddr,
+    /// Address of the embedded DynamoDB.
+    pub dynamodb: SocketAddr,
+    /// What has happened.
+    pub report: Arc<Report>,
+    /// What was announced.
+    pub announced: Arc<Announced>,
+    /// What the local SNS is to refuse; for tests.
+    pub faults: Arc<Faults>,
+    tasks: JoinSet<()>,
+}
+
+impl Stack {
+    /// Starts everything and returns once it listens.
+    ///
+    /// # Errors
+    /// Says which port is taken, or what is wrong with the data folder; nothing is overwritten.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let forward_to = options.forward_to.as_deref().map(forward::target).transpose()?;
+        let listener = listen(options.port, "--port").await?;
+        let dynamodb = match (options.dynamodb_port, options.port) {
+            (Some(port), _) => listen(port, "--dynamodb-port").await?,
+            (None, 0) => listen(0, "--dynamodb-port").await?,
+            (None, port) => match listen(port.wrapping_add(1), "--dynamodb-port").await {
+                Ok(listener) => listener,
+                Err(_) => listen(0, "--dynamodb-port").await?,
+            },
+        };
+        let aws = listen(0, "--port").await?;
+        let folder = options.data.as_deref().map(DataFolder::open).transpose()?;
+        let database = Database::open(folder.as_ref().map(DataFolder::database).as_deref())?;
+
+        let other = |error: std::io::Error| StartError::Other(error.to_string());
+        let address = listener.local_addr().map_err(other)?;
+        let dynamodb_address = dynamodb.local_addr().map_err(other)?;
+        let aws_address = aws.local_addr().map_err(other)?;
+        let announced = Arc::new(Announced::new().map_err(other)?);
+        let report = Arc::new(Report::new(options.verbose));
+        let faults = Arc::new(Faults::default());
+
+        let mut tasks = JoinSet::new();
+        tasks.spawn(database.serve(dynamodb));
+        tasks.spawn(endpoint::serve(aws, announced.clone(), faults.clone()));
+        if let Some(url) = forward_to {
+            tasks.spawn(forward::run(url, announced.clone(), report.clone()));
+        }
+        let relay = Relay::new(
+            RelayConfig {
+                table: TABLE.into(),
+                topic_arn: endpoint::TOPIC_ARN.into(),
+                quarantine_queue_url: format!("http://{aws_address}{}", endpoint::QUARANTINE_PATH),
+            },
+            &local_sdk_config(aws_address),
+        );
+        let sdk = local_sdk_config(dynamodb_address);
+        let inlets = Inlets { sdk, report: report.clone(), stored: Arc::default() };
+        let relaying = relaying::Relaying {
+            database,
+            relay,
+            announced: announced.clone(),
+            report: report.clone(),
+            folder,
+            stored: inlets.stored.clone(),
+        };
+        tasks.spawn(relaying.run());
+        tasks.spawn(web::serve(listener, inlets, options.keys.clone(), announced.clone()));
+        Ok(Self { address, dynamodb: dynamodb_address, report, announced, faults, tasks })
+    }
+
+    /// The base address of the webhooks and the API.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Runs until one of its parts ends, which is an error of that part.
+    pub async fn run(mut self) {
+        self.tasks.join_next().await;
+    }
+}
+
+async fn listen(port: u16, option: &'static str) -> Result<TcpListener, StartError> {
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+    bound.map_err(|error| StartError::Port { port, option, error })
+}
+
+/// The production clients' patience, with credentials that no AWS would take.
+pub fn local_sdk_config(endpoint: SocketAddr) -> SdkConfig {
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
+    let credentials = Credentials::new("local", "local", None, None, "livehooks");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .region(Region::from_static("us-east-1"))
+        .endpoint_url(format!("http://{endpoint}"))
+        .timeout_config(livehooks_aws::clients::timeouts())
+        .retry_config(livehooks_aws::clients::retries())
+        .sleep_impl(aws_sdk_dynamodb::config::SharedAsyncSleep::new(Sleep))
+        .build()
+}
+
+#[derive(Debug)]
+struct Sleep;
+
+impl aws_sdk_dynamodb::config::AsyncSleep for Sleep {
+    fn sleep(&self, duration: Duration) -> aws_sdk_dynamodb::config::Sleep {
+        aws_sdk_dynamodb::config::Sleep::new(tokio::time::sleep(duration))
+    }
+}

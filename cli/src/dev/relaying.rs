@@ -1,0 +1,98 @@
+//! The table's stream, handed to the relay's own code batch by batch, as Lambda's event source would.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use livehooks_aws::Relay;
+use tokio::sync::Notify;
+
+use super::data::DataFolder;
+use super::database::{Database, Position};
+use super::{Announced, Report};
+
+const BATCH: usize = 100;
+/// How soon a write that did not come through the web handlers is noticed.
+const IDLE: Duration = Duration::from_millis(200);
+const RETRY: Duration = Duration::from_millis(500);
+
+pub(super) struct Relaying {
+    pub(super) database: Database,
+    pub(super) relay: Relay,
+    pub(super) announced: Arc<Announced>,
+    pub(super) report: Arc<Report>,
+    pub(super) folder: Option<DataFolder>,
+    /// Rung after each stored event.
+    pub(super) stored: Arc<Notify>,
+}
+
+impl Relaying {
+    pub(super) async fn run(self) {
+        let mut unsaved = VecDeque::new();
+        let mut position = None;
+        loop {
+            let pause = match self.step(&mut position, &mut unsaved).await {
+                Ok(true) => continue,
+                Ok(false) => IDLE,
+                Err(why) => {
+                    self.report.trouble("relay", &why);
+                    RETRY
+                }
+            };
+            let _ = tokio::time::timeout(pause, self.stored.notified()).await;
+        }
+    }
+
+    /// Relays one batch. Returns whether there was any.
+    async fn step(
+        &self,
+        position: &mut Option<Position>,
+        unsaved: &mut VecDeque<(u64, Position)>,
+    ) -> Result<bool, String> {
+        self.save(unsaved)?;
+        let at = match position {
+            Some(position) => position,
+            None => position.insert(self.start()?),
+        };
+        let (database, from) = (self.database.clone(), at.clone());
+        let read = tokio::task::spawn_blocking(move || database.records(&from, BATCH));
+        let event = read.await.map_err(|error| error.to_string())??;
+        if event.records.is_empty() {
+            return Ok(false);
+        }
+        let response = self.relay.handle(&event).await;
+        let failed = response.batch_item_failures.into_iter().next().and_then(|failure| failure.item_identifier);
+        let sequence_numbers = event.records.into_iter().filter_map(|record| record.change.sequence_number);
+        let done = sequence_numbers.take_while(|number| Some(number) != failed.as_ref()).last();
+        if done.is_some() {
+            at.after = done;
+            unsaved.push_back((self.announced.bytes(), at.clone()));
+        }
+        match failed {
+            None => Ok(true),
+            Some(number) => Err(format!("record {number} was not taken and will be relayed again")),
+        }
+    }
+
+    fn start(&self) -> Result<Position, String> {
+        let mut start = self.database.stream_start()?;
+        start.after = self.folder.as_ref().and_then(|folder| folder.relayed(&start));
+        Ok(start)
+    }
+
+    /// A position is kept only when everything before it has reached the developer's own app, if one was
+    /// named: after a crash it gets the rest again.
+    fn save(&self, unsaved: &mut VecDeque<(u64, Position)>) -> Result<(), String> {
+        let delivered = self.announced.delivered();
+        let mut last = None;
+        while unsaved.front().is_some_and(|(bytes, _)| *bytes <= delivered) {
+            last = unsaved.pop_front();
+        }
+        match (&self.folder, last) {
+            (Some(folder), Some((_, position))) => {
+                folder.save_relayed(&position).map_err(|error| format!("its position was not saved: {error}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}

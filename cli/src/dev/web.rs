@@ -1,0 +1,203 @@
+//! What listens: the providers' paths, as API Gateway has them, and the API of the local stack.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::sse::{self, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use lambda_http::RequestExt;
+use livehooks_aws::config::{IngestConfig, KeySource};
+use livehooks_aws::{Ingest, Outcome, store};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+use super::database::TABLE;
+use super::{Announced, Report};
+use crate::keys_file::KeysFile;
+use crate::providers::{ALL, Sender};
+
+/// What API Gateway lets through.
+const REQUEST_BYTES_MAX: usize = 10 << 20;
+const EVENTS_MAX: usize = 10_000;
+const EVENTS_DEFAULT: usize = 100;
+
+/// What all ways in share.
+#[derive(Clone)]
+pub struct Inlets {
+    pub(super) sdk: SdkConfig,
+    pub(super) report: Arc<Report>,
+    pub(super) stored: Arc<Notify>,
+}
+
+#[derive(Clone)]
+struct Api {
+    client: Client,
+    report: Arc<Report>,
+    announced: Arc<Announced>,
+}
+
+pub(super) async fn serve(listener: TcpListener, inlets: Inlets, keys: KeysFile, announced: Arc<Announced>) {
+    let client = Client::new(&inlets.sdk);
+    let api = Api { client, report: inlets.report.clone(), announced };
+    let api = Router::new()
+        .route("/api/events", get(events))
+        .route("/api/rejections", get(rejections))
+        .route("/api/announcements", get(announcements))
+        .with_state(api)
+        .layer(middleware::from_fn(loopback_only));
+    let webhooks = ALL.iter().fold(Router::new(), |app, entry| app.merge((entry.mount)(&inlets, &keys.secret(entry))));
+    let app = Router::new()
+        .route("/healthz", get(async || axum::Json(json!({ "status": "ok" }))))
+        .merge(webhooks)
+        .merge(api)
+        .fallback(async || problem(StatusCode::NOT_FOUND, "There is nothing here."));
+    // It ends only with the process.
+    let _ = axum::serve(listener, app).await;
+}
+
+impl Inlets {
+    /// The paths of one provider's function.
+    pub fn mount<P: Sender>(&self, secret: &Value) -> Router {
+        let config = IngestConfig {
+            table: TABLE.into(),
+            keys: KeySource::Inline(secret.to_string()),
+            retention: jiff::SignedDuration::from_hours(24 * 90),
+        };
+        let ingest = Arc::new(Ingest::<P>::new(config, &self.sdk));
+        let inlets = self.clone();
+        let handler = async move |path: Option<Path<String>>, request: Request| {
+            take_in(&inlets, &ingest, path.map(|Path(token)| token), request).await
+        };
+        let path = format!("/webhooks/{}", P::NAME);
+        let app = Router::new().route(&path, post(handler.clone()));
+        if P::HAS_URL_TOKEN { app.route(&format!("{path}/{{token}}"), post(handler)) } else { app }
+    }
+}
+
+async fn take_in<P: Sender>(
+    inlets: &Inlets,
+    ingest: &Ingest<P>,
+    token: Option<String>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let outcome = match to_bytes(body, REQUEST_BYTES_MAX).await {
+        Ok(bytes) => {
+            let body = lambda_http::Body::Binary(bytes.to_vec());
+            let request = lambda_http::Request::from_parts(parts, body);
+            let parameters = token.map(|token| HashMap::from([("token".to_owned(), vec![token])]));
+            ingest.receive(&request.with_path_parameters(parameters.unwrap_or_default())).await
+        }
+        Err(_) => Outcome::TooLarge { bytes: REQUEST_BYTES_MAX + 1, bytes_max: livehooks_aws::ingest::BODY_BYTES_MAX },
+    };
+    inlets.report.outcome(P::NAME, &outcome);
+    if matches!(outcome, Outcome::Stored(_)) {
+        inlets.stored.notify_one();
+    }
+    outcome.into_response().map(|body| Body::from(body.to_vec()))
+}
+
+/// A page from elsewhere must not read events through a name that it has made point here, nor a tunnel for
+/// webhooks publish them.
+async fn loopback_only(headers: HeaderMap, request: Request, next: Next) -> Response {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _port)| name);
+    match name {
+        "127.0.0.1" | "localhost" | "[::1]" => next.run(request).await,
+        _ => problem(StatusCode::FORBIDDEN, "The API answers on 127.0.0.1 and localhost only."),
+    }
+}
+
+#[derive(Deserialize)]
+struct Filter {
+    provider: Option<String>,
+    r#type: Option<String>,
+    room: Option<String>,
+    limit: Option<usize>,
+}
+
+async fn events(State(api): State<Api>, Query(filter): Query<Filter>) -> Response {
+    let limit = filter.limit.unwrap_or(EVENTS_DEFAULT).min(EVENTS_MAX);
+    match find(&api.client, &filter, limit).await {
+        Ok(events) => {
+            let json = format!("[{}]", events.join(","));
+            ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], json).into_response()
+        }
+        Err(why) => problem(StatusCode::INTERNAL_SERVER_ERROR, &why),
+    }
+}
+
+/// Reads the whole table, which on a laptop is the simplest thing that is always right.
+async fn find(client: &Client, filter: &Filter, limit: usize) -> Result<Vec<String>, String> {
+    let mut pages = client.scan().table_name(TABLE).into_paginator().items().send();
+    let mut found = Vec::new();
+    while let Some(item) = pages.next().await {
+        let item = item.map_err(|error| error.to_string())?;
+        if filter.takes(&item) {
+            let received_at = item.get("received_at").and_then(|time| time.as_s().ok()).cloned();
+            found.push((received_at, item.get("event").cloned()));
+        }
+    }
+    found.sort_by(|(one, _), (other, _)| other.cmp(one));
+    found.truncate(limit);
+    found.into_iter().map(|(_, event)| store::unpack(event.as_ref())).collect()
+}
+
+impl Filter {
+    fn takes(&self, item: &store::Item) -> bool {
+        let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
+        let provider = text("event_key").and_then(|key| key.split_once('#')).map(|(provider, _)| provider);
+        let room = text("room_key").and_then(|key| key.split_once('#')).map(|(_, room)| room);
+        let is = |wanted: &Option<String>, found| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
+        is(&self.provider, provider) && is(&self.r#type, text("type")) && is(&self.room, room)
+    }
+}
+
+async fn rejections(State(api): State<Api>) -> Response {
+    axum::Json(api.report.refusals()).into_response()
+}
+
+#[derive(Deserialize)]
+struct Replay {
+    replay: Option<String>,
+}
+
+async fn announcements(State(api): State<Api>, Query(query): Query<Replay>) -> Response {
+    let from_start = match query.replay.as_deref() {
+        None => false,
+        Some("all") => true,
+        Some(other) => {
+            let detail = format!("replay: expected all, found {other:?}");
+            return problem(StatusCode::BAD_REQUEST, &detail);
+        }
+    };
+    let (sender, receiver) = tokio::sync::mpsc::channel(16);
+    let mut cursor = api.announced.cursor(from_start);
+    tokio::spawn(async move {
+        while let Some(line) = api.announced.next(&mut cursor).await {
+            if sender.send(Ok::<_, Infallible>(sse::Event::default().data(line))).await.is_err() {
+                return;
+            }
+        }
+    });
+    let stream = tokio_stream::wrappers::ReceiverStream::new(receiver);
+    Sse::new(stream).keep_alive(KeepAlive::default()).into_response()
+}
+
+/// RFC 9457.
+fn problem(status: StatusCode, detail: &str) -> Response {
+    let title = status.canonical_reason().unwrap_or_default();
+    let body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+}

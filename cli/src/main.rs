@@ -1,0 +1,127 @@
+//! The `livehooks` command.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use livehooks::dev::running::Running;
+use livehooks::dev::{self, Options, Stack, StartError};
+use livehooks::keys_file::{KeysFile, KeysFileError};
+use livehooks::providers::ALL;
+use livehooks::send::{Send, SendError};
+
+/// Webhooks of live-video providers, verified, stored once and announced
+#[derive(Parser)]
+#[command(name = "livehooks", bin_name = "cargo livehooks", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the local stack: the real handlers, an embedded DynamoDB, announcements
+    Dev(Dev),
+    /// Sign a realistic event as a provider does, and send it
+    Send(Send),
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo livehooks dev
+  cargo livehooks dev --memory --port 0
+  cargo livehooks dev --keys keys.json --forward-to http://127.0.0.1:8080/events")]
+struct Dev {
+    /// Port of the webhooks and the API; 0 takes a free one
+    #[arg(long, default_value_t = 3000)]
+    port: u16,
+    /// Port of the embedded DynamoDB [default: the next one after --port, or a free one]
+    #[arg(long, value_name = "PORT")]
+    dynamodb_port: Option<u16>,
+    /// Folder for the events [default: .livehooks]
+    #[arg(long, value_name = "DIR", conflicts_with = "memory")]
+    data: Option<PathBuf>,
+    /// Keep the events in memory only
+    #[arg(long)]
+    memory: bool,
+    /// Every provider's keys [default: made once, beside the data]
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// Post every announcement to this URL, as SNS would
+    #[arg(long, value_name = "URL")]
+    forward_to: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Keys(#[from] KeysFileError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Send(#[from] SendError),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Dev(dev) => dev.run().await.map(|()| true),
+        Command::Send(send) => send.run().await.map_err(Failure::from),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            anstream::eprintln!("error: {failure}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+impl Dev {
+    async fn run(self) -> Result<(), Failure> {
+        let folder = self.data.unwrap_or_else(dev::default_folder);
+        let (keys, keys_file) = match self.keys {
+            Some(file) => (KeysFile::read(&file)?, file),
+            None => {
+                let file = folder.join("keys.json");
+                (KeysFile::read_or_make(&file)?, file)
+            }
+        };
+        let data = (!self.memory).then(|| folder.clone());
+        let stack = Stack::start(Options {
+            port: self.port,
+            dynamodb_port: self.dynamodb_port,
+            data: data.clone(),
+            keys,
+            forward_to: self.forward_to.clone(),
+            verbose: true,
+        })
+        .await?;
+        let keys_file = std::path::absolute(&keys_file).unwrap_or(keys_file);
+        let running = Running { url: stack.url(), keys: keys_file.clone() };
+        if let Err(error) = running.write() {
+            anstream::eprintln!("warning: send will need --url and --keys, for .livehooks cannot be written to: {error}");
+        }
+
+        let url = stack.url();
+        for entry in ALL {
+            anstream::println!("webhooks   {url}/webhooks/{}", entry.name);
+        }
+        anstream::println!("events     {url}/api/events");
+        anstream::println!("dynamodb   http://{}  (table Events, any credentials)", stack.dynamodb);
+        anstream::println!("data       {}", data.map_or("in memory".into(), |folder| folder.display().to_string()));
+        anstream::println!("keys       {}", keys_file.display());
+        if let Some(target) = self.forward_to {
+            anstream::println!("forward    {target}");
+        }
+        anstream::println!("try        cargo livehooks send plugnmeet participant_joined");
+        anstream::println!("ready      {url}");
+        tokio::select! {
+            () = stack.run() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        Running::forget();
+        Ok(())
+    }
+}

@@ -1,0 +1,209 @@
+//! The providers, as the command needs them: how they sign, what they send, which keys suit development.
+//!
+//! A new provider is one `impl Sender` and one line in [`ALL`].
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
+use axum::Router;
+use axum::http::HeaderMap;
+use data_encoding::BASE64;
+use jiff::Timestamp;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use livehooks_core::hms::Hms;
+use livehooks_core::plugnmeet::PlugNmeet;
+use livehooks_core::videosdk::VideoSdk;
+use livehooks_core::{BodyHash, Delivery, EventType, Keys, KeysError, Provider};
+use pem::Pem;
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::dev::Inlets;
+
+/// Every provider there is.
+pub const ALL: &[Entry] = &[Entry::of::<Hms>(), Entry::of::<VideoSdk>(), Entry::of::<PlugNmeet>()];
+
+/// A provider, without its type.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// As in the URL.
+    pub name: &'static str,
+    /// Sample events, one JSON object `{"name", "body"}` a line.
+    pub samples: &'static str,
+    /// Fields of the keys file that only sending needs.
+    pub private_fields: &'static [&'static str],
+    /// Makes keys for development.
+    pub make_keys: fn() -> Value,
+    /// Checks the provider's secret.
+    pub check_keys: fn(&Value) -> Result<(), KeysError>,
+    /// Signs a body as the provider does.
+    pub sign: fn(&Value, &[u8], Timestamp) -> Result<Signed, String>,
+    /// What a body that is signed with these keys becomes.
+    pub event_type: fn(&Value, &[u8]) -> Result<EventType, String>,
+    /// The routes of the provider's function.
+    pub mount: fn(&Inlets, &Value) -> Router,
+}
+
+impl Entry {
+    const fn of<P: Sender>() -> Self {
+        Self {
+            name: P::NAME,
+            samples: P::SAMPLES,
+            private_fields: P::PRIVATE_FIELDS,
+            make_keys: P::make_keys,
+            check_keys: |secret| P::Keys::from_json(secret).map(drop),
+            sign: P::sign,
+            event_type: event_type::<P>,
+            mount: Inlets::mount::<P>,
+        }
+    }
+
+    /// The provider of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        ALL.iter().find(|entry| entry.name == name)
+    }
+}
+
+fn event_type<P: Sender>(keys: &Value, body: &[u8]) -> Result<EventType, String> {
+    let now = Timestamp::now();
+    let signed = P::sign(keys, body, now)?;
+    let mut public = keys.clone();
+    if let Some(object) = public.as_object_mut() {
+        object.retain(|name, _| !P::PRIVATE_FIELDS.contains(&name.as_str()));
+    }
+    let verifying = P::Keys::from_json(&public).map_err(|error| error.to_string())?;
+    let headers = signed.headers.iter().map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?)));
+    let headers = headers.collect::<Option<HeaderMap>>().ok_or("expected headers, found text that is none")?;
+    let delivery = Delivery { headers: &headers, url_token: signed.url_token.as_deref(), body };
+    let verified = P::verify(&delivery, &verifying, now).map_err(|rejection| rejection.to_string())?;
+    Ok(P::normalize(&verified, now).event.r#type)
+}
+
+/// What makes a request authentic.
+#[derive(Clone, Debug, Default)]
+pub struct Signed {
+    /// The headers to send.
+    pub headers: Vec<(String, String)>,
+    /// The last segment of the URL, where it is a credential.
+    pub url_token: Option<String>,
+}
+
+/// How a provider sends.
+pub trait Sender: Provider {
+    /// Sample events, one JSON object `{"name", "body"}` a line.
+    const SAMPLES: &'static str;
+    /// Fields of the keys file that only sending needs.
+    const PRIVATE_FIELDS: &'static [&'static str] = &[];
+    /// Whether the last segment of the URL may be a credential.
+    const HAS_URL_TOKEN: bool = false;
+
+    /// Makes keys for development.
+    fn make_keys() -> Value;
+
+    /// Signs a body with the first of the keys.
+    ///
+    /// # Errors
+    /// Says which key is missing.
+    fn sign(keys: &Value, body: &[u8], now: Timestamp) -> Result<Signed, String>;
+}
+
+impl Sender for Hms {
+    const SAMPLES: &'static str = include_str!("../samples/100ms.ndjson");
+
+    fn make_keys() -> Value {
+        json!({
+            "signing_secrets": [secret()],
+            "headers": [{ "name": "X-Livehooks-Secret", "values": [secret()] }],
+        })
+    }
+
+    /// By the secret header, which is what 100ms itself documents; else by signature.
+    fn sign(keys: &Value, body: &[u8], _now: Timestamp) -> Result<Signed, String> {
+        use hmac::{Hmac, KeyInit, Mac};
+        let json_type = ("Content-Type".to_owned(), "application/json".to_owned());
+        let header = &keys["headers"][0];
+        if let (Some(name), Some(value)) = (header["name"].as_str(), header["values"][0].as_str()) {
+            return Ok(Signed { headers: vec![(name.into(), value.into()), json_type], url_token: None });
+        }
+        let secret = keys["signing_secrets"][0].as_str().ok_or("expected signing_secrets or headers, found neither")?;
+        let mac = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).map_err(|error| error.to_string())?;
+        let signature = data_encoding::HEXLOWER.encode(&mac.chain_update(body).finalize().into_bytes());
+        Ok(Signed { headers: vec![("X-100ms-Signature".into(), signature), json_type], url_token: None })
+    }
+}
+
+impl Sender for VideoSdk {
+    const SAMPLES: &'static str = include_str!("../samples/videosdk.ndjson");
+    const PRIVATE_FIELDS: &'static [&'static str] = &["private_key"];
+    const HAS_URL_TOKEN: bool = true;
+
+    /// # Panics
+    /// Where the machine has no randomness.
+    fn make_keys() -> Value {
+        let pair = KeyPair::generate(KeySize::Rsa2048).expect("the system has randomness");
+        let public: PublicKeyX509Der = pair.public_key().as_der().expect("a generated key is valid");
+        let private: Pkcs8V1Der = pair.as_der().expect("a generated key is valid");
+        let public_key = pem::encode(&Pem::new("PUBLIC KEY", public.as_ref()));
+        let private_key = pem::encode(&Pem::new("PRIVATE KEY", private.as_ref()));
+        json!({ "public_keys": [public_key], "private_key": private_key })
+    }
+
+    fn sign(keys: &Value, body: &[u8], _now: Timestamp) -> Result<Signed, String> {
+        let pem = keys["private_key"].as_str().ok_or("expected private_key (PEM, PKCS#8 or PKCS#1), found none")?;
+        let pem = pem::parse(pem).map_err(|_| "expected private_key in PEM, found a text that is none")?;
+        let pair = match pem.tag() {
+            "RSA PRIVATE KEY" => KeyPair::from_der(pem.contents()),
+            _ => KeyPair::from_pkcs8(pem.contents()),
+        };
+        let pair = pair.map_err(|_| "expected an RSA private key in private_key, found another kind")?;
+        let mut signature = vec![0; pair.public_modulus_len()];
+        let signed = pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), body, &mut signature);
+        signed.map_err(|_| "the RSA private key cannot sign")?;
+        Ok(Signed {
+            headers: vec![
+                ("videosdk-signature".into(), BASE64.encode(&signature)),
+                ("Content-Type".into(), "application/json".into()),
+            ],
+            url_token: keys["url_tokens"][0].as_str().map(str::to_owned),
+        })
+    }
+}
+
+impl Sender for PlugNmeet {
+    const SAMPLES: &'static str = include_str!("../samples/plugnmeet.ndjson");
+
+    fn make_keys() -> Value {
+        json!({ "keys": { "plugnmeet-dev": secret() } })
+    }
+
+    fn sign(keys: &Value, body: &[u8], now: Timestamp) -> Result<Signed, String> {
+        let token = body_hash_token(keys, body, now)?;
+        let headers = [("Authorization", token.as_str()), ("Hash-Token", &token), ("Content-Type", "application/json")];
+        Ok(Signed { headers: headers.map(|(name, value)| (name.into(), value.into())).into(), url_token: None })
+    }
+}
+
+/// The token of plugNmeet and LiveKit, valid for five minutes.
+fn body_hash_token(keys: &Value, body: &[u8], now: Timestamp) -> Result<String, String> {
+    #[derive(Serialize)]
+    struct Claims<'a> {
+        iss: &'a str,
+        exp: i64,
+        nbf: i64,
+        iat: i64,
+        sha256: String,
+    }
+    let first = keys["keys"].as_object().and_then(|keys| keys.iter().next());
+    let (api_key, secret) = first.ok_or("expected an API key in keys, found none")?;
+    let now = now.as_second();
+    let sha256 = BASE64.encode(BodyHash::of(body).as_bytes());
+    let claims = Claims { iss: api_key, exp: now + 300, nbf: now, iat: now, sha256 };
+    let key = EncodingKey::from_secret(secret.as_str().unwrap_or_default().as_bytes());
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).map_err(|error| error.to_string())
+}
+
+fn secret() -> String {
+    format!("dev-{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+}

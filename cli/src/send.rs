@@ -1,0 +1,208 @@
+//! `livehooks send`: signs sample events as a provider does, and sends them.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::dev::running::Running;
+use crate::keys_file::{KeysFile, KeysFileError};
+use crate::providers::{ALL, Entry};
+use crate::samples::{self, Places, Sample};
+use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, styled};
+
+/// What to send, and where to.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo livehooks send plugnmeet participant_joined
+  cargo livehooks send 100ms live.recording.ready --room standup
+  cargo livehooks send videosdk participant-joined --duplicate
+  cargo livehooks send all
+  cargo livehooks send --list")]
+pub struct Send {
+    /// 100ms, videosdk, plugnmeet; or `all` for one of each type of every provider
+    #[arg(required_unless_present = "list")]
+    provider: Option<String>,
+    /// The provider's type or the common one (see --list); or `all`
+    #[arg(value_name = "TYPE")]
+    kind: Option<String>,
+    /// List the samples and what each becomes
+    #[arg(long)]
+    list: bool,
+    /// The room's id
+    #[arg(long, default_value = "room01")]
+    room: String,
+    /// The participant's id
+    #[arg(long, default_value = "user-42")]
+    participant: String,
+    /// Base address of the stack [default: the running local stack, or http://127.0.0.1:3000]
+    #[arg(long)]
+    url: Option<String>,
+    /// Keys file to sign with [default: the local stack's]
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// How many different events of the type
+    #[arg(long, default_value_t = 1)]
+    count: u32,
+    /// Send each event twice, byte for byte
+    #[arg(long)]
+    duplicate: bool,
+}
+
+/// Why nothing was sent.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum SendError {
+    #[error(transparent)]
+    Keys(#[from] KeysFileError),
+    #[error("provider: expected one of {expected} or all, found {found:?}")]
+    UnknownProvider { expected: String, found: String },
+    #[error("type: expected a type of {provider} or all, found {found:?}\n  list them with: cargo livehooks send --list")]
+    UnknownType { provider: &'static str, found: String },
+    #[error("type: expected a type of {0} or all, found none\n  list them with: cargo livehooks send --list")]
+    NoType(&'static str),
+    #[error("cannot sign as {provider}: {why}")]
+    Sign { provider: &'static str, why: String },
+    #[error("cannot reach {url}: {why}\n  start the local stack with: cargo livehooks dev")]
+    Unreachable { url: String, why: String },
+}
+
+impl Send {
+    /// Sends, and tells what came of each. Returns whether every answer was 200.
+    ///
+    /// # Errors
+    /// Says what is wrong with the arguments or the keys, or that nobody listens.
+    pub async fn run(self) -> Result<bool, SendError> {
+        let running = Running::read();
+        let keys = match (&self.keys, &running) {
+            (Some(file), _) => KeysFile::read(file)?,
+            (None, Some(running)) => KeysFile::read(&running.keys)?,
+            (None, None) => KeysFile::read_or_make(&crate::dev::default_keys_file())?,
+        };
+        if self.list {
+            return list(&keys).map(|()| true);
+        }
+        let default = || running.map_or_else(|| "http://127.0.0.1:3000".into(), |running| running.url);
+        let base = self.url.clone().unwrap_or_else(default);
+        let client = reqwest::Client::new();
+        let mut all_accepted = true;
+        for round in 0..self.count.max(1) {
+            let session = Uuid::new_v4().simple().to_string()[..24].to_owned();
+            for (entry, sample) in self.samples(&keys)? {
+                let body = sample.body(&self.places(&session, round));
+                for _ in 0..=u32::from(self.duplicate) {
+                    all_accepted &= post(&client, &base, entry, &sample, signing(&keys, entry)?, &body).await?;
+                }
+            }
+        }
+        Ok(all_accepted)
+    }
+
+    fn samples(&self, keys: &KeysFile) -> Result<Vec<(&'static Entry, Sample<'static>)>, SendError> {
+        let provider = self.provider.as_deref().unwrap_or("all");
+        let of = |entry: &'static Entry| samples::of(entry).into_iter().map(move |sample| (entry, sample));
+        if provider == "all" {
+            return Ok(ALL.iter().flat_map(of).collect());
+        }
+        let entry = Entry::named(provider).ok_or_else(|| SendError::UnknownProvider {
+            expected: ALL.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", "),
+            found: provider.into(),
+        })?;
+        let kind = self.kind.as_deref().ok_or(SendError::NoType(entry.name))?;
+        if kind == "all" {
+            return Ok(of(entry).collect());
+        }
+        let keys = signing(keys, entry)?;
+        for (entry, sample) in of(entry) {
+            if sample.is_named(kind, event_type(entry, &sample, keys)?) {
+                return Ok(vec![(entry, sample)]);
+            }
+        }
+        Err(SendError::UnknownType { provider: entry.name, found: kind.into() })
+    }
+
+    fn places(&self, session: &str, round: u32) -> Places {
+        let suffix = if round == 0 { String::new() } else { format!("-{round}") };
+        Places {
+            room: self.room.clone(),
+            participant: format!("{}{suffix}", self.participant),
+            session: session.into(),
+            id: Uuid::new_v4().to_string(),
+            now: Timestamp::now(),
+        }
+    }
+}
+
+fn signing<'a>(keys: &'a KeysFile, entry: &Entry) -> Result<&'a Value, SendError> {
+    let why = || "the keys file has nothing for it".into();
+    keys.signing(entry).ok_or_else(|| SendError::Sign { provider: entry.name, why: why() })
+}
+
+fn event_type(
+    entry: &Entry,
+    sample: &Sample<'_>,
+    keys: &Value,
+) -> Result<livehooks_core::EventType, SendError> {
+    let places = Places {
+        room: "room".into(),
+        participant: "participant".into(),
+        session: "session".into(),
+        id: "id".into(),
+        now: Timestamp::now(),
+    };
+    let kind = (entry.event_type)(keys, sample.body(&places).as_bytes());
+    kind.map_err(|why| SendError::Sign { provider: entry.name, why })
+}
+
+fn list(keys: &KeysFile) -> Result<(), SendError> {
+    for entry in ALL {
+        anstream::println!("{}", styled(BOLD, entry.name));
+        for sample in samples::of(entry) {
+            let kind = event_type(entry, &sample, signing(keys, entry)?)?;
+            anstream::println!("  {:42} {}", sample.name, styled(DIM, kind));
+        }
+    }
+    Ok(())
+}
+
+async fn post(
+    client: &reqwest::Client,
+    base: &str,
+    entry: &Entry,
+    sample: &Sample<'_>,
+    keys: &Value,
+    body: &str,
+) -> Result<bool, SendError> {
+    let signed = (entry.sign)(keys, body.as_bytes(), Timestamp::now())
+        .map_err(|why| SendError::Sign { provider: entry.name, why })?;
+    let mut url = format!("{}/webhooks/{}", base.trim_end_matches('/'), entry.name);
+    if let Some(token) = &signed.url_token {
+        url = format!("{url}/{token}");
+    }
+    let unreachable =
+        |error: reqwest::Error| SendError::Unreachable { url: base.to_owned(), why: causes(&error) };
+    let request = signed.headers.iter().fold(client.post(&url), |request, (name, value)| request.header(name, value));
+    let answer = request.body(body.to_owned()).send().await.map_err(unreachable)?;
+    let status = answer.status();
+    let text = answer.text().await.map_err(unreachable)?;
+    let json: Value = serde_json::from_str(&text).unwrap_or_default();
+    let (style, said) = match json["status"].as_str() {
+        Some("duplicate") => (YELLOW, format!("duplicate  {}", json["id"].as_str().unwrap_or_default())),
+        Some(said) => (GREEN, format!("{said:9}  {}", json["id"].as_str().unwrap_or_default())),
+        None => (RED, json["detail"].as_str().unwrap_or(&text).to_owned()),
+    };
+    anstream::println!("{:10} {:42} {} {}", entry.name, sample.name, status.as_u16(), styled(style, said));
+    Ok(status == reqwest::StatusCode::OK)
+}
+
+/// An error and all that it came from, innermost last.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
