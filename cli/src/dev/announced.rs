@@ -2,14 +2,14 @@
 //! too slow, and none costs memory.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use livehooks_aws::Announcement;
 use tokio::sync::watch;
 
-/// The log of announcements. A line each: `{"message": <event>, "attributes": {…}}`.
+/// The log of announcements: entries of `{"message": <event>, "attributes": {…}}`, each behind its length.
 pub struct Announced {
     file: Mutex<File>,
     bytes: watch::Sender<u64>,
@@ -20,7 +20,7 @@ pub struct Announced {
 pub struct Cursor {
     at: u64,
     bytes: watch::Receiver<u64>,
-    lines: Vec<u8>,
+    unread: Vec<u8>,
 }
 
 impl Announced {
@@ -47,16 +47,17 @@ impl Announced {
     }
 
     pub(super) fn push(&self, announcements: &[Announcement]) -> io::Result<()> {
-        let mut lines = Vec::new();
+        let mut entries = Vec::new();
         for announcement in announcements {
-            write!(lines, r#"{{"message":{},"attributes":"#, announcement.message)?;
-            serde_json::to_writer(&mut lines, &announcement.attributes)?;
-            lines.extend(b"}\n");
+            let attributes = serde_json::to_string(&announcement.attributes)?;
+            let entry = format!(r#"{{"message":{},"attributes":{attributes}}}"#, announcement.message);
+            entries.extend((entry.len() as u64).to_be_bytes());
+            entries.extend(entry.as_bytes());
         }
         let file = self.file.lock().map_err(|_| io::ErrorKind::Other)?;
         let end = *self.bytes.borrow();
-        write_at(&file, &lines, end)?;
-        self.bytes.send_modify(|bytes| *bytes += lines.len() as u64);
+        write_at(&file, &entries, end)?;
+        self.bytes.send_modify(|bytes| *bytes += entries.len() as u64);
         Ok(())
     }
 
@@ -64,22 +65,21 @@ impl Announced {
     pub fn cursor(&self, from_start: bool) -> Cursor {
         let bytes = self.bytes.subscribe();
         let at = if from_start { 0 } else { *bytes.borrow() };
-        Cursor { at, bytes, lines: Vec::new() }
+        Cursor { at, bytes, unread: Vec::new() }
     }
 
-    /// The next line, as soon as there is one; `None` where the log is gone.
+    /// The next entry, as soon as there is one; `None` where the log is gone.
     pub async fn next(&self, cursor: &mut Cursor) -> Option<String> {
         loop {
-            if let Some(end) = cursor.lines.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = cursor.lines.drain(..=end).collect();
-                return String::from_utf8(line).ok().map(|line| line.trim_end().to_owned());
+            if let Some(entry) = cursor.take() {
+                return String::from_utf8(entry).ok();
             }
             let at = cursor.at;
             let end = *cursor.bytes.wait_for(|bytes| *bytes > at).await.ok()?;
             let mut chunk = vec![0; (end - at).min(1 << 20) as usize];
             read_at(&*self.file.lock().ok()?, &mut chunk, at).ok()?;
             cursor.at += chunk.len() as u64;
-            cursor.lines.extend(chunk);
+            cursor.unread.extend(chunk);
         }
     }
 }
@@ -87,7 +87,15 @@ impl Announced {
 impl Cursor {
     /// How much of the log was handed out, in bytes.
     pub(super) fn read_bytes(&self) -> u64 {
-        self.at - self.lines.len() as u64
+        self.at - self.unread.len() as u64
+    }
+
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let (length, rest) = self.unread.split_first_chunk()?;
+        let end = size_of::<u64>() + usize::try_from(u64::from_be_bytes(*length)).ok()?;
+        let entry = rest.get(..end - size_of::<u64>())?.to_vec();
+        self.unread.drain(..end);
+        Some(entry)
     }
 }
 
@@ -122,16 +130,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_gets_every_line_once_and_in_order_however_late_it_comes() {
+    async fn a_reader_gets_every_entry_once_and_in_order_however_late_it_comes() {
         let log = Announced::new().unwrap();
         let large = format!("{:?}", "x".repeat(3 << 20));
         log.push(&[announcement("1"), announcement(&large)]).unwrap();
         let (mut all, mut new) = (log.cursor(true), log.cursor(false));
-        log.push(&[announcement("3")]).unwrap();
+        log.push(&[announcement("[\n3]")]).unwrap();
         assert_eq!(log.next(&mut all).await.unwrap(), r#"{"message":1,"attributes":{}}"#);
         assert_eq!(log.next(&mut all).await.unwrap().len(), large.len() + r#"{"message":,"attributes":{}}"#.len());
-        assert_eq!(log.next(&mut all).await.unwrap(), r#"{"message":3,"attributes":{}}"#);
-        assert_eq!(log.next(&mut new).await.unwrap(), r#"{"message":3,"attributes":{}}"#);
+        assert_eq!(log.next(&mut all).await.unwrap(), "{\"message\":[\n3],\"attributes\":{}}");
+        assert_eq!(log.next(&mut new).await.unwrap(), "{\"message\":[\n3],\"attributes\":{}}");
         assert_eq!(all.read_bytes(), log.bytes());
     }
 }

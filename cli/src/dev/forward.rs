@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 const NOT_IN_HEADERS: &AsciiSet = &CONTROLS.add(b'%');
 
 #[derive(Deserialize)]
-struct Line<'a> {
+struct Entry<'a> {
     #[serde(borrow)]
     message: &'a RawValue,
     attributes: BTreeMap<String, String>,
@@ -36,9 +36,9 @@ pub(super) async fn run(url: Url, announced: Arc<Announced>, report: Arc<Report>
     let client = Client::builder().timeout(TIMEOUT).build().unwrap_or_default();
     let mut cursor = announced.cursor(true);
     announced.set_delivered(0);
-    while let Some(line) = announced.next(&mut cursor).await {
+    while let Some(entry) = announced.next(&mut cursor).await {
         let mut backoff = BACKOFF_MIN;
-        while let Err(why) = post(&client, &url, &line).await {
+        while let Err(why) = post(&client, &url, &entry).await {
             report.trouble("forward", &format!("{url} does not take an event yet: {why}"));
             tokio::time::sleep(backoff).await;
             backoff = (backoff * 2).min(BACKOFF_MAX);
@@ -47,8 +47,8 @@ pub(super) async fn run(url: Url, announced: Arc<Announced>, report: Arc<Report>
     }
 }
 
-async fn post(client: &Client, url: &Url, line: &str) -> Result<(), String> {
-    let line: Line<'_> = serde_json::from_str(line).map_err(|error| error.to_string())?;
+async fn post(client: &Client, url: &Url, entry: &str) -> Result<(), String> {
+    let entry: Entry<'_> = serde_json::from_str(entry).map_err(|error| error.to_string())?;
     let mut request = client
         .post(url.clone())
         .header("content-type", "text/plain; charset=UTF-8")
@@ -56,11 +56,11 @@ async fn post(client: &Client, url: &Url, line: &str) -> Result<(), String> {
         .header("x-amz-sns-message-type", "Notification")
         .header("x-amz-sns-rawdelivery", "true")
         .header("x-amz-sns-topic-arn", TOPIC_ARN);
-    for (name, value) in &line.attributes {
+    for (name, value) in &entry.attributes {
         let name = format!("x-livehooks-{}", name.replace('_', "-"));
         request = request.header(name, utf8_percent_encode(value, NOT_IN_HEADERS).to_string());
     }
-    let answer = request.body(line.message.get().to_owned()).send().await;
+    let answer = request.body(entry.message.get().to_owned()).send().await;
     match answer.map_err(|error| error.without_url().to_string())?.status() {
         status if status.is_success() => Ok(()),
         status => Err(format!("it answered {status}")),

@@ -75,6 +75,8 @@ pub struct Stack {
     pub address: SocketAddr,
     /// Address of the embedded DynamoDB.
     pub dynamodb: SocketAddr,
+    /// Address of the local SNS and SQS.
+    pub aws: SocketAddr,
     /// What has happened.
     pub report: Arc<Report>,
     /// What was announced.
@@ -138,12 +140,17 @@ impl Stack {
         };
         tasks.spawn(relaying.run());
         tasks.spawn(web::serve(listener, inlets, options.keys.clone(), announced.clone()));
-        Ok(Self { address, dynamodb: dynamodb_address, report, announced, faults, tasks })
+        Ok(Self { address, dynamodb: dynamodb_address, aws: aws_address, report, announced, faults, tasks })
     }
 
     /// The base address of the webhooks and the API.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Ends everything, as a crash would: nothing is finished first.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
     }
 
     /// Runs until one of its parts ends, which is an error of that part.

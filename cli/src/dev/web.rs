@@ -185,8 +185,10 @@ async fn announcements(State(api): State<Api>, Query(query): Query<Replay>) -> R
     let (sender, receiver) = tokio::sync::mpsc::channel(16);
     let mut cursor = api.announced.cursor(from_start);
     tokio::spawn(async move {
-        while let Some(line) = api.announced.next(&mut cursor).await {
-            if sender.send(Ok::<_, Infallible>(sse::Event::default().data(line))).await.is_err() {
+        while let Some(entry) = api.announced.next(&mut cursor).await {
+            // Line ends can stand only between JSON's tokens: one announcement is one line.
+            let line = sse::Event::default().data(entry.replace(['\r', '\n'], " "));
+            if sender.send(Ok::<_, Infallible>(line)).await.is_err() {
                 return;
             }
         }

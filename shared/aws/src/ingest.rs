@@ -94,13 +94,18 @@ impl<P: Provider> Ingest<P> {
 
     /// Takes in one request.
     pub async fn receive(&self, request: &Request) -> Outcome {
+        self.receive_at(request, Timestamp::now()).await
+    }
+
+    /// Takes in one request that was received at `now`.
+    pub async fn receive_at(&self, request: &Request, now: Timestamp) -> Outcome {
         let path = request.path_parameters_ref();
         let delivery = Delivery {
             headers: request.headers(),
             url_token: path.and_then(|parameters| parameters.first("token")),
             body: request.body().as_ref(),
         };
-        self.take_in(&delivery, Timestamp::now()).await
+        self.take_in(&delivery, now).await
     }
 
     async fn take_in(&self, delivery: &Delivery<'_>, now: Timestamp) -> Outcome {

@@ -1,0 +1,108 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use lambda_http::Request;
+use livehooks::dev::{Database, local_sdk_config};
+use livehooks_aws::config::{IngestConfig, KeySource};
+use livehooks_aws::{Fault, Ingest, Outcome};
+use livehooks_core::videosdk::VideoSdk;
+use livehooks_core::plugnmeet::PlugNmeet;
+use livehooks_core::Provider;
+use tokio::net::TcpListener;
+
+use crate::fixture::{Fixture, root};
+
+/// A recorded delivery, and a way in to a table behind `listener`.
+fn delivery<P: Provider>(case: &str, listener: &TcpListener) -> (Ingest<P>, Request, jiff::Timestamp) {
+    let fixture = Fixture::read(&root().join(P::NAME).join("ok").join(case));
+    let config = IngestConfig {
+        table: "Events".into(),
+        keys: KeySource::Inline(fixture.keys.to_string()),
+        retention: jiff::SignedDuration::from_hours(24 * 90),
+    };
+    let mut request = Request::new(fixture.body.clone().into());
+    *request.headers_mut() = fixture.headers.clone();
+    (Ingest::new(config, &local_sdk_config(listener.local_addr().unwrap())), request, fixture.now)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_that_never_answers_is_our_fault_and_the_sender_is_asked_to_come_back() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (ingest, request, now) = delivery::<PlugNmeet>("participant_joined", &silent);
+    let started = tokio::time::Instant::now();
+    let outcome = ingest.receive_at(&request, now).await;
+    let waited = started.elapsed();
+    assert!(matches!(outcome, Outcome::Failed(Fault::Store(_) | Fault::StoreTimeout(_))), "{outcome:?}");
+    assert!(waited.as_millis() <= 2_500, "by the paused clock it took {waited:?}");
+    let response = outcome.into_response();
+    assert_eq!(response.status().as_u16(), 503);
+    assert_eq!(response.headers()["retry-after"], "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sequence_write_of_two_calls_is_as_impatient_as_a_single_one() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let fixture = Fixture::all("videosdk", "ok").into_iter().find(|fixture| fixture.path == "/webhooks/videosdk");
+    let (ingest, request, now) = delivery::<VideoSdk>(&fixture.unwrap().name(), &silent);
+    let started = tokio::time::Instant::now();
+    assert!(matches!(ingest.receive_at(&request, now).await, Outcome::Failed(_)));
+    assert!(started.elapsed().as_millis() <= 2_500);
+}
+
+#[tokio::test]
+async fn a_table_that_cannot_be_reached_is_our_fault() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (ingest, request, now) = delivery::<PlugNmeet>("participant_joined", &listener);
+    drop(listener);
+    let outcome = ingest.receive_at(&request, now).await;
+    assert!(matches!(&outcome, Outcome::Failed(Fault::Store(why)) if why.starts_with("no connection")), "{outcome:?}");
+}
+
+#[derive(Clone)]
+struct Lossy {
+    client: reqwest::Client,
+    database: String,
+    lose_next: Arc<AtomicBool>,
+}
+
+/// Passes a call on; where it is to lose the answer, the write has landed and nobody knows.
+async fn pass_on(State(lossy): State<Lossy>, headers: HeaderMap, body: Bytes) -> Response {
+    let mut request = lossy.client.post(&lossy.database).body(body);
+    for name in ["x-amz-target", "content-type", "authorization", "x-amz-date"] {
+        if let Some(value) = headers.get(name) {
+            request = request.header(name, value);
+        }
+    }
+    let answer = request.send().await.unwrap();
+    if lossy.lose_next.swap(false, Ordering::SeqCst) {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    (answer.status(), answer.bytes().await.unwrap()).into_response()
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_was_lost_is_not_taken_for_the_providers_duplicate() {
+    let database = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let lossy = Lossy {
+        client: reqwest::Client::new(),
+        database: format!("http://{}", database.local_addr().unwrap()),
+        lose_next: Arc::new(AtomicBool::new(true)),
+    };
+    tokio::spawn(Database::open(None).unwrap().serve(database));
+    let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (ingest, request, now) = delivery::<PlugNmeet>("participant_joined", &proxy);
+    tokio::spawn(axum::serve(proxy, axum::Router::new().fallback(pass_on).with_state(lossy.clone())).into_future());
+
+    let status = async || {
+        let response = ingest.receive_at(&request, now).await.into_response();
+        let lambda_http::Body::Text(text) = response.into_body() else { panic!("the answer is text") };
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["status"].clone()
+    };
+    assert_eq!(status().await, "accepted");
+    assert!(!lossy.lose_next.load(Ordering::SeqCst), "an answer was lost");
+    assert_eq!(status().await, "duplicate");
+}

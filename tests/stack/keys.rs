@@ -1,0 +1,143 @@
+use std::sync::{Arc, Mutex};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use jiff::{SignedDuration, Timestamp};
+use livehooks::dev::local_sdk_config;
+use livehooks_aws::config::KeySource;
+use livehooks_aws::{Fault, KeyRing};
+use livehooks_core::plugnmeet::PlugNmeet;
+use livehooks_core::{ApiKeys, Delivery, Provider};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use livehooks::providers::Entry;
+
+/// Secrets Manager with one secret, or out of order.
+#[derive(Clone, Default)]
+struct Secrets {
+    secret: Arc<Mutex<Option<String>>>,
+    calls: Arc<Mutex<u32>>,
+}
+
+impl Secrets {
+    async fn serve(&self) -> KeyRing<ApiKeys> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let sdk = local_sdk_config(listener.local_addr().unwrap());
+        let app = axum::Router::new().fallback(answer).with_state(self.clone());
+        tokio::spawn(axum::serve(listener, app).into_future());
+        let client = aws_sdk_secretsmanager::Client::new(&sdk);
+        KeyRing::new(KeySource::SecretsManager("livehooks/plugnmeet".into()), client)
+    }
+
+    fn set(&self, secret: Option<&str>) {
+        *self.secret.lock().unwrap() = secret.map(str::to_owned);
+    }
+
+    fn calls(&self) -> u32 {
+        std::mem::take(&mut self.calls.lock().unwrap())
+    }
+}
+
+async fn answer(State(secrets): State<Secrets>) -> Response {
+    *secrets.calls.lock().unwrap() += 1;
+    let json = "application/x-amz-json-1.1";
+    match secrets.secret.lock().unwrap().as_deref() {
+        Some(secret) => ([("content-type", json)], json!({ "SecretString": secret }).to_string()).into_response(),
+        None => {
+            let body = json!({ "__type": "ResourceNotFoundException", "Message": "not there" }).to_string();
+            (StatusCode::BAD_REQUEST, [("content-type", json)], body).into_response()
+        }
+    }
+}
+
+const START: Timestamp = Timestamp::constant(1_761_815_000, 0);
+
+fn after(seconds: i64) -> Timestamp {
+    START + SignedDuration::from_secs(seconds)
+}
+
+fn keys(secrets: &[(&str, &str)]) -> String {
+    json!({ "keys": secrets.iter().map(|(name, secret)| (name.to_string(), json!(secret))).collect::<Value>() })
+        .to_string()
+}
+
+#[tokio::test]
+async fn keys_are_read_once_in_five_minutes_and_old_ones_outlive_an_outage() {
+    let secrets = Secrets::default();
+    let ring = secrets.serve().await;
+    secrets.set(Some(&keys(&[("a", "1")])));
+    for seconds in [0, 1, 299] {
+        ring.current(after(seconds)).await.unwrap();
+    }
+    assert_eq!(secrets.calls(), 1);
+    secrets.set(None);
+    ring.current(after(300)).await.unwrap();
+    assert_eq!(secrets.calls(), 1);
+}
+
+#[tokio::test]
+async fn failed_verifications_read_the_keys_again_at_most_once_in_thirty_seconds() {
+    let secrets = Secrets::default();
+    let ring = secrets.serve().await;
+    secrets.set(Some(&keys(&[("a", "1")])));
+    ring.current(START).await.unwrap();
+    secrets.calls();
+    let mut read = Vec::new();
+    for seconds in [1, 29, 30, 31, 59, 60] {
+        read.push(ring.newer(after(seconds)).await.is_some());
+    }
+    assert_eq!(read, [false, false, true, false, false, true]);
+    assert_eq!(secrets.calls(), 2);
+}
+
+#[tokio::test]
+async fn without_any_keys_every_delivery_is_our_fault_and_the_log_says_how_to_fill_them() {
+    let secrets = Secrets::default();
+    let ring = secrets.serve().await;
+    let fault = ring.current(START).await.err().unwrap();
+    assert!(matches!(fault, Fault::KeysUnavailable { .. }), "{fault}");
+    assert!(fault.to_string().contains("ResourceNotFoundException: not there"), "{fault}");
+
+    secrets.set(Some(r#"{"keys": {"a": ["hunter2"]}}"#));
+    let fault = ring.current(START).await.err().unwrap().to_string();
+    assert_eq!(
+        fault,
+        "the keys in secret livehooks/plugnmeet cannot be used: field keys.a: expected a text, found a list; \
+         fill them with: aws secretsmanager put-secret-value --secret-id livehooks/plugnmeet \
+         --secret-string '{\"keys\": {\"<api key>\": \"<secret>\"}}'"
+    );
+
+    secrets.set(Some("hunter2"));
+    let fault = ring.current(START).await.err().unwrap().to_string();
+    assert!(fault.contains("expected JSON, found none at line 1"), "{fault}");
+    assert!(!fault.contains("hunter2"));
+
+    secrets.set(Some(&keys(&[("a", "1")])));
+    ring.current(START).await.unwrap();
+}
+
+#[tokio::test]
+async fn after_a_rotation_both_keys_count_and_then_only_the_new_one() {
+    let secrets = Secrets::default();
+    let ring = secrets.serve().await;
+    let verified = async |secret: &str, now: Timestamp| {
+        let entry = Entry::named("plugnmeet").unwrap();
+        let signed = (entry.sign)(&json!({ "keys": { "a": secret } }), b"{}", now).unwrap();
+        let headers = signed.headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        let headers: http::HeaderMap = headers.collect();
+        let delivery = Delivery { headers: &headers, url_token: None, body: b"{}" };
+        let first = PlugNmeet::verify(&delivery, &*ring.current(now).await.unwrap(), now).is_ok();
+        match ring.newer(now).await {
+            Some(keys) if !first => PlugNmeet::verify(&delivery, &keys, now).is_ok(),
+            _ => first,
+        }
+    };
+    secrets.set(Some(&keys(&[("a", "old")])));
+    assert!(verified("old", START).await);
+    assert!(!verified("new", after(10)).await);
+    secrets.set(Some(&keys(&[("a", "new")])));
+    assert!(verified("new", after(40)).await, "a failure has the keys read again");
+    assert!(!verified("old", after(41)).await);
+}

@@ -1,0 +1,16 @@
+//! The whole way of an event, through the functions' own handlers, the real AWS SDK and the embedded DynamoDB.
+
+#[path = "../common/fixture.rs"]
+mod fixture;
+#[path = "../common/schema.rs"]
+mod schema;
+
+mod harness;
+
+mod api;
+mod dedupe;
+mod envelopes;
+mod faults;
+mod keys;
+mod relay;
+mod sizes;

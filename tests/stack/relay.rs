@@ -1,0 +1,149 @@
+use aws_lambda_events::event::dynamodb::Event;
+use livehooks::dev::{Database, PublishFault, local_sdk_config};
+use livehooks_aws::Relay;
+use livehooks_aws::config::RelayConfig;
+use serde_json::{Value, json};
+
+use crate::harness::{KEYS, Local, body};
+
+/// The records of `count` stored events that no relay has seen yet, and a relay to the stack's topic.
+async fn unrelayed(local: &Local, count: usize) -> (Event, Relay) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let sdk = local_sdk_config(listener.local_addr().unwrap());
+    let database = Database::open(None).unwrap();
+    tokio::spawn(database.serve(listener));
+    let entry = livehooks::providers::Entry::named("plugnmeet").unwrap();
+    let ingest = livehooks_aws::Ingest::<livehooks_core::plugnmeet::PlugNmeet>::new(
+        livehooks_aws::config::IngestConfig {
+            table: "Events".into(),
+            keys: livehooks_aws::config::KeySource::Inline(KEYS.secret(entry).to_string()),
+            retention: jiff::SignedDuration::from_hours(24 * 90),
+        },
+        &sdk,
+    );
+    for index in 0..count {
+        let body = body("plugnmeet", "participant_joined", |places| places.id = index.to_string());
+        let now = jiff::Timestamp::now();
+        let signed = (entry.sign)(KEYS.signing(entry).unwrap(), body.as_bytes(), now).unwrap();
+        let mut request = lambda_http::Request::new(body.into());
+        for (name, value) in &signed.headers {
+            let name: http::HeaderName = name.parse().unwrap();
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        assert_eq!(ingest.handle(&request).await.status().as_u16(), 200);
+    }
+    let event = database.records(&database.stream_start().unwrap(), 1_000).unwrap();
+    assert_eq!(event.records.len(), count);
+    let config = RelayConfig {
+        table: "Events".into(),
+        topic_arn: "arn:aws:sns:us-east-1:000000000000:livehooks".into(),
+        quarantine_queue_url: format!("http://{}/000000000000/quarantine", local.stack.aws),
+    };
+    (event, Relay::new(config, &local_sdk_config(local.stack.aws)))
+}
+
+/// What the relay answers: the sequence number from which on it wants the records again.
+async fn failure(relay: &Relay, event: &Event) -> Option<String> {
+    let response = relay.handle(event).await;
+    assert!(response.batch_item_failures.len() <= 1);
+    response.batch_item_failures.into_iter().next()?.item_identifier
+}
+
+async fn announced_ids(local: &Local, count: usize) -> Vec<String> {
+    let announcements = local.announcements(count).await;
+    assert_eq!(announcements.len(), count);
+    announcements.iter().map(|announcement| announcement["message"]["id"].as_str().unwrap().to_owned()).collect()
+}
+
+fn ids(numbers: impl IntoIterator<Item = usize>) -> Vec<String> {
+    numbers.into_iter().map(|number| number.to_string()).collect()
+}
+
+#[tokio::test]
+async fn records_are_announced_in_order_across_batches() {
+    let local = Local::start().await;
+    let (event, relay) = unrelayed(&local, 25).await;
+    assert_eq!(failure(&relay, &event).await, None);
+    assert_eq!(announced_ids(&local, 25).await, ids(0..25));
+}
+
+#[tokio::test]
+async fn a_batch_that_is_not_taken_is_wanted_again_from_its_first_record() {
+    let local = Local::start().await;
+    let (mut event, relay) = unrelayed(&local, 25).await;
+    // The second batch fails as often as the client tries.
+    let faults = [vec![PublishFault::Entries(vec![])], vec![PublishFault::Whole; 3]].concat();
+    *local.stack.faults.publish.lock().unwrap() = faults;
+    let failed = failure(&relay, &event).await;
+    assert_eq!(failed, event.records[10].change.sequence_number);
+    assert_eq!(announced_ids(&local, 10).await, ids(0..10));
+
+    event.records.drain(..10);
+    assert_eq!(failure(&relay, &event).await, None);
+    assert_eq!(announced_ids(&local, 25).await, ids(0..25));
+}
+
+#[tokio::test]
+async fn failed_entries_of_an_answer_200_are_wanted_again_from_the_lowest() {
+    let local = Local::start().await;
+    let (event, relay) = unrelayed(&local, 10).await;
+    *local.stack.faults.publish.lock().unwrap() = vec![PublishFault::Entries(vec![(7, false), (3, false)])];
+    assert_eq!(failure(&relay, &event).await, event.records[3].change.sequence_number);
+    assert_eq!(announced_ids(&local, 8).await, ids([0, 1, 2, 4, 5, 6, 8, 9]));
+}
+
+#[tokio::test]
+async fn what_the_topic_will_never_take_goes_to_quarantine_and_holds_nothing_up() {
+    let local = Local::start().await;
+    let (event, relay) = unrelayed(&local, 10).await;
+    *local.stack.faults.publish.lock().unwrap() = vec![PublishFault::Entries(vec![(4, true)])];
+    assert_eq!(failure(&relay, &event).await, None);
+    assert_eq!(announced_ids(&local, 9).await, ids([0, 1, 2, 3, 5, 6, 7, 8, 9]));
+    let quarantined = local.stack.faults.quarantined.lock().unwrap().clone();
+    let whole: Value = serde_json::from_str(&quarantined[0]).unwrap();
+    let message: Value = serde_json::from_str(whole["message"].as_str().unwrap()).unwrap();
+    assert_eq!((quarantined.len(), message["id"].as_str()), (1, Some("4")));
+}
+
+#[tokio::test]
+async fn a_record_that_is_no_event_goes_to_quarantine_and_other_changes_are_passed_over() {
+    let local = Local::start().await;
+    let (event, relay) = unrelayed(&local, 1).await;
+    let mut records = json!(event);
+    let good = records["Records"][0].clone();
+    let mut alien = good.clone();
+    alien["dynamodb"]["NewImage"] = json!({ "event_key": { "S": "alien" } });
+    let mut removal = good.clone();
+    removal["eventName"] = json!("REMOVE");
+    records["Records"] = json!([alien, removal, good]);
+    let event: Event = serde_json::from_value(records).unwrap();
+    assert_eq!(failure(&relay, &event).await, None);
+    assert_eq!(announced_ids(&local, 1).await, ids(0..1));
+    assert!(local.stack.faults.quarantined.lock().unwrap()[0].contains("alien"));
+}
+
+#[tokio::test]
+async fn the_local_stack_relays_again_what_was_not_taken() {
+    let local = Local::start().await;
+    *local.stack.faults.publish.lock().unwrap() = vec![PublishFault::Whole; 3];
+    local.status("plugnmeet", body("plugnmeet", "participant_joined", |_| ()).as_bytes()).await;
+    local.announcements(1).await;
+}
+
+#[tokio::test]
+async fn what_was_stored_before_a_crash_is_announced_after_the_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = async || {
+        let data = folder.path().to_owned();
+        Local::start_with(|options| options.data = Some(data)).await
+    };
+    let first = start().await;
+    // The topic takes nothing: the process ends with a stored event that nobody heard of.
+    *first.stack.faults.publish.lock().unwrap() = vec![PublishFault::Whole; 1_000];
+    first.status("plugnmeet", body("plugnmeet", "participant_joined", |places| places.id = "1".into()).as_bytes()).await;
+    first.stop().await;
+
+    let second = start().await;
+    assert_eq!(announced_ids(&second, 1).await, ["1"]);
+    assert_eq!(second.events().await.len(), 1);
+}

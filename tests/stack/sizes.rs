@@ -1,0 +1,51 @@
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::harness::Local;
+
+fn padded(padding: &str) -> Vec<u8> {
+    json!({ "event": "room_created", "room": { "room_id": "r", "metadata": padding }, "id": "large" })
+        .to_string()
+        .into_bytes()
+}
+
+/// Text that no compression makes much shorter.
+fn noise(bytes: usize) -> String {
+    let mut state = 1_u64;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'!' + u8::try_from((state >> 33) % 90).unwrap())
+    };
+    std::iter::repeat_with(next).filter(|c| !matches!(c, '"' | '\\')).take(bytes).collect()
+}
+
+#[tokio::test]
+async fn a_large_event_is_stored_whole_and_announced_with_a_pointer() {
+    let local = Local::start().await;
+    let body = padded(&"x".repeat(400_000));
+    assert_eq!(local.status("plugnmeet", &body).await, "accepted");
+    let stored = local.events().await;
+    assert_eq!(serde_json::to_vec(&stored[0]["data"]["raw"]).unwrap().len(), body.len());
+    let announced = &local.announcements(1).await[0]["message"];
+    assert_eq!(announced["dataref"], "dynamodb://Events/plugnmeet%23large/0");
+    assert_eq!(announced["data"], json!({ "room": { "id": "r" } }));
+}
+
+#[tokio::test]
+async fn an_event_that_no_item_can_hold_is_refused_for_good() {
+    let local = Local::start().await;
+    let (status, problem) = local.post("plugnmeet", &padded(&noise(700_000))).await;
+    assert_eq!((status, problem["title"].as_str()), (StatusCode::PAYLOAD_TOO_LARGE, Some("Payload Too Large")));
+    let rejections: Value = serde_json::from_str(&local.get("/api/rejections").await).unwrap();
+    assert_eq!(rejections[0]["diagnosis"], "too_large");
+}
+
+#[tokio::test]
+async fn a_body_of_one_mebibyte_is_taken_and_one_byte_more_is_not() {
+    let local = Local::start().await;
+    let around = padded("").len();
+    let body = padded(&"x".repeat((1 << 20) - around));
+    assert_eq!(local.status("plugnmeet", &body).await, "accepted");
+    let (status, _) = local.post("plugnmeet", &padded(&"x".repeat((1 << 20) - around + 1))).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+}
