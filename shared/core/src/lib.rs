@@ -17,6 +17,7 @@ mod dedupe;
 mod event;
 mod json;
 mod keys;
+mod proto;
 mod rejection;
 mod time;
 mod verify;
