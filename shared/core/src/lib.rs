@@ -24,6 +24,7 @@ mod verify;
 mod vocabulary;
 
 pub mod hms;
+pub mod livekit;
 pub mod plugnmeet;
 pub mod videosdk;
 

@@ -25,6 +25,14 @@ pub(crate) const SNAKE_CASE: Names = Names {
     mime_type: "mime_type",
 };
 
+/// Protobuf's default.
+pub(crate) const CAMEL_CASE: Names = Names {
+    joined_at: "joinedAt",
+    joined_at_ms: "joinedAtMs",
+    disconnect_reason: "disconnectReason",
+    mime_type: "mimeType",
+};
+
 /// A `ParticipantInfo`.
 pub(crate) fn participant<'a>(participant: &Object<'a>, names: &Names) -> Participant<'a> {
     Participant {
