@@ -6,6 +6,7 @@ use http::HeaderValue;
 use jiff::SignedDuration;
 use libtest_mimic::Failed;
 use livehooks_core::hms::Hms;
+use livehooks_core::livekit::LiveKit;
 use livehooks_core::plugnmeet::PlugNmeet;
 use livehooks_core::videosdk::VideoSdk;
 use livehooks_core::{Assurance, Provider};
@@ -92,8 +93,7 @@ impl Scheme for PlugNmeet {
     }
 
     fn other_keys(keys: &Value) -> Value {
-        let names = keys["keys"].as_object().unwrap().keys();
-        json!({ "keys": names.map(|name| (name.clone(), json!("another secret"))).collect::<Value>() })
+        other_secrets(keys)
     }
 
     fn altered_body(_: &Fixture) -> Option<&'static str> {
@@ -109,10 +109,33 @@ impl Scheme for PlugNmeet {
     }
 
     fn late_and_early(fixture: &Fixture) -> [Option<&'static str>; 2] {
-        let token = &fixture.headers[Self::credentials(fixture)[0]];
-        let payload = token.to_str().unwrap().split('.').nth(1).unwrap();
-        let claims: Value = serde_json::from_slice(&BASE64URL_NOPAD.decode(payload.as_bytes()).unwrap()).unwrap();
-        [Some("expired"), claims.get("nbf").map(|_| "not_yet_valid")]
+        token_late_and_early(fixture, Self::credentials(fixture)[0])
+    }
+}
+
+impl Scheme for LiveKit {
+    fn credentials(fixture: &Fixture) -> Vec<&'static str> {
+        present(fixture, &["Authorization"])
+    }
+
+    fn other_keys(keys: &Value) -> Value {
+        other_secrets(keys)
+    }
+
+    fn altered_body(_: &Fixture) -> Option<&'static str> {
+        Some("body_altered")
+    }
+
+    fn other_key(_: &Fixture) -> &'static str {
+        "wrong_key"
+    }
+
+    fn truncated(_: &Fixture) -> &'static str {
+        "wrong_key"
+    }
+
+    fn late_and_early(fixture: &Fixture) -> [Option<&'static str>; 2] {
+        token_late_and_early(fixture, Self::credentials(fixture)[0])
     }
 }
 
@@ -168,6 +191,18 @@ impl Scheme for Hms {
     fn truncated(fixture: &Fixture) -> &'static str {
         if is_signed(fixture) { "malformed_credential" } else { "wrong_header_value" }
     }
+}
+
+/// The same API keys with other secrets.
+fn other_secrets(keys: &Value) -> Value {
+    let names = keys["keys"].as_object().unwrap().keys();
+    json!({ "keys": names.map(|name| (name.clone(), json!("another secret"))).collect::<Value>() })
+}
+
+fn token_late_and_early(fixture: &Fixture, header: &str) -> [Option<&'static str>; 2] {
+    let payload = fixture.headers[header].to_str().unwrap().split('.').nth(1).unwrap();
+    let claims: Value = serde_json::from_slice(&BASE64URL_NOPAD.decode(payload.as_bytes()).unwrap()).unwrap();
+    [Some("expired"), claims.get("nbf").map(|_| "not_yet_valid")]
 }
 
 fn is_signed(fixture: &Fixture) -> bool {

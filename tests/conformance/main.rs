@@ -17,6 +17,7 @@ use fixture::Fixture;
 use hostile::Scheme;
 use libtest_mimic::{Arguments, Failed, Trial};
 use livehooks_core::hms::Hms;
+use livehooks_core::livekit::LiveKit;
 use livehooks_core::plugnmeet::PlugNmeet;
 use livehooks_core::videosdk::VideoSdk;
 use livehooks_core::{Keys, Normalized, Provider, Rejection, Verified};
@@ -25,7 +26,8 @@ use serde_json::{Value, json};
 
 fn main() {
     let arguments = Arguments::from_args();
-    let trials = [trials::<Hms>(), trials::<VideoSdk>(), trials::<PlugNmeet>()].into_iter().flatten().collect();
+    let trials = [trials::<Hms>(), trials::<VideoSdk>(), trials::<PlugNmeet>(), trials::<LiveKit>()];
+    let trials = trials.into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit();
 }
 

@@ -66,6 +66,10 @@ impl<'a> Object<'a> {
         time::unix_ms(self.int(name)?)
     }
 
+    pub(crate) fn unix_ns(&self, name: &str) -> Option<Timestamp> {
+        time::unix_ns(self.int(name)?)
+    }
+
     /// The object in this field; an empty one where there is none.
     pub(crate) fn object(&self, name: &str) -> Self {
         self.raw(name).and_then(Self::parse).unwrap_or_default()

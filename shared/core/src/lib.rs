@@ -17,12 +17,14 @@ mod dedupe;
 mod event;
 mod json;
 mod keys;
+mod proto;
 mod rejection;
 mod time;
 mod verify;
 mod vocabulary;
 
 pub mod hms;
+pub mod livekit;
 pub mod plugnmeet;
 pub mod videosdk;
 

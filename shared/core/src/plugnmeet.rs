@@ -5,16 +5,14 @@
 //! names (unknown ones numbers), zero values are absent. The documentation differs (`createdAt`,
 //! `room.name`, numbers for enums) and is understood as well.
 
-use std::borrow::Cow;
-
 use jiff::Timestamp;
 
-use crate::event::{self, Reading, known, lower, some};
+use crate::event::{self, Reading, known, some};
 use crate::json::Object;
 use crate::{
     ApiKeys, Artifact, Assurance, Data, Dedupe, Delivery, EventType, File, Normalized, Participant, Provider,
-    Recording, RecordingScope, Rejection, Room, Session, Stream, Track, Transcription, Usage, Verified,
-    body_hash_token,
+    Recording, RecordingScope, Rejection, Room, Session, Stream, Transcription, Usage, Verified,
+    body_hash_token, proto,
 };
 
 /// The provider plugNmeet.
@@ -44,7 +42,7 @@ fn read<'a>(body: &Object<'a>, bytes: &[u8]) -> Reading<'a> {
     use EventType::*;
     let provider_type = body.text("event");
     let artifact = body.object("room_artifact");
-    let artifact_kind = artifact_kind(&artifact);
+    let artifact_kind = proto::enum_name(&artifact, "type", &ARTIFACT_KINDS);
     let kind = match provider_type.as_deref().unwrap_or_default() {
         "room_created" => RoomCreated,
         "room_started" => SessionStarted,
@@ -76,6 +74,7 @@ fn read<'a>(body: &Object<'a>, bytes: &[u8]) -> Reading<'a> {
     let room = body.object("room");
     let recorder = body.object("recording_info");
     let speech = body.object("speech_service");
+    let participant = proto::participant(&body.object("participant"), &proto::SNAKE_CASE);
     let is_stream = matches!(kind, StreamStarted | StreamStopped);
     let metadata = artifact.object("metadata");
     let file = known(file(&metadata.object("file_info")));
@@ -90,8 +89,11 @@ fn read<'a>(body: &Object<'a>, bytes: &[u8]) -> Reading<'a> {
             started_at: room.unix_s("creation_time"),
             ..Session::default()
         }),
-        participant: known(participant(&body.object("participant"), &speech)),
-        track: known(track(&body.object("track"))),
+        participant: known(Participant {
+            id: participant.id.or_else(|| speech.id("user_id")),
+            ..participant
+        }),
+        track: known(proto::track(&body.object("track"), &proto::SNAKE_CASE)),
         recording: (!recorder.is_empty() && !is_stream).then(|| recording(&recorder)),
         stream: is_stream.then(|| Stream {
             id: recorder.id("record_id"),
@@ -118,33 +120,6 @@ fn read<'a>(body: &Object<'a>, bytes: &[u8]) -> Reading<'a> {
         account: None,
         dedupe: Some(Dedupe::by_id(PlugNmeet::NAME, body.id("id").as_deref(), bytes)),
         data,
-    }
-}
-
-fn participant<'a>(participant: &Object<'a>, speech: &Object<'a>) -> Participant<'a> {
-    Participant {
-        id: participant.id("identity").or_else(|| speech.id("user_id")),
-        sid: participant.id("sid"),
-        name: participant.text("name"),
-        joined_at: participant.unix_ms("joined_at_ms").or_else(|| participant.unix_s("joined_at")),
-        reason: participant.text("disconnect_reason").map(lower),
-        ..Participant::default()
-    }
-}
-
-fn track<'a>(track: &Object<'a>) -> Track<'a> {
-    if track.is_empty() {
-        return Track::default();
-    }
-    Track {
-        id: track.id("sid"),
-        // The zero value, AUDIO, is not sent.
-        kind: match track.raw("type") {
-            None => Some("audio".into()),
-            Some(_) => track.text("type").map(lower),
-        },
-        source: track.text("source").map(lower),
-        mime_type: track.text("mime_type"),
     }
 }
 
@@ -186,23 +161,16 @@ fn usage<'a>(metadata: &Object<'a>, speech: &Object<'a>) -> Usage<'a> {
     }
 }
 
-/// The artifact's kind in lower case, also where the enum came as its number.
-fn artifact_kind<'a>(artifact: &Object<'a>) -> Option<Cow<'a, str>> {
-    const BY_NUMBER: [&str; 10] = [
-        "unknown_artifact",
-        "meeting_analytics",
-        "meeting_summary",
-        "meeting_summary_usage",
-        "speech_transcription",
-        "speech_transcription_usage",
-        "synthesized_speech_usage",
-        "chat_translation_usage",
-        "ai_text_chat_interaction_usage",
-        "ai_text_chat_summarization_usage",
-    ];
-    let by_number = || {
-        let number = usize::try_from(artifact.int("type")?).ok()?;
-        BY_NUMBER.get(number).map(|name| Cow::Borrowed(*name))
-    };
-    artifact.text("type").map(lower).or_else(by_number)
-}
+/// By their numbers.
+const ARTIFACT_KINDS: [&str; 10] = [
+    "unknown_artifact",
+    "meeting_analytics",
+    "meeting_summary",
+    "meeting_summary_usage",
+    "speech_transcription",
+    "speech_transcription_usage",
+    "synthesized_speech_usage",
+    "chat_translation_usage",
+    "ai_text_chat_interaction_usage",
+    "ai_text_chat_summarization_usage",
+];

@@ -17,6 +17,11 @@ pub(crate) fn unix_ms(milliseconds: i64) -> Option<Timestamp> {
     Timestamp::from_millisecond(milliseconds).ok().and_then(fact)
 }
 
+/// Nanoseconds since 1970.
+pub(crate) fn unix_ns(nanoseconds: i64) -> Option<Timestamp> {
+    Timestamp::from_nanosecond(nanoseconds.into()).ok().and_then(fact)
+}
+
 /// Go's zero time (year 1) and the epoch itself say "never", not when.
 fn fact(time: Timestamp) -> Option<Timestamp> {
     (time > Timestamp::UNIX_EPOCH).then_some(time)
@@ -34,11 +39,13 @@ mod tests {
         assert_eq!(unix_s(0), None);
         assert_eq!(unix_s(i64::MAX), None);
         assert_eq!(unix_ms(-1), None);
+        assert_eq!(unix_ns(0), None);
     }
 
     #[test]
     fn times_are_read_to_the_nanosecond_and_written_in_utc() {
         let time = rfc3339("2021-11-30T18:28:49.97291247+05:30").unwrap();
         assert_eq!(time.to_string(), "2021-11-30T12:58:49.97291247Z");
+        assert_eq!(unix_ns(1_638_277_129_972_912_470), Some(time));
     }
 }
