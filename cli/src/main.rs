@@ -101,7 +101,9 @@ impl Dev {
         let keys_file = std::path::absolute(&keys_file).unwrap_or(keys_file);
         let running = Running { url: stack.url(), keys: keys_file.clone() };
         if let Err(error) = running.write() {
-            anstream::eprintln!("warning: send will need --url and --keys, for .livehooks cannot be written to: {error}");
+            anstream::eprintln!(
+                "warning: send will need --url and --keys, for .livehooks cannot be written to: {error}"
+            );
         }
 
         let url = stack.url();
@@ -110,7 +112,10 @@ impl Dev {
         }
         anstream::println!("events     {url}/api/events");
         anstream::println!("dynamodb   http://{}  (table Events, any credentials)", stack.dynamodb);
-        anstream::println!("data       {}", data.map_or("in memory".into(), |folder| folder.display().to_string()));
+        anstream::println!(
+            "data       {}",
+            data.map_or("in memory".into(), |folder| folder.display().to_string())
+        );
         anstream::println!("keys       {}", keys_file.display());
         if let Some(target) = self.forward_to {
             anstream::println!("forward    {target}");

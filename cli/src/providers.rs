@@ -12,6 +12,7 @@ use data_encoding::BASE64;
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use livehooks_core::hms::Hms;
+use livehooks_core::livekit::LiveKit;
 use livehooks_core::plugnmeet::PlugNmeet;
 use livehooks_core::videosdk::VideoSdk;
 use livehooks_core::{BodyHash, Delivery, EventType, Keys, KeysError, Provider};
@@ -23,7 +24,8 @@ use uuid::Uuid;
 use crate::dev::Inlets;
 
 /// Every provider there is.
-pub const ALL: &[Entry] = &[Entry::of::<Hms>(), Entry::of::<VideoSdk>(), Entry::of::<PlugNmeet>()];
+pub const ALL: &[Entry] =
+    &[Entry::of::<Hms>(), Entry::of::<VideoSdk>(), Entry::of::<PlugNmeet>(), Entry::of::<LiveKit>()];
 
 /// A provider, without its type.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +77,8 @@ fn event_type<P: Sender>(keys: &Value, body: &[u8]) -> Result<EventType, String>
     }
     let verifying = P::Keys::from_json(&public).map_err(|error| error.to_string())?;
     let headers = signed.headers.iter().map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?)));
-    let headers = headers.collect::<Option<HeaderMap>>().ok_or("expected headers, found text that is none")?;
+    let headers =
+        headers.collect::<Option<HeaderMap>>().ok_or("expected headers, found text that is none")?;
     let delivery = Delivery { headers: &headers, url_token: signed.url_token.as_deref(), body };
     let verified = P::verify(&delivery, &verifying, now).map_err(|rejection| rejection.to_string())?;
     Ok(P::normalize(&verified, now).event.r#type)
@@ -127,8 +130,11 @@ impl Sender for Hms {
         if let (Some(name), Some(value)) = (header["name"].as_str(), header["values"][0].as_str()) {
             return Ok(Signed { headers: vec![(name.into(), value.into()), json_type], url_token: None });
         }
-        let secret = keys["signing_secrets"][0].as_str().ok_or("expected signing_secrets or headers, found neither")?;
-        let mac = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).map_err(|error| error.to_string())?;
+        let secret = keys["signing_secrets"][0]
+            .as_str()
+            .ok_or("expected signing_secrets or headers, found neither")?;
+        let mac =
+            Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).map_err(|error| error.to_string())?;
         let signature = data_encoding::HEXLOWER.encode(&mac.chain_update(body).finalize().into_bytes());
         Ok(Signed { headers: vec![("X-100ms-Signature".into(), signature), json_type], url_token: None })
     }
@@ -151,7 +157,8 @@ impl Sender for VideoSdk {
     }
 
     fn sign(keys: &Value, body: &[u8], _now: Timestamp) -> Result<Signed, String> {
-        let pem = keys["private_key"].as_str().ok_or("expected private_key (PEM, PKCS#8 or PKCS#1), found none")?;
+        let pem =
+            keys["private_key"].as_str().ok_or("expected private_key (PEM, PKCS#8 or PKCS#1), found none")?;
         let pem = pem::parse(pem).map_err(|_| "expected private_key in PEM, found a text that is none")?;
         let pair = match pem.tag() {
             "RSA PRIVATE KEY" => KeyPair::from_der(pem.contents()),
@@ -180,8 +187,33 @@ impl Sender for PlugNmeet {
 
     fn sign(keys: &Value, body: &[u8], now: Timestamp) -> Result<Signed, String> {
         let token = body_hash_token(keys, body, now)?;
-        let headers = [("Authorization", token.as_str()), ("Hash-Token", &token), ("Content-Type", "application/json")];
-        Ok(Signed { headers: headers.map(|(name, value)| (name.into(), value.into())).into(), url_token: None })
+        let headers =
+            [("Authorization", token.as_str()), ("Hash-Token", &token), ("Content-Type", "application/json")];
+        Ok(Signed {
+            headers: headers.map(|(name, value)| (name.into(), value.into())).into(),
+            url_token: None,
+        })
+    }
+}
+
+impl Sender for LiveKit {
+    const SAMPLES: &'static str = include_str!("../samples/livekit.ndjson");
+
+    fn make_keys() -> Value {
+        json!({ "keys": { "APIdevelopment": secret() } })
+    }
+
+    fn sign(keys: &Value, body: &[u8], now: Timestamp) -> Result<Signed, String> {
+        let token = body_hash_token(keys, body, now)?;
+        let headers = [
+            ("Authorization", token.as_str()),
+            ("Content-Type", "application/webhook+json"),
+            ("User-Agent", "LiveKit"),
+        ];
+        Ok(Signed {
+            headers: headers.map(|(name, value)| (name.into(), value.into())).into(),
+            url_token: None,
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use livehooks_core::EventType;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -21,7 +22,7 @@ use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, styled};
   cargo livehooks send all
   cargo livehooks send --list")]
 pub struct Send {
-    /// 100ms, videosdk, plugnmeet; or `all` for one of each type of every provider
+    /// 100ms, videosdk, plugnmeet, livekit; or `all` for one of each type of every provider
     #[arg(required_unless_present = "list")]
     provider: Option<String>,
     /// The provider's type or the common one (see --list); or `all`
@@ -58,7 +59,9 @@ pub enum SendError {
     Keys(#[from] KeysFileError),
     #[error("provider: expected one of {expected} or all, found {found:?}")]
     UnknownProvider { expected: String, found: String },
-    #[error("type: expected a type of {provider} or all, found {found:?}\n  list them with: cargo livehooks send --list")]
+    #[error(
+        "type: expected a type of {provider} or all, found {found:?}\n  list them with: cargo livehooks send --list"
+    )]
     UnknownType { provider: &'static str, found: String },
     #[error("type: expected a type of {0} or all, found none\n  list them with: cargo livehooks send --list")]
     NoType(&'static str),
@@ -92,7 +95,8 @@ impl Send {
             for (entry, sample) in self.samples(&keys)? {
                 let body = sample.body(&self.places(&session, round));
                 for _ in 0..=u32::from(self.duplicate) {
-                    all_accepted &= post(&client, &base, entry, &sample, signing(&keys, entry)?, &body).await?;
+                    all_accepted &=
+                        post(&client, &base, entry, &sample, signing(&keys, entry)?, &body).await?;
                 }
             }
         }
@@ -101,9 +105,12 @@ impl Send {
 
     fn samples(&self, keys: &KeysFile) -> Result<Vec<(&'static Entry, Sample<'static>)>, SendError> {
         let provider = self.provider.as_deref().unwrap_or("all");
-        let of = |entry: &'static Entry| samples::of(entry).into_iter().map(move |sample| (entry, sample));
         if provider == "all" {
-            return Ok(ALL.iter().flat_map(of).collect());
+            return ALL
+                .iter()
+                .map(|entry| known(entry, keys))
+                .collect::<Result<Vec<_>, _>>()
+                .map(|all| all.concat());
         }
         let entry = Entry::named(provider).ok_or_else(|| SendError::UnknownProvider {
             expected: ALL.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", "),
@@ -111,11 +118,11 @@ impl Send {
         })?;
         let kind = self.kind.as_deref().ok_or(SendError::NoType(entry.name))?;
         if kind == "all" {
-            return Ok(of(entry).collect());
+            return known(entry, keys);
         }
-        let keys = signing(keys, entry)?;
-        for (entry, sample) in of(entry) {
-            if sample.is_named(kind, event_type(entry, &sample, keys)?) {
+        let signing = signing(keys, entry)?;
+        for sample in samples::of(entry) {
+            if sample.is_named(kind, event_type(entry, &sample, signing)?) {
                 return Ok(vec![(entry, sample)]);
             }
         }
@@ -134,16 +141,26 @@ impl Send {
     }
 }
 
+/// The samples of all types that are in the vocabulary.
+fn known(
+    entry: &'static Entry,
+    keys: &KeysFile,
+) -> Result<Vec<(&'static Entry, Sample<'static>)>, SendError> {
+    let mut known = Vec::new();
+    for sample in samples::of(entry) {
+        if event_type(entry, &sample, signing(keys, entry)?)? != EventType::Unknown {
+            known.push((entry, sample));
+        }
+    }
+    Ok(known)
+}
+
 fn signing<'a>(keys: &'a KeysFile, entry: &Entry) -> Result<&'a Value, SendError> {
     let why = || "the keys file has nothing for it".into();
     keys.signing(entry).ok_or_else(|| SendError::Sign { provider: entry.name, why: why() })
 }
 
-fn event_type(
-    entry: &Entry,
-    sample: &Sample<'_>,
-    keys: &Value,
-) -> Result<livehooks_core::EventType, SendError> {
+fn event_type(entry: &Entry, sample: &Sample<'_>, keys: &Value) -> Result<EventType, SendError> {
     let places = Places {
         room: "room".into(),
         participant: "participant".into(),
@@ -182,7 +199,8 @@ async fn post(
     }
     let unreachable =
         |error: reqwest::Error| SendError::Unreachable { url: base.to_owned(), why: causes(&error) };
-    let request = signed.headers.iter().fold(client.post(&url), |request, (name, value)| request.header(name, value));
+    let request =
+        signed.headers.iter().fold(client.post(&url), |request, (name, value)| request.header(name, value));
     let answer = request.body(body.to_owned()).send().await.map_err(unreachable)?;
     let status = answer.status();
     let text = answer.text().await.map_err(unreachable)?;

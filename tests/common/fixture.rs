@@ -42,7 +42,8 @@ impl Fixture {
     }
 
     pub fn read(folder: &Path) -> Self {
-        let read = |name| fs::read(folder.join(name)).unwrap_or_else(|e| panic!("{}/{name}: {e}", folder.display()));
+        let read =
+            |name| fs::read(folder.join(name)).unwrap_or_else(|e| panic!("{}/{name}: {e}", folder.display()));
         let context: Context = serde_json::from_slice(&read("context.json")).unwrap();
         let request = read("request.http");
         let mut headers = [httparse::EMPTY_HEADER; 32];

@@ -58,9 +58,11 @@ pub fn refused<P: Scheme>(fixture: &Fixture) -> Result<(), Failed> {
             hostile.headers.append(*name, value);
         });
     })?;
-    diagnosed::<P>("one byte of the body changed", fixture, altered, |hostile| match hostile.body.last_mut() {
-        Some(last) => *last ^= 1,
-        None => hostile.body.push(b' '),
+    diagnosed::<P>("one byte of the body changed", fixture, altered, |hostile| {
+        match hostile.body.last_mut() {
+            Some(last) => *last ^= 1,
+            None => hostile.body.push(b' '),
+        }
     })?;
     diagnosed::<P>("not UTF-8", fixture, altered, |hostile| hostile.body.push(0xff))?;
     if !fixture.body.is_empty() {

@@ -85,7 +85,9 @@ fn raw_is_the_body(event: &str, body: &[u8]) -> Result<(), Failed> {
     let data: BTreeMap<&str, &RawValue> = serde_json::from_str(event["data"].get())?;
     let is_body = match (data.get("raw"), data.get("raw_base64")) {
         (Some(raw), None) => raw.get().as_bytes() == body.trim_ascii(),
-        (None, Some(base64)) => BASE64.decode(serde_json::from_str::<&str>(base64.get())?.as_bytes())? == body,
+        (None, Some(base64)) => {
+            BASE64.decode(serde_json::from_str::<&str>(base64.get())?.as_bytes())? == body
+        }
         _ => false,
     };
     if is_body { Ok(()) } else { Err("expected the body's exact bytes in data.raw, found others".into()) }

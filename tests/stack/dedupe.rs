@@ -19,7 +19,8 @@ async fn two_hundred_copies_at_once_make_one_item_and_one_announcement() {
 #[tokio::test]
 async fn a_join_after_a_leave_is_kept_though_its_bytes_are_those_of_the_first() {
     let local = Local::start().await;
-    let (join, leave) = (body("videosdk", "participant-joined", |_| ()), body("videosdk", "participant-left", |_| ()));
+    let (join, leave) =
+        (body("videosdk", "participant-joined", |_| ()), body("videosdk", "participant-left", |_| ()));
     let mut statuses = Vec::new();
     for body in [&join, &join, &leave, &leave, &join, &join] {
         statuses.push(local.status("videosdk", body.as_bytes()).await);
@@ -49,7 +50,8 @@ async fn a_repeated_id_with_another_body_is_a_duplicate_and_the_first_one_stays(
     let local = Local::start().await;
     let id = Uuid::new_v4().to_string();
     let first = body("100ms", "peer.join.success", |places| places.id = id.clone());
-    let other = body("100ms", "peer.join.success", |places| (places.id, places.room) = (id.clone(), "other".into()));
+    let other =
+        body("100ms", "peer.join.success", |places| (places.id, places.room) = (id.clone(), "other".into()));
     assert_eq!(local.status("100ms", first.as_bytes()).await, "accepted");
     assert_eq!(local.status("100ms", other.as_bytes()).await, "duplicate");
     let events = local.events().await;

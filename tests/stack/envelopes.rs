@@ -4,10 +4,11 @@ use lambda_http::{Body, Request};
 use livehooks::dev::{Database, local_sdk_config};
 use livehooks_aws::Ingest;
 use livehooks_aws::config::{IngestConfig, KeySource};
+use livehooks_core::Provider;
 use livehooks_core::hms::Hms;
+use livehooks_core::livekit::LiveKit;
 use livehooks_core::plugnmeet::PlugNmeet;
 use livehooks_core::videosdk::VideoSdk;
-use livehooks_core::Provider;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -102,6 +103,7 @@ async fn every_authentic_delivery_is_taken_through_api_gateway_plain_and_base64(
     accepted_in_both_encodings::<Hms>(true).await;
     accepted_in_both_encodings::<VideoSdk>(true).await;
     accepted_in_both_encodings::<PlugNmeet>(false).await;
+    accepted_in_both_encodings::<LiveKit>(false).await;
 }
 
 #[tokio::test]
@@ -110,6 +112,7 @@ async fn every_forged_delivery_is_refused_through_api_gateway_plain_and_base64()
         answers::<Hms>("err", true).await,
         answers::<VideoSdk>("err", true).await,
         answers::<PlugNmeet>("err", false).await,
+        answers::<LiveKit>("err", false).await,
     ];
     for (fixture, is_base64, status, answer) in forged.into_iter().flatten() {
         assert_eq!(status, 401, "{}, base64 {is_base64}: {answer}", fixture.name());

@@ -9,9 +9,9 @@ use lambda_http::Request;
 use livehooks::dev::{Database, local_sdk_config};
 use livehooks_aws::config::{IngestConfig, KeySource};
 use livehooks_aws::{Fault, Ingest, Outcome};
-use livehooks_core::videosdk::VideoSdk;
-use livehooks_core::plugnmeet::PlugNmeet;
 use livehooks_core::Provider;
+use livehooks_core::plugnmeet::PlugNmeet;
+use livehooks_core::videosdk::VideoSdk;
 use tokio::net::TcpListener;
 
 use crate::fixture::{Fixture, root};
@@ -46,7 +46,8 @@ async fn a_table_that_never_answers_is_our_fault_and_the_sender_is_asked_to_come
 #[tokio::test(start_paused = true)]
 async fn a_sequence_write_of_two_calls_is_as_impatient_as_a_single_one() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let fixture = Fixture::all("videosdk", "ok").into_iter().find(|fixture| fixture.path == "/webhooks/videosdk");
+    let fixture =
+        Fixture::all("videosdk", "ok").into_iter().find(|fixture| fixture.path == "/webhooks/videosdk");
     let (ingest, request, now) = delivery::<VideoSdk>(&fixture.unwrap().name(), &silent);
     let started = tokio::time::Instant::now();
     assert!(matches!(ingest.receive_at(&request, now).await, Outcome::Failed(_)));
@@ -59,7 +60,10 @@ async fn a_table_that_cannot_be_reached_is_our_fault() {
     let (ingest, request, now) = delivery::<PlugNmeet>("participant_joined", &listener);
     drop(listener);
     let outcome = ingest.receive_at(&request, now).await;
-    assert!(matches!(&outcome, Outcome::Failed(Fault::Store(why)) if why.starts_with("no connection")), "{outcome:?}");
+    assert!(
+        matches!(&outcome, Outcome::Failed(Fault::Store(why)) if why.starts_with("no connection")),
+        "{outcome:?}"
+    );
 }
 
 #[derive(Clone)]
@@ -95,7 +99,9 @@ async fn a_write_whose_answer_was_lost_is_not_taken_for_the_providers_duplicate(
     tokio::spawn(Database::open(None).unwrap().serve(database));
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (ingest, request, now) = delivery::<PlugNmeet>("participant_joined", &proxy);
-    tokio::spawn(axum::serve(proxy, axum::Router::new().fallback(pass_on).with_state(lossy.clone())).into_future());
+    tokio::spawn(
+        axum::serve(proxy, axum::Router::new().fallback(pass_on).with_state(lossy.clone())).into_future(),
+    );
 
     let status = async || {
         let response = ingest.receive_at(&request, now).await.into_response();

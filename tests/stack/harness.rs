@@ -10,6 +10,8 @@ use serde_json::Value;
 use std::sync::LazyLock;
 use uuid::Uuid;
 
+use crate::schema;
+
 /// Making an RSA key takes a while: one set serves all tests.
 pub static KEYS: LazyLock<KeysFile> = LazyLock::new(KeysFile::make);
 
@@ -45,9 +47,10 @@ impl Local {
         let entry = Entry::named(provider).unwrap();
         let signed = (entry.sign)(KEYS.signing(entry).unwrap(), body, Timestamp::now()).unwrap();
         let url = format!("{}/webhooks/{provider}", self.stack.url());
-        let request = signed.headers.iter().fold(self.client.post(url), |r, (name, value)| r.header(name, value));
+        let request =
+            signed.headers.iter().fold(self.client.post(url), |r, (name, value)| r.header(name, value));
         let answer = request.body(body.to_vec()).send().await.unwrap();
-        (answer.status(), answer.json().await.unwrap())
+        (answer.status(), serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap())
     }
 
     /// Posts and expects 200; returns what became of it.
@@ -66,7 +69,8 @@ impl Local {
 
     /// All stored events, oldest first, each valid by the schema.
     pub async fn events(&self) -> Vec<Value> {
-        let mut events: Vec<Value> = serde_json::from_str(&self.get("/api/events?limit=10000").await).unwrap();
+        let mut events: Vec<Value> =
+            serde_json::from_str(&self.get("/api/events?limit=10000").await).unwrap();
         events.reverse();
         events.iter().for_each(|event| schema::check(&event.to_string()).unwrap());
         events
@@ -89,7 +93,11 @@ impl Local {
     /// behind it, because the relay keeps the order of the stream.
     pub async fn announced_by_now(&self) -> Vec<Value> {
         let last = Uuid::new_v4().to_string();
-        self.status("plugnmeet", body("plugnmeet", "room_created", |places| places.id = last.clone()).as_bytes()).await;
+        self.status(
+            "plugnmeet",
+            body("plugnmeet", "room_created", |places| places.id = last.clone()).as_bytes(),
+        )
+        .await;
         let mut cursor = self.stack.announced.cursor(true);
         let mut found = Vec::new();
         loop {

@@ -44,7 +44,9 @@ async fn answer(State(secrets): State<Secrets>) -> Response {
     *secrets.calls.lock().unwrap() += 1;
     let json = "application/x-amz-json-1.1";
     match secrets.secret.lock().unwrap().as_deref() {
-        Some(secret) => ([("content-type", json)], json!({ "SecretString": secret }).to_string()).into_response(),
+        Some(secret) => {
+            ([("content-type", json)], json!({ "SecretString": secret }).to_string()).into_response()
+        }
         None => {
             let body = json!({ "__type": "ResourceNotFoundException", "Message": "not there" }).to_string();
             (StatusCode::BAD_REQUEST, [("content-type", json)], body).into_response()
@@ -125,7 +127,8 @@ async fn after_a_rotation_both_keys_count_and_then_only_the_new_one() {
     let verified = async |secret: &str, now: Timestamp| {
         let entry = Entry::named("plugnmeet").unwrap();
         let signed = (entry.sign)(&json!({ "keys": { "a": secret } }), b"{}", now).unwrap();
-        let headers = signed.headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        let headers =
+            signed.headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
         let headers: http::HeaderMap = headers.collect();
         let delivery = Delivery { headers: &headers, url_token: None, body: b"{}" };
         let first = PlugNmeet::verify(&delivery, &*ring.current(now).await.unwrap(), now).is_ok();

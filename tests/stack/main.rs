@@ -12,5 +12,6 @@ mod dedupe;
 mod envelopes;
 mod faults;
 mod keys;
+mod redaction;
 mod relay;
 mod sizes;

@@ -52,7 +52,10 @@ async fn failure(relay: &Relay, event: &Event) -> Option<String> {
 async fn announced_ids(local: &Local, count: usize) -> Vec<String> {
     let announcements = local.announcements(count).await;
     assert_eq!(announcements.len(), count);
-    announcements.iter().map(|announcement| announcement["message"]["id"].as_str().unwrap().to_owned()).collect()
+    announcements
+        .iter()
+        .map(|announcement| announcement["message"]["id"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 fn ids(numbers: impl IntoIterator<Item = usize>) -> Vec<String> {
@@ -140,7 +143,12 @@ async fn what_was_stored_before_a_crash_is_announced_after_the_restart() {
     let first = start().await;
     // The topic takes nothing: the process ends with a stored event that nobody heard of.
     *first.stack.faults.publish.lock().unwrap() = vec![PublishFault::Whole; 1_000];
-    first.status("plugnmeet", body("plugnmeet", "participant_joined", |places| places.id = "1".into()).as_bytes()).await;
+    first
+        .status(
+            "plugnmeet",
+            body("plugnmeet", "participant_joined", |places| places.id = "1".into()).as_bytes(),
+        )
+        .await;
     first.stop().await;
 
     let second = start().await;

@@ -35,7 +35,10 @@ async fn a_large_event_is_stored_whole_and_announced_with_a_pointer() {
 async fn an_event_that_no_item_can_hold_is_refused_for_good() {
     let local = Local::start().await;
     let (status, problem) = local.post("plugnmeet", &padded(&noise(700_000))).await;
-    assert_eq!((status, problem["title"].as_str()), (StatusCode::PAYLOAD_TOO_LARGE, Some("Payload Too Large")));
+    assert_eq!(
+        (status, problem["title"].as_str()),
+        (StatusCode::PAYLOAD_TOO_LARGE, Some("Payload Too Large"))
+    );
     let rejections: Value = serde_json::from_str(&local.get("/api/rejections").await).unwrap();
     assert_eq!(rejections[0]["diagnosis"], "too_large");
 }

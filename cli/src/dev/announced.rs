@@ -29,7 +29,11 @@ impl Announced {
     /// # Errors
     /// Where there is no room for temporary files.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { file: Mutex::new(tempfile::tempfile()?), bytes: watch::Sender::new(0), delivered: AtomicU64::new(u64::MAX) })
+        Ok(Self {
+            file: Mutex::new(tempfile::tempfile()?),
+            bytes: watch::Sender::new(0),
+            delivered: AtomicU64::new(u64::MAX),
+        })
     }
 
     /// The log's length, in bytes.
@@ -137,7 +141,10 @@ mod tests {
         let (mut all, mut new) = (log.cursor(true), log.cursor(false));
         log.push(&[announcement("[\n3]")]).unwrap();
         assert_eq!(log.next(&mut all).await.unwrap(), r#"{"message":1,"attributes":{}}"#);
-        assert_eq!(log.next(&mut all).await.unwrap().len(), large.len() + r#"{"message":,"attributes":{}}"#.len());
+        assert_eq!(
+            log.next(&mut all).await.unwrap().len(),
+            large.len() + r#"{"message":,"attributes":{}}"#.len()
+        );
         assert_eq!(log.next(&mut all).await.unwrap(), "{\"message\":[\n3],\"attributes\":{}}");
         assert_eq!(log.next(&mut new).await.unwrap(), "{\"message\":[\n3],\"attributes\":{}}");
         assert_eq!(all.read_bytes(), log.bytes());

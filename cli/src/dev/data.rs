@@ -30,7 +30,9 @@ pub enum DataError {
     InUse { folder: PathBuf },
     #[error("data folder {}: expected format {FORMAT}, found {found}, which a newer livehooks has made\n  use that version, or choose another folder with --data DIR", .folder.display())]
     Newer { folder: PathBuf, found: u32 },
-    #[error("the {what} in the data folder is damaged: {why}\n  nothing was changed; choose another folder with --data DIR, or move this one away")]
+    #[error(
+        "the {what} in the data folder is damaged: {why}\n  nothing was changed; choose another folder with --data DIR, or move this one away"
+    )]
     Damaged { what: &'static str, why: String },
 }
 

@@ -48,7 +48,8 @@ impl Database {
     }
 
     fn make_table(&self) -> Result<(), String> {
-        let has_table = self.0.list_tables(request(json!({}))?).map_err(text)?.table_names.iter().any(|n| n == TABLE);
+        let has_table =
+            self.0.list_tables(request(json!({}))?).map_err(text)?.table_names.iter().any(|n| n == TABLE);
         if has_table {
             return Ok(());
         }

@@ -80,15 +80,19 @@ impl Endpoint {
         };
         let (mut successes, mut failures, mut taken) = (String::new(), String::new(), Vec::new());
         for index in 0.. {
-            let field = |name: &str| form.get(&format!("PublishBatchRequestEntries.member.{}.{name}", index + 1));
+            let field =
+                |name: &str| form.get(&format!("PublishBatchRequestEntries.member.{}.{name}", index + 1));
             let (Some(id), Some(message)) = (field("Id"), field("Message")) else { break };
             match failed.iter().find(|(failed, _)| *failed == index) {
-                Some((_, sender_fault)) => failures += &format!(
-                    "<member><Id>{id}</Id><Code>Failed</Code><SenderFault>{sender_fault}</SenderFault></member>"
-                ),
+                Some((_, sender_fault)) => {
+                    failures += &format!(
+                        "<member><Id>{id}</Id><Code>Failed</Code><SenderFault>{sender_fault}</SenderFault></member>"
+                    )
+                }
                 None => {
                     let message_id = Uuid::new_v4();
-                    successes += &format!("<member><Id>{id}</Id><MessageId>{message_id}</MessageId></member>");
+                    successes +=
+                        &format!("<member><Id>{id}</Id><MessageId>{message_id}</MessageId></member>");
                     taken.push(Announcement { message: message.clone(), attributes: attributes(&field) });
                 }
             }

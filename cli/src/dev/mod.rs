@@ -22,8 +22,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use livehooks_aws::config::RelayConfig;
 use livehooks_aws::Relay;
+use livehooks_aws::config::RelayConfig;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -59,7 +59,9 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum StartError {
-    #[error("cannot listen on 127.0.0.1:{port}: {error}\n  choose another port with {option} PORT (0 takes a free one)")]
+    #[error(
+        "cannot listen on 127.0.0.1:{port}: {error}\n  choose another port with {option} PORT (0 takes a free one)"
+    )]
     Port { port: u16, option: &'static str, error: std::io::Error },
     #[error(transparent)]
     Data(#[from] DataError),

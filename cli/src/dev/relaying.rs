@@ -61,7 +61,8 @@ impl Relaying {
             return Ok(false);
         }
         let response = self.relay.handle(&event).await;
-        let failed = response.batch_item_failures.into_iter().next().and_then(|failure| failure.item_identifier);
+        let failed =
+            response.batch_item_failures.into_iter().next().and_then(|failure| failure.item_identifier);
         let sequence_numbers = event.records.into_iter().filter_map(|record| record.change.sequence_number);
         let done = sequence_numbers.take_while(|number| Some(number) != failed.as_ref()).last();
         if done.is_some() {

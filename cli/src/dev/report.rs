@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use jiff::tz::TimeZone;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use livehooks_aws::Outcome;
 use livehooks_aws::ingest::Receipt;
 use livehooks_aws::store::Written;
-use livehooks_aws::Outcome;
 use serde::Serialize;
 
 use crate::terminal::{DIM, GREEN, RED, YELLOW, safe, styled};

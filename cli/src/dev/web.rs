@@ -17,6 +17,7 @@ use axum::routing::{get, post};
 use lambda_http::RequestExt;
 use livehooks_aws::config::{IngestConfig, KeySource};
 use livehooks_aws::{Ingest, Outcome, store};
+use livehooks_core::redact;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -56,7 +57,8 @@ pub(super) async fn serve(listener: TcpListener, inlets: Inlets, keys: KeysFile,
         .route("/api/announcements", get(announcements))
         .with_state(api)
         .layer(middleware::from_fn(loopback_only));
-    let webhooks = ALL.iter().fold(Router::new(), |app, entry| app.merge((entry.mount)(&inlets, &keys.secret(entry))));
+    let webhooks =
+        ALL.iter().fold(Router::new(), |app, entry| app.merge((entry.mount)(&inlets, &keys.secret(entry))));
     let app = Router::new()
         .route("/healthz", get(async || axum::Json(json!({ "status": "ok" }))))
         .merge(webhooks)
@@ -99,7 +101,10 @@ async fn take_in<P: Sender>(
             let parameters = token.map(|token| HashMap::from([("token".to_owned(), vec![token])]));
             ingest.receive(&request.with_path_parameters(parameters.unwrap_or_default())).await
         }
-        Err(_) => Outcome::TooLarge { bytes: REQUEST_BYTES_MAX + 1, bytes_max: livehooks_aws::ingest::BODY_BYTES_MAX },
+        Err(_) => Outcome::TooLarge {
+            bytes: REQUEST_BYTES_MAX + 1,
+            bytes_max: livehooks_aws::ingest::BODY_BYTES_MAX,
+        },
     };
     inlets.report.outcome(P::NAME, &outcome);
     if matches!(outcome, Outcome::Stored(_)) {
@@ -132,7 +137,8 @@ async fn events(State(api): State<Api>, Query(filter): Query<Filter>) -> Respons
     match find(&api.client, &filter, limit).await {
         Ok(events) => {
             let json = format!("[{}]", events.join(","));
-            ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], json).into_response()
+            ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], json)
+                .into_response()
         }
         Err(why) => problem(StatusCode::INTERNAL_SERVER_ERROR, &why),
     }
@@ -151,7 +157,8 @@ async fn find(client: &Client, filter: &Filter, limit: usize) -> Result<Vec<Stri
     }
     found.sort_by(|(one, _), (other, _)| other.cmp(one));
     found.truncate(limit);
-    found.into_iter().map(|(_, event)| store::unpack(event.as_ref())).collect()
+    let shown = |event: Option<_>| store::unpack(event.as_ref()).map(|json| redact(&json).into_owned());
+    found.into_iter().map(|(_, event)| shown(event)).collect()
 }
 
 impl Filter {
@@ -159,7 +166,8 @@ impl Filter {
         let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
         let provider = text("event_key").and_then(|key| key.split_once('#')).map(|(provider, _)| provider);
         let room = text("room_key").and_then(|key| key.split_once('#')).map(|(_, room)| room);
-        let is = |wanted: &Option<String>, found| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
+        let is =
+            |wanted: &Option<String>, found| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
         is(&self.provider, provider) && is(&self.r#type, text("type")) && is(&self.room, room)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use livehooks_core::redact;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -22,14 +23,15 @@ pub struct Announcement {
 }
 
 impl Announcement {
-    /// Makes an announcement of a stored event. One that is too large travels without `data.raw` and with
-    /// a `dataref` to its item.
+    /// Makes an announcement of a stored event, secrets in its raw part struck out. One that is too large
+    /// travels without `data.raw` and with a `dataref` to its item.
     ///
     /// # Errors
     /// Says where the stored text is not an event.
-    pub fn new(event: String, table: &str, event_key: &str, occurrence: &str) -> Result<Self, String> {
+    pub fn new(event: &str, table: &str, event_key: &str, occurrence: &str) -> Result<Self, String> {
+        let event = redact(event);
         let attributes = attributes(&event).map_err(|error| format!("expected an event, found: {error}"))?;
-        let whole = Self { message: event, attributes };
+        let whole = Self { message: event.into_owned(), attributes };
         if whole.bytes() <= MESSAGE_BYTES_MAX {
             return Ok(whole);
         }
@@ -128,7 +130,7 @@ mod tests {
     }
 
     fn announcement(event: String) -> Announcement {
-        Announcement::new(event, "Events", "p#1", "0").unwrap()
+        Announcement::new(&event, "Events", "p#1", "0").unwrap()
     }
 
     #[test]

@@ -165,7 +165,9 @@ impl Outcome {
         match self {
             Self::Stored(Receipt { written: Written::New { id }, .. }) => success("accepted", &id),
             Self::Stored(Receipt { written: Written::Duplicate { id, .. }, .. }) => success("duplicate", &id),
-            Self::Rejected(_) => problem(StatusCode::UNAUTHORIZED, "The delivery could not be authenticated."),
+            Self::Rejected(_) => {
+                problem(StatusCode::UNAUTHORIZED, "The delivery could not be authenticated.")
+            }
             Self::TooLarge { .. } => problem(StatusCode::PAYLOAD_TOO_LARGE, "The delivery is too large."),
             Self::Failed(_) => {
                 let detail = "The delivery could not be stored. Send it again.";

@@ -91,16 +91,19 @@ impl<K: Keys> KeyRing<K> {
         let value = serde_json::from_str(json)
             .map_err(|e| format!("expected JSON, found none at line {} column {}", e.line(), e.column()));
         let keys = value.and_then(|value| K::from_json(&value).map_err(|error| error.to_string()));
-        keys.map_err(|why| Fault::KeysInvalid { from: format!("{:?}", self.source), why, remedy: self.remedy() })
+        keys.map_err(|why| Fault::KeysInvalid {
+            from: format!("{:?}", self.source),
+            why,
+            remedy: self.remedy(),
+        })
     }
 
     fn remedy(&self) -> String {
         match &self.source {
             KeySource::Inline(_) => format!("PROVIDER_SECRET='{}'", K::SHAPE),
-            KeySource::SecretsManager(id) => format!(
-                "aws secretsmanager put-secret-value --secret-id {id} --secret-string '{}'",
-                K::SHAPE
-            ),
+            KeySource::SecretsManager(id) => {
+                format!("aws secretsmanager put-secret-value --secret-id {id} --secret-string '{}'", K::SHAPE)
+            }
         }
     }
 }

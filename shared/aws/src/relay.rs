@@ -106,7 +106,7 @@ impl Relay {
             Some(AttributeValue::N(number)) => number,
             _ => return Err("expected a number in attribute occurrence, found none".into()),
         };
-        Announcement::new(json, &self.config.table, key, occurrence)
+        Announcement::new(&json, &self.config.table, key, occurrence)
     }
 
     /// Publishes one batch, or returns the sequence number of the first record that has to come again.
@@ -118,10 +118,11 @@ impl Relay {
             first.sequence_number.clone()
         })?;
         let publish = self.sns.publish_batch().topic_arn(&self.config.topic_arn);
-        let answer = publish.set_publish_batch_request_entries(Some(entries)).send().await.map_err(|error| {
-            error!(records = batch.len(), "the topic did not take a batch: {}", describe(&error));
-            first.sequence_number.clone()
-        })?;
+        let answer =
+            publish.set_publish_batch_request_entries(Some(entries)).send().await.map_err(|error| {
+                error!(records = batch.len(), "the topic did not take a batch: {}", describe(&error));
+                first.sequence_number.clone()
+            })?;
 
         // SNS answers 200 also where it took only some of the entries.
         let mut again: Option<usize> = None;
@@ -135,7 +136,10 @@ impl Relay {
                 self.quarantine("sender_fault", &why, whole).await.is_ok()
             };
             if !is_settled {
-                warn!(sequence_number = batch[index].sequence_number, "the topic did not take a record: {why}");
+                warn!(
+                    sequence_number = batch[index].sequence_number,
+                    "the topic did not take a record: {why}"
+                );
                 again = Some(again.map_or(index, |lowest| lowest.min(index)));
             }
         }

@@ -44,7 +44,8 @@ pub fn init() -> Result<Telemetry, lambda_http::Error> {
     tracing_subscriber::registry().with(lines).with(targets).try_init()?;
 
     let collector = Builder::new().cloudwatch_namespace(NAMESPACE).init()?;
-    for name in ["Accepted", "Duplicate", "DuplicateAltered", "Rejected", "TooLarge", "UnknownType", "Failed"] {
+    for name in ["Accepted", "Duplicate", "DuplicateAltered", "Rejected", "TooLarge", "UnknownType", "Failed"]
+    {
         describe_counter!(name, Unit::Count, "");
     }
     for name in ["Announced", "Quarantined", "RelayFailed"] {
@@ -84,7 +85,12 @@ fn record_stored(provider: &'static str, receipt: &Receipt) {
             info!(provider, r#type = kind, id, "accepted");
             counter!("Accepted", "provider" => provider).increment(1);
             if receipt.r#type == livehooks_core::EventType::Unknown {
-                warn!(provider, providertype = receipt.provider_type, id, "event type is not in the vocabulary");
+                warn!(
+                    provider,
+                    providertype = receipt.provider_type,
+                    id,
+                    "event type is not in the vocabulary"
+                );
                 counter!("UnknownType", "provider" => provider).increment(1);
             }
         }

@@ -18,8 +18,9 @@ use crate::event::{self, Reading, known, some};
 use crate::json::Object;
 use crate::keys::{self, Keys, KeysError};
 use crate::{
-    Artifact, Assurance, Data, Dedupe, Delivery, ErrorInfo, EventType, File, Ingress, Normalized, Participant,
-    Provider, Recording, RecordingScope, Rejection, Room, Session, Stream, Track, Transcription, Verified,
+    Artifact, Assurance, Data, Dedupe, Delivery, ErrorInfo, EventType, File, Ingress, Normalized,
+    Participant, Provider, Recording, RecordingScope, Rejection, Room, Session, Stream, Track, Transcription,
+    Verified,
 };
 
 /// The provider 100ms.
@@ -112,12 +113,11 @@ fn verify_signature(body: &[u8], signature: &[u8], secrets: &[Hmac<Sha256>]) -> 
         64 => HEXLOWER_PERMISSIVE.decode(encoded),
         _ => BASE64.decode(encoded),
     };
-    let decoded = decoded.ok().filter(|bytes| bytes.len() == 32).ok_or_else(|| {
-        Rejection::MalformedCredential {
+    let decoded =
+        decoded.ok().filter(|bytes| bytes.len() == 32).ok_or_else(|| Rejection::MalformedCredential {
             expected: "an HMAC-SHA256 in hex (64 characters) or base64 (44)",
             found: format!("{} characters that are neither", encoded.len()),
-        }
-    })?;
+        })?;
     let fits = |secret: &Hmac<Sha256>| secret.clone().chain_update(body).verify_slice(&decoded).is_ok();
     match secrets.iter().any(fits) {
         true => Ok(()),
@@ -248,18 +248,26 @@ fn normalized_data<'a>(provider_type: &str, kind: EventType, data: &Object<'a>) 
         transcription: kind.starts_with("live.transcription.").then(|| Transcription {
             id: data.id("transcription_id"),
             mode: None,
-            files: some(["transcript_json", "transcript_srt", "transcript_txt", "summary_json"].map(|prefix| file(data, prefix)).into_iter().flatten()),
+            files: some(
+                ["transcript_json", "transcript_srt", "transcript_txt", "summary_json"]
+                    .map(|prefix| file(data, prefix))
+                    .into_iter()
+                    .flatten(),
+            ),
         }),
         artifact: (kind == "live.summary.ready").then(|| Artifact {
             id: data.id("summary_id").or_else(|| data.id("transcription_id")),
             kind: Some("meeting_summary".into()),
             file: file(data, "summary_json"),
         }),
-        error: kind.ends_with("failed").then(|| ErrorInfo {
-            code: data.id("error_code"),
-            r#type: data.text("error_type"),
-            message: data.text("error_message").or_else(|| data.text("error")),
-        }).and_then(known),
+        error: kind
+            .ends_with("failed")
+            .then(|| ErrorInfo {
+                code: data.id("error_code"),
+                r#type: data.text("error_type"),
+                message: data.text("error_message").or_else(|| data.text("error")),
+            })
+            .and_then(known),
         ..Data::default()
     }
 }
@@ -289,7 +297,9 @@ fn recording<'a>(family: &str, data: &Object<'a>) -> Recording<'a> {
         file(data, "hls_vod_recording").map(|file| File { duration_s: data.number("duration"), ..file }),
         file(data, "chat_recording"),
     ];
-    let layers = layers.iter().filter_map(|layer| file(layer, "recording").map(|file| File { size_bytes: layer.int("size"), ..file }));
+    let layers = layers.iter().filter_map(|layer| {
+        file(layer, "recording").map(|file| File { size_bytes: layer.int("size"), ..file })
+    });
     Recording {
         id: ["recording_id", "beam_id", "job_id"].iter().find_map(|name| data.id(name)),
         scope: Some(match family {

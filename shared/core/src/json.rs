@@ -130,7 +130,10 @@ mod tests {
     fn numbers_are_read_with_and_without_quotes() {
         let object = Object::parse(r#"{"a":"12","b":12,"c":1.5,"d":"x","e":null,"f":"1.5"}"#).unwrap();
         assert_eq!((object.int("a"), object.int("b"), object.int("c")), (Some(12), Some(12), None));
-        assert_eq!((object.number("c"), object.number("f"), object.number("d")), (Some(1.5), Some(1.5), None));
+        assert_eq!(
+            (object.number("c"), object.number("f"), object.number("d")),
+            (Some(1.5), Some(1.5), None)
+        );
         assert_eq!((object.int("e"), object.int("missing")), (None, None));
     }
 

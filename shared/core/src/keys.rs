@@ -73,9 +73,7 @@ pub(crate) fn texts<'a>(
 /// A text that is not empty.
 pub(crate) fn text<'a>(at: &str, value: &'a Value) -> Result<&'a str, KeysError> {
     match value {
-        Value::String(text) if text.trim().is_empty() => {
-            Err(KeysError::new(at, "a text", "an empty text"))
-        }
+        Value::String(text) if text.trim().is_empty() => Err(KeysError::new(at, "a text", "an empty text")),
         Value::String(text) => Ok(text),
         other => Err(KeysError::new(at, "a text", kind(other))),
     }

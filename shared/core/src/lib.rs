@@ -18,6 +18,7 @@ mod event;
 mod json;
 mod keys;
 mod proto;
+mod redact;
 mod rejection;
 mod time;
 mod verify;
@@ -31,10 +32,11 @@ pub mod videosdk;
 pub use body_hash_token::ApiKeys;
 pub use dedupe::{BodyHash, Dedupe};
 pub use event::{
-    Artifact, Assurance, Data, DedupeBasis, ErrorInfo, Event, File, Ingress, Normalized, Participant, Recording,
-    RecordingScope, Room, Session, Stream, TimeBasis, Track, Transcription, Usage,
+    Artifact, Assurance, Data, DedupeBasis, ErrorInfo, Event, File, Ingress, Normalized, Participant,
+    Recording, RecordingScope, Room, Session, Stream, TimeBasis, Track, Transcription, Usage,
 };
 pub use keys::{Keys, KeysError};
+pub use redact::{SECRET_FIELDS, redact};
 pub use rejection::Rejection;
 pub use verify::{Delivery, Provider, Verified};
 pub use vocabulary::EventType;

@@ -130,7 +130,9 @@ impl Rejection {
                 "wrong_key",
                 "compare the secret of this API key with the provider's; after a rotation keep both for a while",
             ),
-            Self::NoExpiry => ("no_expiry", "the provider always sends exp: whoever sent this is not the provider"),
+            Self::NoExpiry => {
+                ("no_expiry", "the provider always sends exp: whoever sent this is not the provider")
+            }
             Self::Expired { .. } => (
                 "expired",
                 "a replay, a delivery held up for minutes, or a sender whose clock is slow: compare the clocks",

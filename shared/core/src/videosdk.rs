@@ -15,8 +15,8 @@ use crate::event::{self, Reading, known, some};
 use crate::json::Object;
 use crate::keys::{self, Keys, KeysError};
 use crate::{
-    Artifact, Assurance, Data, Dedupe, Delivery, ErrorInfo, EventType, File, Normalized, Participant, Provider,
-    Recording, RecordingScope, Rejection, Room, Session, Stream, Track, Transcription, Verified,
+    Artifact, Assurance, Data, Dedupe, Delivery, ErrorInfo, EventType, File, Normalized, Participant,
+    Provider, Recording, RecordingScope, Rejection, Room, Session, Stream, Track, Transcription, Verified,
 };
 
 /// The provider VideoSDK.
@@ -47,14 +47,19 @@ impl Keys for VideoSdkKeys {
 /// PKCS#1 (`RSA PUBLIC KEY`, what VideoSDK serves) or SPKI (`PUBLIC KEY`).
 fn public_key((index, text): (usize, &&str)) -> Result<ParsedPublicKey, KeysError> {
     let wrong = |found: &str| {
-        KeysError::new(format!("public_keys[{index}]"), "an RSA public key of 2048 to 8192 bits in PEM", found)
+        KeysError::new(
+            format!("public_keys[{index}]"),
+            "an RSA public key of 2048 to 8192 bits in PEM",
+            found,
+        )
     };
     let pem = pem::parse(text).map_err(|_| wrong("a text that is no PEM"))?;
     match pem.tag() {
         "PUBLIC KEY" | "RSA PUBLIC KEY" => {}
         tag => return Err(wrong(&format!("a PEM of {tag:?}"))),
     }
-    ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pem.contents()).map_err(|_| wrong("another kind of key"))
+    ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pem.contents())
+        .map_err(|_| wrong("another kind of key"))
 }
 
 const SIGNATURE: &str = "videosdk-signature";
@@ -249,8 +254,11 @@ fn normalized_data<'a>(
             mode: data.text("type"),
             files: some(files),
         }),
-        artifact: (resource == Resource::Acquired)
-            .then(|| Artifact { id, kind: data.text("type"), file: None }),
+        artifact: (resource == Resource::Acquired).then(|| Artifact {
+            id,
+            kind: data.text("type"),
+            file: None,
+        }),
         error: error(kind, data),
         ..Data::default()
     }

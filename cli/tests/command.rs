@@ -1,0 +1,244 @@
+//! The command as a user meets it: processes, terminals and exit codes.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+struct Dev {
+    process: Child,
+    lines: BufReader<std::process::ChildStdout>,
+    url: String,
+}
+
+fn livehooks(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_livehooks"));
+    command.current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+impl Dev {
+    fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut command = livehooks(folder);
+        command.args(["dev", "--port", "0"]).args(arguments);
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap());
+        loop {
+            let mut line = String::new();
+            assert_ne!(lines.read_line(&mut line).unwrap(), 0, "the process ended before it was ready");
+            if let Some(url) = line.strip_prefix("ready") {
+                return Self { process, lines, url: url.trim().to_owned() };
+            }
+        }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        line
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    fn connect(&self, path: &str) -> TcpStream {
+        let address = self.url.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+        stream
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut answer = String::new();
+        self.connect(path).read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// The first announcement since the start; waits for it.
+    fn announcement(&self) -> Value {
+        let lines = BufReader::new(self.connect("/api/announcements?replay=all")).lines();
+        let data = lines.map(Result::unwrap).find_map(|line| line.strip_prefix("data: ").map(str::to_owned));
+        serde_json::from_str(&data.unwrap()).unwrap()
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn send(folder: &Path, arguments: &[&str]) -> Output {
+    livehooks(folder).arg("send").args(arguments).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// What `dev` says when it cannot start.
+fn refusal(folder: &Path, arguments: &[&str]) -> String {
+    let output = livehooks(folder).args(["dev", "--port", "0"]).args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stdout(&output));
+    stderr(&output)
+}
+
+#[test]
+fn a_first_event_is_sent_seen_and_shown_in_one_line_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(folder.path(), &["--memory"]);
+    let sent = send(folder.path(), &["plugnmeet", "participant_joined", "--room", "standup", "--duplicate"]);
+    assert_eq!(sent.status.code(), Some(0), "{}", stderr(&sent));
+    let answers = stdout(&sent);
+    let answers: Vec<&str> = answers.lines().collect();
+    assert!(answers[0].contains("200 accepted") && answers[1].contains("200 duplicate"), "{answers:?}");
+
+    for said in ["accepted", "duplicate"] {
+        let line = dev.line();
+        let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        assert_eq!(words, ["plugnmeet", "live.participant.joined", "standup", "user-42", said]);
+        assert!(!line.contains('\u{1b}'), "no colours where there is no terminal");
+    }
+    assert_eq!(dev.announcement()["message"]["subject"], "standup");
+}
+
+#[test]
+fn an_event_survives_a_kill_right_after_its_answer_and_is_announced() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = ["--data", "data", "--forward-to", "http://127.0.0.1:9/nobody"];
+    let mut dev = Dev::start(folder.path(), &data);
+    let sent = send(folder.path(), &["100ms", "peer.join.success"]);
+    assert!(stdout(&sent).contains("200 accepted"), "{}{}", stdout(&sent), stderr(&sent));
+    dev.kill();
+
+    let dev = Dev::start(folder.path(), &data);
+    let id = dev.announcement()["message"]["id"].as_str().unwrap().to_owned();
+    assert!(stdout(&sent).contains(&id));
+    assert!(dev.get("/api/events").contains(&id));
+}
+
+#[test]
+fn a_refusal_is_one_line_with_its_diagnosis_and_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(folder.path(), &["--memory"]);
+    let keys = json!({ "plugnmeet": { "keys": { "plugnmeet-dev": "another secret" } } });
+    fs::write(folder.path().join("other.json"), keys.to_string()).unwrap();
+    let sent = send(folder.path(), &["plugnmeet", "room_started", "--keys", "other.json"]);
+    assert_eq!(sent.status.code(), Some(1));
+    assert!(stdout(&sent).contains("401 The delivery could not be authenticated."));
+    let line = dev.line();
+    assert!(
+        line.contains("refused: wrong_key") && line.contains("compare the secret of this API key"),
+        "{line}"
+    );
+    assert!(!line.contains("another secret"));
+}
+
+#[test]
+fn a_payload_cannot_move_the_cursor() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(folder.path(), &["--memory"]);
+    send(folder.path(), &["plugnmeet", "participant_joined", "--room", "\u{1b}[2J\u{202e}"]);
+    let line = dev.line();
+    assert!(!line.contains('\u{1b}') && !line.contains('\u{202e}'), "{line:?}");
+}
+
+#[test]
+fn keys_are_made_once_for_their_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Dev::start(folder.path(), &["--data", "data"]));
+    let keys = fs::read(folder.path().join("data/keys.json")).unwrap();
+    drop(Dev::start(folder.path(), &["--data", "data"]));
+    assert_eq!(fs::read(folder.path().join("data/keys.json")).unwrap(), keys);
+}
+
+#[test]
+fn wrong_keys_are_named_by_file_and_field_and_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.json");
+    assert!(refusal(folder.path(), &["--keys", "keys.json"]).contains("keys file keys.json: No such file"));
+    fs::write(&file, "{hunter2").unwrap();
+    assert!(
+        refusal(folder.path(), &["--keys", "keys.json"])
+            .contains("expected JSON, found none at line 1 column 2")
+    );
+    fs::write(&file, r#"{"livekit": {"keys": {"a": {"hunter2": 1}}}}"#).unwrap();
+    let error = refusal(folder.path(), &["--keys", "keys.json"]);
+    assert_eq!(error, "error: keys file keys.json: field livekit.keys.a: expected a text, found an object\n");
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join("data").join(name);
+    drop(Dev::start(folder.path(), &["--data", "data"]));
+
+    fs::write(path("format.json"), r#"{"format":2}"#).unwrap();
+    let error = refusal(folder.path(), &["--data", "data"]);
+    assert!(error.contains("expected format 1, found 2, which a newer livehooks has made"), "{error}");
+    fs::write(path("format.json"), r#"{"format":1}"#).unwrap();
+
+    for damage in ["this is no database".as_bytes(), &[0; 4096]] {
+        for name in ["events.db", "events.db-wal", "events.db-shm"] {
+            let _ = fs::remove_file(path(name));
+        }
+        fs::write(path("events.db"), damage).unwrap();
+        let error = refusal(folder.path(), &["--data", "data"]);
+        assert!(error.contains("the database in the data folder is damaged"), "{error}");
+        assert_eq!(fs::read(path("events.db")).unwrap(), damage);
+    }
+}
+
+#[test]
+fn a_folder_in_use_is_not_shared() {
+    let folder = tempfile::tempdir().unwrap();
+    let _dev = Dev::start(folder.path(), &["--data", "data"]);
+    assert!(refusal(folder.path(), &["--data", "data"]).contains("in use by another livehooks dev"));
+}
+
+#[test]
+fn sending_says_what_it_does_not_know() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = |arguments: &[&str]| {
+        let output = send(folder.path(), arguments);
+        assert_eq!(output.status.code(), Some(2));
+        stderr(&output)
+    };
+    assert!(
+        error(&["zoom", "x"])
+            .contains("expected one of 100ms, videosdk, plugnmeet, livekit or all, found \"zoom\"")
+    );
+    assert!(error(&["plugnmeet", "x"]).contains("cargo livehooks send --list"));
+    assert!(
+        error(&["plugnmeet", "room_started", "--url", "http://127.0.0.1:9"]).contains("cargo livehooks dev")
+    );
+}
+
+#[test]
+fn the_list_has_every_type_and_what_it_becomes() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = stdout(&send(folder.path(), &["--list"]));
+    let line = list.lines().find(|line| line.trim_start().starts_with("peer.join.success ")).unwrap();
+    assert!(line.ends_with("live.participant.joined"), "{line}");
+}
+
+#[test]
+fn one_of_each_type_goes_through_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path(), &["--memory"]);
+    let sent = send(folder.path(), &["all"]);
+    assert_eq!(sent.status.code(), Some(0), "{}", stdout(&sent));
+    let events = dev.get("/api/events?limit=10000");
+    assert!(!events.contains("live.unknown"));
+    assert!(stdout(&sent).lines().count() > 100);
+}

@@ -1,0 +1,31 @@
+use aws_sdk_dynamodb::Client;
+use livehooks::dev::local_sdk_config;
+use livehooks_aws::store;
+use serde_json::Value;
+
+use crate::harness::{Local, body};
+
+#[tokio::test]
+async fn secrets_in_bodies_stay_in_the_table() {
+    let local = Local::start().await;
+    for (name, pointer) in
+        [("room_started", "/room/turnPassword"), ("ingress_started", "/ingressInfo/streamKey")]
+    {
+        let body = body("livekit", name, |_| ());
+        let secret = serde_json::from_str::<Value>(&body).unwrap().pointer(pointer).unwrap().to_string();
+        assert_eq!(local.status("livekit", body.as_bytes()).await, "accepted");
+
+        let client = Client::new(&local_sdk_config(local.stack.dynamodb));
+        let items = client.scan().table_name("Events").send().await.unwrap();
+        let stored: Vec<String> =
+            items.items().iter().map(|item| store::unpack(item.get("event")).unwrap()).collect();
+        assert!(stored.iter().any(|event| event.contains(&body)), "the table keeps the body byte for byte");
+
+        let announced = local.announced_by_now().await;
+        let shown = local.get("/api/events").await;
+        for text in [serde_json::to_string(&announced).unwrap(), shown] {
+            assert!(!text.contains(secret.trim_matches('"')), "{pointer} is shown");
+            assert!(text.contains("[redacted]"));
+        }
+    }
+}

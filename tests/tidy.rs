@@ -1,0 +1,273 @@
+//! The invariants of ARCHITECTURE.md. Whatever was forgotten is named.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use livehooks_core::EventType;
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The files below a folder with this ending, and their texts.
+fn files(folder: &str, ending: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && !name.contains("fixtures") {
+                folders.push(path);
+            } else if name.ends_with(ending) {
+                found.insert(name, fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+/// The names under `[dependencies]`.
+fn dependencies(manifest: &str) -> BTreeSet<String> {
+    let text = read(manifest);
+    let section = text.split("\n[dependencies]\n").nth(1).unwrap_or_default();
+    let section = section.split("\n[").next().unwrap_or_default();
+    section
+        .lines()
+        .filter_map(|line| line.split(['.', ' ', '=']).next())
+        .map(str::to_owned)
+        .filter(|n| !n.is_empty())
+        .collect()
+}
+
+/// Each provider's Rust name and public name, found where it is implemented.
+fn providers() -> Vec<(String, String)> {
+    let found: Vec<(String, String)> = files("shared/core/src", ".rs")
+        .iter()
+        .filter(|(_, text)| text.contains("\nimpl Provider for "))
+        .map(|(path, text)| {
+            let module = Path::new(path).file_stem().unwrap().to_string_lossy().into_owned();
+            let name = text.split("const NAME: &'static str = \"").nth(1).unwrap().split('"').next().unwrap();
+            (module, name.to_owned())
+        })
+        .collect();
+    assert!(found.len() >= 3, "{found:?}");
+    found
+}
+
+#[test]
+fn the_core_reads_neither_clock_nor_environment_nor_network() {
+    let allowed = [
+        "aws-lc-rs",
+        "data-encoding",
+        "hmac",
+        "http",
+        "jiff",
+        "jsonwebtoken",
+        "pem",
+        "percent-encoding",
+        "serde",
+        "serde_json",
+        "serde_with",
+        "sha2",
+        "subtle",
+        "thiserror",
+    ];
+    let surplus: Vec<_> = dependencies("shared/core/Cargo.toml")
+        .into_iter()
+        .filter(|name| !allowed.contains(&name.as_str()))
+        .collect();
+    assert!(
+        surplus.is_empty(),
+        "shared/core depends on {surplus:?}: say why in ARCHITECTURE.md, then allow it"
+    );
+    for (path, text) in files("shared/core/src", ".rs") {
+        for banned in [
+            "std::env",
+            "std::fs",
+            "std::net",
+            "SystemTime",
+            "Instant::now",
+            "Timestamp::now",
+            "async fn",
+            "tracing",
+        ] {
+            assert!(!text.contains(banned), "{path} has {banned}");
+        }
+    }
+}
+
+#[test]
+fn functions_wire_and_nothing_else() {
+    let allowed = ["lambda_http", "lambda_runtime", "livehooks-aws", "livehooks-core", "tokio"];
+    for (path, text) in files("functions", ".rs") {
+        let lines = text.lines().filter(|line| !line.trim().is_empty()).count();
+        assert!(lines <= 10, "{path} has {lines} lines: logic belongs into shared/");
+    }
+    for path in files("functions", "Cargo.toml").keys() {
+        let surplus: Vec<_> =
+            dependencies(path).into_iter().filter(|name| !allowed.contains(&name.as_str())).collect();
+        assert!(surplus.is_empty(), "{path} depends on {surplus:?}");
+    }
+}
+
+#[test]
+fn no_tool_of_the_laptop_can_get_into_a_function() {
+    for manifest in ["shared/core/Cargo.toml", "shared/aws/Cargo.toml"] {
+        for name in ["livehooks", "dynoxide-rs", "rusqlite", "axum", "reqwest", "clap"] {
+            assert!(!dependencies(manifest).contains(name), "{manifest} depends on {name}");
+        }
+    }
+    assert!(dependencies("tests/Cargo.toml").is_empty(), "tests may have dev-dependencies only");
+}
+
+#[test]
+fn ingest_never_publishes_and_the_relay_never_writes_to_the_table() {
+    for path in ["shared/aws/src/ingest.rs", "shared/aws/src/store.rs", "shared/aws/src/keys.rs"] {
+        assert!(!read(path).contains("sns"), "{path} mentions SNS");
+    }
+    assert!(!read("shared/aws/src/relay.rs").contains("aws_sdk_dynamodb"), "the relay has a DynamoDB client");
+}
+
+#[test]
+fn a_provider_is_complete() {
+    let conformance = read("tests/conformance/main.rs");
+    let registered = read("cli/src/providers.rs");
+    let readme = read("README.md");
+    let schema: Value = serde_json::from_str(&read("schema/event.schema.json")).unwrap();
+    let schema = schema["properties"]["provider"]["enum"].as_array().unwrap().clone();
+    let mut forgotten = Vec::new();
+    for (module, name) in providers() {
+        let mut need = |is_there: bool, what: String| {
+            if !is_there {
+                forgotten.push(format!("{name}: {what}"));
+            }
+        };
+        let module_text = read(&format!("shared/core/src/{module}.rs"));
+        let rust_type =
+            module_text.split("\nimpl Provider for ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+        need(root().join(format!("functions/{module}/src/main.rs")).exists(), format!("functions/{module}"));
+        for kind in ["ok", "err"] {
+            let folder = format!("tests/fixtures/{name}/{kind}");
+            need(root().join(&folder).is_dir(), folder);
+        }
+        let samples = format!("cli/samples/{name}.ndjson");
+        need(root().join(&samples).exists(), samples);
+        need(
+            registered.contains(&format!("Entry::of::<{rust_type}>()")),
+            "a line in cli/src/providers.rs".into(),
+        );
+        need(
+            conformance.contains(&format!("trials::<{rust_type}>()")),
+            "a line in tests/conformance/main.rs".into(),
+        );
+        need(schema.contains(&name.as_str().into()), "the provider enum of schema/event.schema.json".into());
+        need(readme.contains(&format!("/webhooks/{name}")), "a row in README.md".into());
+    }
+    assert!(forgotten.is_empty(), "forgotten:\n{}", forgotten.join("\n"));
+}
+
+#[test]
+fn the_schema_has_the_whole_vocabulary_and_no_more() {
+    let schema: Value = serde_json::from_str(&read("schema/event.schema.json")).unwrap();
+    let found: Vec<&str> = schema["properties"]["type"]["enum"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|name| name.as_str().unwrap())
+        .collect();
+    let expected: Vec<&str> = EventType::ALL.iter().map(|kind| kind.as_str()).collect();
+    assert_eq!(found, expected);
+}
+
+/// `docs/vocabulary.md`, made of the samples and of what their fixtures become.
+fn vocabulary_page() -> String {
+    let providers = ["100ms", "videosdk", "plugnmeet", "livekit"];
+    let mut names: BTreeMap<(String, &str), Vec<String>> = BTreeMap::new();
+    for provider in providers {
+        for line in read(&format!("cli/samples/{provider}.ndjson")).lines() {
+            let sample: Value = serde_json::from_str(line).unwrap();
+            let name = sample["name"].as_str().unwrap();
+            let expected = read(&format!("tests/fixtures/{provider}/ok/{name}/expected.json"));
+            let expected: Value = serde_json::from_str(&expected).unwrap();
+            let kind = expected["event"]["type"].as_str().unwrap().to_owned();
+            names.entry((kind, provider)).or_default().push(format!("`{name}`"));
+        }
+    }
+    let mut page = String::from(
+        "# Vocabulary\n\nWhich provider's type becomes which. Behind a `+` stands what in the content decides. \
+         `UPDATE_EXPECT=1 cargo test -p livehooks-tests --test tidy` writes this page from the fixtures.\n\n",
+    );
+    page += &format!("| type | {} |\n|---|---|---|---|---|\n", providers.join(" | "));
+    for kind in EventType::ALL {
+        let column = |provider| {
+            names.get(&(kind.to_string(), provider)).map_or(String::new(), |names| names.join(", "))
+        };
+        let columns: Vec<String> = providers.into_iter().map(column).collect();
+        page += &format!("| `{kind}` | {} |\n", columns.join(" | "));
+    }
+    page
+}
+
+#[test]
+fn the_vocabulary_page_is_what_the_fixtures_say() {
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(root().join("docs/vocabulary.md"), vocabulary_page()).unwrap();
+    }
+    assert_eq!(read("docs/vocabulary.md"), vocabulary_page());
+}
+
+#[test]
+fn every_diagnosis_has_a_fixture() {
+    let text = read("shared/core/src/rejection.rs");
+    let codes: BTreeSet<&str> = text
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .filter(|text| text.contains('_') && text.chars().all(|c| c == '_' || c.is_ascii_lowercase()))
+        .collect();
+    let mut found = BTreeSet::new();
+    for provider in fs::read_dir(root().join("tests/fixtures")).unwrap() {
+        for case in fs::read_dir(provider.unwrap().path().join("err")).unwrap() {
+            let rejection = fs::read_to_string(case.unwrap().path().join("rejection.txt")).unwrap();
+            found.insert(rejection.split(':').next().unwrap().to_owned());
+        }
+    }
+    let missing: Vec<_> = codes.into_iter().filter(|code| !found.contains(*code)).collect();
+    assert!(missing.is_empty(), "no fixture is refused with {missing:?}");
+}
+
+#[test]
+fn the_map_shows_what_is_there() {
+    let map = read("ARCHITECTURE.md");
+    for line in map.lines().filter(|line| line.starts_with("| `")) {
+        let path = line.split('`').nth(1).unwrap();
+        assert!(root().join(path).exists(), "ARCHITECTURE.md shows {path}, which is not there");
+    }
+    for folder in ["shared/core/src", "shared/aws/src", "cli/src"] {
+        for path in files(folder, ".rs").keys() {
+            let short = path.trim_end_matches("/mod.rs");
+            let parent = Path::new(short).parent().unwrap().to_string_lossy().into_owned();
+            let is_shown = map.contains(&format!("`{short}`")) || map.contains(&format!("`{parent}/`"));
+            assert!(is_shown, "ARCHITECTURE.md shows neither {short} nor {parent}/");
+        }
+    }
+}
+
+#[test]
+fn files_stay_readable() {
+    for folder in ["shared", "functions", "cli", "tests"] {
+        for (path, text) in files(folder, ".rs") {
+            let code = text.split("\n#[cfg(test)]").next().unwrap();
+            let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
+            let lines = code.lines().filter(is_code).count();
+            assert!(lines <= 340, "{path} has {lines} lines of code: split it");
+        }
+    }
+}
