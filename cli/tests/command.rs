@@ -1,4 +1,5 @@
 //! The command as a user meets it: processes, terminals and exit codes.
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -25,14 +26,14 @@ impl Dev {
         let mut command = livehooks(folder);
         command.args(["dev", "--port", "0"]).args(arguments);
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap());
-        loop {
-            let mut line = String::new();
-            assert_ne!(lines.read_line(&mut line).unwrap(), 0, "the process ended before it was ready");
-            if let Some(url) = line.strip_prefix("ready") {
-                return Self { process, lines, url: url.trim().to_owned() };
-            }
+        let lines = BufReader::new(process.stdout.take().unwrap());
+        let mut dev = Self { process, lines, url: String::new() };
+        while dev.url.is_empty() {
+            let line = dev.line();
+            assert!(!line.is_empty(), "the process ended before it was ready");
+            dev.url = line.strip_prefix("ready").unwrap_or_default().trim().to_owned();
         }
+        dev
     }
 
     fn line(&mut self) -> String {

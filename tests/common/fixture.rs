@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
-use livehooks_core::Delivery;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -63,9 +62,9 @@ impl Fixture {
         self.folder.file_name().unwrap().to_string_lossy().into_owned()
     }
 
-    pub fn delivery(&self) -> Delivery<'_> {
-        let url_token = self.path.split('/').nth(3);
-        Delivery { headers: &self.headers, url_token, body: &self.body }
+    /// The `{token}` of the path, where there is one.
+    pub fn url_token(&self) -> Option<&str> {
+        self.path.split('/').nth(3)
     }
 }
 

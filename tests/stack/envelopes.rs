@@ -27,7 +27,7 @@ fn envelope(fixture: &Fixture, is_base64: bool) -> Request {
         true => BASE64.encode(&fixture.body),
         false => String::from_utf8(fixture.body.clone()).unwrap(),
     };
-    let token = fixture.path.split('/').nth(3);
+    let token = fixture.url_token();
     let envelope = json!({
         "version": "2.0",
         "routeKey": "POST /webhooks",
