@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use livehooks::dev::running::Running;
 use livehooks::dev::{self, Options, Stack, StartError};
+use livehooks::event::{EventError, PrintEvent};
 use livehooks::keys_file::{KeysFile, KeysFileError};
 use livehooks::providers::ALL;
 use livehooks::send::{Send, SendError};
@@ -24,6 +25,8 @@ enum Command {
     Dev(Dev),
     /// Sign a realistic event as a provider does, and send it
     Send(Send),
+    /// Print a signed event as API Gateway hands it to a function
+    Event(PrintEvent),
 }
 
 #[derive(clap::Args)]
@@ -60,12 +63,15 @@ enum Failure {
     Start(#[from] StartError),
     #[error(transparent)]
     Send(#[from] SendError),
+    #[error(transparent)]
+    Event(#[from] EventError),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Dev(dev) => dev.run().await.map(|()| true),
+        Command::Event(event) => event.run().map(|()| true).map_err(Failure::from),
         Command::Send(send) => send.run().await.map_err(Failure::from),
     };
     match done {

@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
 use axum::Router;
 use axum::http::HeaderMap;
 use data_encoding::BASE64;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use livehooks_core::hms::Hms;
 use livehooks_core::livekit::LiveKit;
@@ -41,9 +41,13 @@ pub struct Entry {
     /// Checks the provider's secret.
     pub check_keys: fn(&Value) -> Result<(), KeysError>,
     /// Signs a body as the provider does.
-    pub sign: fn(&Value, &[u8], Timestamp) -> Result<Signed, String>,
+    pub sign: fn(&Value, &[u8], Validity) -> Result<Signed, String>,
     /// What a body that is signed with these keys becomes.
-    pub event_type: fn(&Value, &[u8]) -> Result<EventType, String>,
+    pub normalize: fn(&Value, &[u8], Timestamp) -> Result<Normalized, String>,
+    /// Whether a delivery says until when it counts.
+    pub knows_time: bool,
+    /// The function's name in template.yaml.
+    pub function: &'static str,
     /// The routes of the provider's function.
     pub mount: fn(&Inlets, &Value) -> Router,
 }
@@ -57,7 +61,9 @@ impl Entry {
             make_keys: P::make_keys,
             check_keys: |secret| P::Keys::from_json(secret).map(drop),
             sign: P::sign,
-            event_type: event_type::<P>,
+            normalize: normalize::<P>,
+            knows_time: P::KNOWS_TIME,
+            function: P::FUNCTION,
             mount: Inlets::mount::<P>,
         }
     }
@@ -68,9 +74,35 @@ impl Entry {
     }
 }
 
-fn event_type<P: Sender>(keys: &Value, body: &[u8]) -> Result<EventType, String> {
-    let now = Timestamp::now();
-    let signed = P::sign(keys, body, now)?;
+/// What a sample becomes.
+#[derive(Clone, Debug)]
+pub struct Normalized {
+    /// What happened.
+    pub kind: EventType,
+    /// The item's hash key.
+    pub event_key: String,
+    /// The event as CloudEvents JSON.
+    pub json: String,
+}
+
+/// From when until when a signature counts, where the scheme knows time.
+#[derive(Clone, Copy, Debug)]
+pub struct Validity {
+    /// The sender's clock.
+    pub now: Timestamp,
+    /// When the signature expires.
+    pub expires: Timestamp,
+}
+
+impl From<Timestamp> for Validity {
+    /// Five minutes, as plugNmeet and LiveKit have it.
+    fn from(now: Timestamp) -> Self {
+        Self { now, expires: now + SignedDuration::from_mins(5) }
+    }
+}
+
+fn normalize<P: Sender>(keys: &Value, body: &[u8], now: Timestamp) -> Result<Normalized, String> {
+    let signed = P::sign(keys, body, now.into())?;
     let mut public = keys.clone();
     if let Some(object) = public.as_object_mut() {
         object.retain(|name, _| !P::PRIVATE_FIELDS.contains(&name.as_str()));
@@ -81,7 +113,9 @@ fn event_type<P: Sender>(keys: &Value, body: &[u8]) -> Result<EventType, String>
         headers.collect::<Option<HeaderMap>>().ok_or("expected headers, found text that is none")?;
     let delivery = Delivery { headers: &headers, url_token: signed.url_token.as_deref(), body };
     let verified = P::verify(&delivery, &verifying, now).map_err(|rejection| rejection.to_string())?;
-    Ok(P::normalize(&verified, now).event.r#type)
+    let mut normalized = P::normalize(&verified, now);
+    let json = String::from_utf8(normalized.to_json(0)).map_err(|error| error.to_string())?;
+    Ok(Normalized { kind: normalized.event.r#type, event_key: normalized.event_key(), json })
 }
 
 /// What makes a request authentic.
@@ -91,6 +125,8 @@ pub struct Signed {
     pub headers: Vec<(String, String)>,
     /// The last segment of the URL, where it is a credential.
     pub url_token: Option<String>,
+    /// Whether another body would need other headers.
+    pub covers_body: bool,
 }
 
 /// How a provider sends.
@@ -101,6 +137,10 @@ pub trait Sender: Provider {
     const PRIVATE_FIELDS: &'static [&'static str] = &[];
     /// Whether the last segment of the URL may be a credential.
     const HAS_URL_TOKEN: bool = false;
+    /// Whether a delivery says until when it counts.
+    const KNOWS_TIME: bool = false;
+    /// The function's name in template.yaml.
+    const FUNCTION: &'static str;
 
     /// Makes keys for development.
     fn make_keys() -> Value;
@@ -109,11 +149,12 @@ pub trait Sender: Provider {
     ///
     /// # Errors
     /// Says which key is missing.
-    fn sign(keys: &Value, body: &[u8], now: Timestamp) -> Result<Signed, String>;
+    fn sign(keys: &Value, body: &[u8], validity: Validity) -> Result<Signed, String>;
 }
 
 impl Sender for Hms {
     const SAMPLES: &'static str = include_str!("../samples/100ms.ndjson");
+    const FUNCTION: &'static str = "HmsFunction";
 
     fn make_keys() -> Value {
         json!({
@@ -123,12 +164,13 @@ impl Sender for Hms {
     }
 
     /// By the secret header, which is what 100ms itself documents; else by signature.
-    fn sign(keys: &Value, body: &[u8], _now: Timestamp) -> Result<Signed, String> {
+    fn sign(keys: &Value, body: &[u8], _validity: Validity) -> Result<Signed, String> {
         use hmac::{Hmac, KeyInit, Mac};
         let json_type = ("Content-Type".to_owned(), "application/json".to_owned());
         let header = &keys["headers"][0];
         if let (Some(name), Some(value)) = (header["name"].as_str(), header["values"][0].as_str()) {
-            return Ok(Signed { headers: vec![(name.into(), value.into()), json_type], url_token: None });
+            let headers = vec![(name.into(), value.into()), json_type];
+            return Ok(Signed { headers, url_token: None, covers_body: false });
         }
         let secret = keys["signing_secrets"][0]
             .as_str()
@@ -136,12 +178,17 @@ impl Sender for Hms {
         let mac =
             Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).map_err(|error| error.to_string())?;
         let signature = data_encoding::HEXLOWER.encode(&mac.chain_update(body).finalize().into_bytes());
-        Ok(Signed { headers: vec![("X-100ms-Signature".into(), signature), json_type], url_token: None })
+        Ok(Signed {
+            headers: vec![("X-100ms-Signature".into(), signature), json_type],
+            url_token: None,
+            covers_body: true,
+        })
     }
 }
 
 impl Sender for VideoSdk {
     const SAMPLES: &'static str = include_str!("../samples/videosdk.ndjson");
+    const FUNCTION: &'static str = "VideosdkFunction";
     const PRIVATE_FIELDS: &'static [&'static str] = &["private_key"];
     const HAS_URL_TOKEN: bool = true;
 
@@ -156,7 +203,7 @@ impl Sender for VideoSdk {
         json!({ "public_keys": [public_key], "private_key": private_key })
     }
 
-    fn sign(keys: &Value, body: &[u8], _now: Timestamp) -> Result<Signed, String> {
+    fn sign(keys: &Value, body: &[u8], _validity: Validity) -> Result<Signed, String> {
         let pem =
             keys["private_key"].as_str().ok_or("expected private_key (PEM, PKCS#8 or PKCS#1), found none")?;
         let pem = pem::parse(pem).map_err(|_| "expected private_key in PEM, found a text that is none")?;
@@ -174,37 +221,43 @@ impl Sender for VideoSdk {
                 ("Content-Type".into(), "application/json".into()),
             ],
             url_token: keys["url_tokens"][0].as_str().map(str::to_owned),
+            covers_body: true,
         })
     }
 }
 
 impl Sender for PlugNmeet {
     const SAMPLES: &'static str = include_str!("../samples/plugnmeet.ndjson");
+    const FUNCTION: &'static str = "PlugnmeetFunction";
+    const KNOWS_TIME: bool = true;
 
     fn make_keys() -> Value {
         json!({ "keys": { "plugnmeet-dev": secret() } })
     }
 
-    fn sign(keys: &Value, body: &[u8], now: Timestamp) -> Result<Signed, String> {
-        let token = body_hash_token(keys, body, now)?;
+    fn sign(keys: &Value, body: &[u8], validity: Validity) -> Result<Signed, String> {
+        let token = body_hash_token(keys, body, validity)?;
         let headers =
             [("Authorization", token.as_str()), ("Hash-Token", &token), ("Content-Type", "application/json")];
         Ok(Signed {
             headers: headers.map(|(name, value)| (name.into(), value.into())).into(),
             url_token: None,
+            covers_body: true,
         })
     }
 }
 
 impl Sender for LiveKit {
     const SAMPLES: &'static str = include_str!("../samples/livekit.ndjson");
+    const FUNCTION: &'static str = "LivekitFunction";
+    const KNOWS_TIME: bool = true;
 
     fn make_keys() -> Value {
         json!({ "keys": { "APIdevelopment": secret() } })
     }
 
-    fn sign(keys: &Value, body: &[u8], now: Timestamp) -> Result<Signed, String> {
-        let token = body_hash_token(keys, body, now)?;
+    fn sign(keys: &Value, body: &[u8], validity: Validity) -> Result<Signed, String> {
+        let token = body_hash_token(keys, body, validity)?;
         let headers = [
             ("Authorization", token.as_str()),
             ("Content-Type", "application/webhook+json"),
@@ -213,12 +266,13 @@ impl Sender for LiveKit {
         Ok(Signed {
             headers: headers.map(|(name, value)| (name.into(), value.into())).into(),
             url_token: None,
+            covers_body: true,
         })
     }
 }
 
-/// The token of plugNmeet and LiveKit, valid for five minutes.
-fn body_hash_token(keys: &Value, body: &[u8], now: Timestamp) -> Result<String, String> {
+/// The token of plugNmeet and LiveKit.
+fn body_hash_token(keys: &Value, body: &[u8], validity: Validity) -> Result<String, String> {
     #[derive(Serialize)]
     struct Claims<'a> {
         iss: &'a str,
@@ -229,9 +283,9 @@ fn body_hash_token(keys: &Value, body: &[u8], now: Timestamp) -> Result<String, 
     }
     let first = keys["keys"].as_object().and_then(|keys| keys.iter().next());
     let (api_key, secret) = first.ok_or("expected an API key in keys, found none")?;
-    let now = now.as_second();
+    let now = validity.now.as_second();
     let sha256 = BASE64.encode(BodyHash::of(body).as_bytes());
-    let claims = Claims { iss: api_key, exp: now + 300, nbf: now, iat: now, sha256 };
+    let claims = Claims { iss: api_key, exp: validity.expires.as_second(), nbf: now, iat: now, sha256 };
     let key = EncodingKey::from_secret(secret.as_str().unwrap_or_default().as_bytes());
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).map_err(|error| error.to_string())
 }

@@ -168,8 +168,8 @@ fn event_type(entry: &Entry, sample: &Sample<'_>, keys: &Value) -> Result<EventT
         id: "id".into(),
         now: Timestamp::now(),
     };
-    let kind = (entry.event_type)(keys, sample.body(&places).as_bytes());
-    kind.map_err(|why| SendError::Sign { provider: entry.name, why })
+    let normalized = (entry.normalize)(keys, sample.body(&places).as_bytes(), places.now);
+    normalized.map(|normalized| normalized.kind).map_err(|why| SendError::Sign { provider: entry.name, why })
 }
 
 fn list(keys: &KeysFile) -> Result<(), SendError> {
@@ -191,7 +191,7 @@ async fn post(
     keys: &Value,
     body: &str,
 ) -> Result<bool, SendError> {
-    let signed = (entry.sign)(keys, body.as_bytes(), Timestamp::now())
+    let signed = (entry.sign)(keys, body.as_bytes(), Timestamp::now().into())
         .map_err(|why| SendError::Sign { provider: entry.name, why })?;
     let mut url = format!("{}/webhooks/{}", base.trim_end_matches('/'), entry.name);
     if let Some(token) = &signed.url_token {

@@ -243,3 +243,59 @@ fn one_of_each_type_goes_through_known() {
     assert!(!events.contains("live.unknown"));
     assert!(stdout(&sent).lines().count() > 100);
 }
+
+#[test]
+fn the_checked_in_events_are_what_the_command_writes() {
+    let checked_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events");
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(checked_in.join("keys.json"), folder.path().join("keys.json")).unwrap();
+    let output = livehooks(folder.path()).args(["event", "--write", "."]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let files = |root: &Path| {
+        let mut found = std::collections::BTreeMap::new();
+        let mut folders = vec![root.to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => drop(
+                        found.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap()),
+                    ),
+                }
+            }
+        }
+        found
+    };
+    let (expected, found) = (files(&checked_in), files(folder.path()));
+    let differing: Vec<_> =
+        expected.keys().chain(found.keys()).filter(|path| expected.get(*path) != found.get(*path)).collect();
+    assert!(
+        differing.is_empty(),
+        "write them anew with `cargo livehooks event --write events`: {differing:?}"
+    );
+    assert!(expected.len() > 30);
+}
+
+#[test]
+fn an_event_is_printed_fresh_tampered_or_expired() {
+    let folder = tempfile::tempdir().unwrap();
+    let event = |arguments: &[&str]| {
+        let output = livehooks(folder.path()).arg("event").args(arguments).output().unwrap();
+        match output.status.success() {
+            true => Ok(serde_json::from_slice::<Value>(&output.stdout).unwrap()),
+            false => Err(stderr(&output)),
+        }
+    };
+    let fresh = event(&["plugnmeet", "participant_joined"]).unwrap();
+    assert_eq!(fresh["rawPath"], "/webhooks/plugnmeet");
+    assert_eq!(fresh["isBase64Encoded"], false);
+    let rest = event(&["plugnmeet", "live.participant.joined", "--rest", "--base64"]).unwrap();
+    assert_eq!((rest["httpMethod"].as_str(), &rest["isBase64Encoded"]), (Some("POST"), &json!(true)));
+    assert!(event(&["livekit", "room_started", "--tampered"]).is_ok());
+    assert!(event(&["livekit", "room_started", "--expired"]).is_ok());
+    assert!(
+        event(&["videosdk", "session-started", "--expired"]).unwrap_err().contains("none of them expires")
+    );
+    assert!(event(&["plugnmeet", "nothing"]).unwrap_err().contains("send --list"));
+}

@@ -45,7 +45,7 @@ impl Local {
     /// Posts a body, signed as the provider does, and returns the answer.
     pub async fn post(&self, provider: &str, body: &[u8]) -> (StatusCode, Value) {
         let entry = Entry::named(provider).unwrap();
-        let signed = (entry.sign)(KEYS.signing(entry).unwrap(), body, Timestamp::now()).unwrap();
+        let signed = (entry.sign)(KEYS.signing(entry).unwrap(), body, Timestamp::now().into()).unwrap();
         let url = format!("{}/webhooks/{provider}", self.stack.url());
         let request =
             signed.headers.iter().fold(self.client.post(url), |r, (name, value)| r.header(name, value));

@@ -126,7 +126,7 @@ async fn after_a_rotation_both_keys_count_and_then_only_the_new_one() {
     let ring = secrets.serve().await;
     let verified = async |secret: &str, now: Timestamp| {
         let entry = Entry::named("plugnmeet").unwrap();
-        let signed = (entry.sign)(&json!({ "keys": { "a": secret } }), b"{}", now).unwrap();
+        let signed = (entry.sign)(&json!({ "keys": { "a": secret } }), b"{}", now.into()).unwrap();
         let headers =
             signed.headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
         let headers: http::HeaderMap = headers.collect();

@@ -10,6 +10,7 @@ mod harness;
 mod api;
 mod dedupe;
 mod envelopes;
+mod events;
 mod faults;
 mod keys;
 mod redaction;

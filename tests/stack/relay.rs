@@ -24,7 +24,7 @@ async fn unrelayed(local: &Local, count: usize) -> (Event, Relay) {
     for index in 0..count {
         let body = body("plugnmeet", "participant_joined", |places| places.id = index.to_string());
         let now = jiff::Timestamp::now();
-        let signed = (entry.sign)(KEYS.signing(entry).unwrap(), body.as_bytes(), now).unwrap();
+        let signed = (entry.sign)(KEYS.signing(entry).unwrap(), body.as_bytes(), now.into()).unwrap();
         let mut request = lambda_http::Request::new(body.into());
         for (name, value) in &signed.headers {
             let name: http::HeaderName = name.parse().unwrap();

@@ -96,15 +96,11 @@ impl Stack {
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let forward_to = options.forward_to.as_deref().map(forward::target).transpose()?;
         let listener = listen(options.port, "--port").await?;
-        let dynamodb = match (options.dynamodb_port, options.port) {
-            (Some(port), _) => listen(port, "--dynamodb-port").await?,
-            (None, 0) => listen(0, "--dynamodb-port").await?,
-            (None, port) => match listen(port.wrapping_add(1), "--dynamodb-port").await {
-                Ok(listener) => listener,
-                Err(_) => listen(0, "--dynamodb-port").await?,
-            },
+        let dynamodb = match options.dynamodb_port {
+            Some(port) => listen(port, "--dynamodb-port").await?,
+            None => listen_near(options.port, 1).await?,
         };
-        let aws = listen(0, "--port").await?;
+        let aws = listen_near(options.port, 2).await?;
         let folder = options.data.as_deref().map(DataFolder::open).transpose()?;
         let database = Database::open(folder.as_ref().map(DataFolder::database).as_deref())?;
 
@@ -164,6 +160,15 @@ impl Stack {
 async fn listen(port: u16, option: &'static str) -> Result<TcpListener, StartError> {
     let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
     bound.map_err(|error| StartError::Port { port, option, error })
+}
+
+/// On the port that lies `offset` behind, where that is free: settings that name it stay right.
+async fn listen_near(port: u16, offset: u16) -> Result<TcpListener, StartError> {
+    let near = port.checked_add(offset).filter(|_| port != 0).unwrap_or(0);
+    match listen(near, "--port").await {
+        Ok(listener) => Ok(listener),
+        Err(_) => listen(0, "--port").await,
+    }
 }
 
 /// The production clients' patience, with credentials that no AWS would take.

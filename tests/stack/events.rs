@@ -1,0 +1,78 @@
+//! The project's own events for `sam local invoke` are what their names say.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use aws_lambda_events::event::dynamodb::Event;
+use lambda_http::request::LambdaRequest;
+use livehooks::dev::{Database, local_sdk_config};
+use livehooks_aws::config::{IngestConfig, RelayConfig};
+use livehooks_aws::{Ingest, Relay};
+use livehooks_core::Provider;
+use livehooks_core::hms::Hms;
+use livehooks_core::livekit::LiveKit;
+use livehooks_core::plugnmeet::PlugNmeet;
+use livehooks_core::videosdk::VideoSdk;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use crate::harness::Local;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../events")
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> T {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// The variables that `env.json` sets for a function.
+fn environment(function: &str) -> impl Fn(&str) -> Option<String> {
+    let variables = read::<Value>(&root().join("env.json"))[function].clone();
+    move |name| variables[name].as_str().map(str::to_owned)
+}
+
+async fn check<P: Provider>(function: &str) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let sdk = local_sdk_config(listener.local_addr().unwrap());
+    tokio::spawn(Database::open(None).unwrap().serve(listener));
+    let ingest = Ingest::<P>::new(IngestConfig::read(environment(function)).unwrap(), &sdk);
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(root().join(P::NAME)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    // The duplicate comes after the event that it repeats.
+    files.sort_by_key(|file| (file.ends_with("duplicate.json"), file.clone()));
+    for file in files {
+        let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+        let response = ingest.handle(&read::<LambdaRequest>(&file).into()).await;
+        let status = response.status().as_u16();
+        let lambda_http::Body::Text(body) = response.into_body() else { panic!("the answer is text") };
+        let body: Value = serde_json::from_str(&body).unwrap();
+        let expected = match name.as_str() {
+            "tampered" | "expired" => (401, None),
+            "duplicate" => (200, Some("duplicate")),
+            _ => (200, Some("accepted")),
+        };
+        let said = body["status"].as_str();
+        assert_eq!((status, said), expected, "{}/{name}.json: {body}", P::NAME);
+    }
+}
+
+#[tokio::test]
+async fn each_is_accepted_refused_or_known_as_its_name_says() {
+    check::<Hms>("HmsFunction").await;
+    check::<VideoSdk>("VideosdkFunction").await;
+    check::<PlugNmeet>("PlugnmeetFunction").await;
+    check::<LiveKit>("LivekitFunction").await;
+}
+
+#[tokio::test]
+async fn the_batch_of_the_stream_is_announced() {
+    let local = Local::start().await;
+    let mut config = RelayConfig::read(environment("NotifyFunction")).unwrap();
+    config.quarantine_queue_url = format!("http://{}/000000000000/quarantine", local.stack.aws);
+    let relay = Relay::new(config, &local_sdk_config(local.stack.aws));
+    let event: Event = read(&root().join("notify/stream.json"));
+    assert!(relay.handle(&event).await.batch_item_failures.is_empty());
+    assert_eq!(local.announcements(event.records.len()).await.len(), event.records.len());
+}
