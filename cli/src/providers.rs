@@ -114,7 +114,7 @@ fn normalize<P: Sender>(keys: &Value, body: &[u8], now: Timestamp) -> Result<Nor
     let delivery = Delivery { headers: &headers, url_token: signed.url_token.as_deref(), body };
     let verified = P::verify(&delivery, &verifying, now).map_err(|rejection| rejection.to_string())?;
     let mut normalized = P::normalize(&verified, now);
-    let json = String::from_utf8(normalized.to_json(0)).map_err(|error| error.to_string())?;
+    let json = normalized.to_json(0).map_err(|error| error.to_string())?;
     Ok(Normalized { kind: normalized.event.r#type, event_key: normalized.event_key(), json })
 }
 

@@ -48,7 +48,7 @@ fn trials<P: Scheme>() -> Vec<Trial> {
 fn accepted<P: Provider>(fixture: &Fixture) -> Result<(), Failed> {
     let verified = verify::<P>(fixture).map_err(|rejection| format!("refused: {rejection}"))?;
     let mut normalized = P::normalize(&verified, fixture.now);
-    let event = String::from_utf8(normalized.to_json(0))?;
+    let event = normalized.to_json(0)?;
     schema::check(&event)?;
     raw_is_the_body(&event, &fixture.body)?;
     expect(&fixture.folder.join("expected.json"), &expectation(&normalized, &event))

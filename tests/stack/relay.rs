@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering::Relaxed;
+
 use aws_lambda_events::event::dynamodb::Event;
 use livehooks::dev::{Database, PublishFault, local_sdk_config};
 use livehooks_aws::Relay;
@@ -123,6 +125,23 @@ async fn a_record_that_is_no_event_goes_to_quarantine_and_other_changes_are_pass
     assert_eq!(failure(&relay, &event).await, None);
     assert_eq!(announced_ids(&local, 1).await, ids(0..1));
     assert!(local.stack.faults.quarantined.lock().unwrap()[0].contains("alien"));
+}
+
+#[tokio::test]
+async fn what_stands_before_a_record_that_cannot_be_settled_is_announced_first() {
+    let local = Local::start().await;
+    let (event, relay) = unrelayed(&local, 3).await;
+    let mut records = json!(event);
+    records["Records"][1]["dynamodb"]["NewImage"] = json!({ "event_key": { "S": "alien" } });
+    let mut event: Event = serde_json::from_value(records).unwrap();
+    local.stack.faults.refuse_quarantine.store(true, Relaxed);
+    assert_eq!(failure(&relay, &event).await, event.records[1].change.sequence_number);
+    assert_eq!(announced_ids(&local, 1).await, ids(0..1));
+
+    local.stack.faults.refuse_quarantine.store(false, Relaxed);
+    event.records.remove(0);
+    assert_eq!(failure(&relay, &event).await, None);
+    assert_eq!(announced_ids(&local, 2).await, ids([0, 2]));
 }
 
 #[tokio::test]

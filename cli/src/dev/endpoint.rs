@@ -2,6 +2,7 @@
 //! `SendMessage`, in the form in which the SDK sends them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -24,6 +25,8 @@ pub(super) const QUARANTINE_PATH: &str = "/000000000000/quarantine";
 pub struct Faults {
     /// Answers for the next batches: an HTTP error for the whole, or failed entries by position.
     pub publish: Mutex<Vec<PublishFault>>,
+    /// Whether the quarantine queue is out of order.
+    pub refuse_quarantine: AtomicBool,
     /// What was put into quarantine.
     pub quarantined: Mutex<Vec<String>>,
 }
@@ -109,6 +112,9 @@ impl Endpoint {
     }
 
     fn send_message(&self, body: &[u8]) -> Response {
+        if self.faults.refuse_quarantine.load(Ordering::Relaxed) {
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
         let request: Value = serde_json::from_slice(body).unwrap_or_default();
         let message = request["MessageBody"].as_str().unwrap_or_default();
         lock(&self.faults.quarantined).push(message.to_owned());

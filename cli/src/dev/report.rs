@@ -76,7 +76,7 @@ impl Report {
             }
         };
         let column = |text: &Option<String>| format!("{:16}", safe(text.as_deref().unwrap_or("-"), 16));
-        let kind = format!("{:32}", receipt.r#type.as_str());
+        let kind = format!("{:34}", receipt.r#type.as_str());
         let mut text = format!("{kind} {} {} {said}", column(&receipt.room), column(&receipt.participant));
         if receipt.r#type == livehooks_core::EventType::Unknown {
             let name = receipt.provider_type.as_deref().unwrap_or("a body without type");

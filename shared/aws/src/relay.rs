@@ -74,20 +74,25 @@ impl Relay {
 
     async fn relay(&self, records: &[EventRecord]) -> Result<(), String> {
         let mut pending = Vec::with_capacity(records.len());
+        let mut settled = Ok(());
         for record in records.iter().filter(|record| record.event_name == "INSERT") {
             let sequence_number = sequence_number(record);
             match self.announcement(record) {
                 Ok(announcement) => pending.push(Pending { sequence_number, announcement }),
                 Err(why) => {
                     let whole = json!(record).to_string();
-                    self.quarantine("unreadable", &why, whole).await.map_err(|()| sequence_number)?;
+                    if self.quarantine("unreadable", &why, whole).await.is_err() {
+                        settled = Err(sequence_number);
+                        break;
+                    }
                 }
             }
         }
+        // What stands before a record that has to come again counts as done: it has to be published first.
         for batch in batches(&pending) {
             self.publish(&pending[batch]).await?;
         }
-        Ok(())
+        settled
     }
 
     fn announcement(&self, record: &EventRecord) -> Result<Announcement, String> {

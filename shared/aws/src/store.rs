@@ -171,7 +171,8 @@ impl Store {
         occurrence: u64,
         write_id: &str,
     ) -> Result<Item, NotWritten> {
-        let json = normalized.to_json(occurrence);
+        let fault = |error: serde_json::Error| NotWritten::Fault(Fault::Store(error.to_string()));
+        let json = normalized.to_json(occurrence).map_err(fault)?;
         let event = &normalized.event;
         let expires_at = event.recordedtime.as_second() + self.retention.as_secs();
         let mut item = Item::from([
@@ -219,15 +220,13 @@ pub(crate) fn gunzip(bytes: &[u8]) -> Result<String, String> {
     read.map(|_| json).map_err(|error| format!("expected gzip in attribute event, found none: {error}"))
 }
 
-fn packed(json: Vec<u8>) -> Result<AttributeValue, NotWritten> {
-    if json.len() < COMPRESS_FROM_BYTES
-        && let Ok(text) = String::from_utf8(json.clone())
-    {
-        return Ok(AttributeValue::S(text));
+fn packed(json: String) -> Result<AttributeValue, NotWritten> {
+    if json.len() < COMPRESS_FROM_BYTES {
+        return Ok(AttributeValue::S(json));
     }
     let gzip = || {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(&json)?;
+        encoder.write_all(json.as_bytes())?;
         encoder.finish()
     };
     let bytes: std::io::Result<Vec<u8>> = gzip();

@@ -28,10 +28,12 @@ impl Normalized<'_> {
     }
 
     /// The event as CloudEvents JSON, as the given occurrence of its key.
-    pub fn to_json(&mut self, occurrence: u64) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// None that an event can cause; serde_json's signature has one.
+    pub fn to_json(&mut self, occurrence: u64) -> serde_json::Result<String> {
         self.event.id = self.dedupe.event_id(occurrence);
-        // Serializing into memory fails only for maps whose keys are no texts, and there is none.
-        serde_json::to_vec(&self.event).unwrap_or_default()
+        serde_json::to_string(&self.event)
     }
 }
 
