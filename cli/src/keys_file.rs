@@ -115,6 +115,15 @@ impl KeysFile {
         self.0.get(entry.name).map_or(Value::Null, |secret| public(entry, secret))
     }
 
+    /// What is weak about the keys, by provider.
+    pub fn weaknesses(&self) -> Vec<String> {
+        let weakness = |entry: &Entry| {
+            let weakness = (entry.check_keys)(&self.secret(entry)).ok().flatten()?;
+            Some(format!("{}: {weakness}", entry.name))
+        };
+        ALL.iter().filter_map(weakness).collect()
+    }
+
     /// What a sender signs with.
     pub fn signing(&self, entry: &Entry) -> Option<&Value> {
         self.0.get(entry.name)

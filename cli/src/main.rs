@@ -94,6 +94,9 @@ impl Dev {
                 (KeysFile::read_or_make(&file)?, file)
             }
         };
+        for weakness in keys.weaknesses() {
+            anstream::eprintln!("warning: {weakness}");
+        }
         let data = (!self.memory).then(|| folder.clone());
         let stack = Stack::start(Options {
             port: self.port,

@@ -38,8 +38,8 @@ pub struct Entry {
     pub private_fields: &'static [&'static str],
     /// Makes keys for development.
     pub make_keys: fn() -> Value,
-    /// Checks the provider's secret.
-    pub check_keys: fn(&Value) -> Result<(), KeysError>,
+    /// Checks the provider's secret. Returns what is weak about it.
+    pub check_keys: fn(&Value) -> Result<Option<String>, KeysError>,
     /// Signs a body as the provider does.
     pub sign: fn(&Value, &[u8], Validity) -> Result<Signed, String>,
     /// What a body that is signed with these keys becomes.
@@ -59,7 +59,7 @@ impl Entry {
             samples: P::SAMPLES,
             private_fields: P::PRIVATE_FIELDS,
             make_keys: P::make_keys,
-            check_keys: |secret| P::Keys::from_json(secret).map(drop),
+            check_keys: |secret| P::Keys::from_json(secret).map(|keys| keys.weakness()),
             sign: P::sign,
             normalize: normalize::<P>,
             knows_time: P::KNOWS_TIME,

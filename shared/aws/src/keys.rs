@@ -6,7 +6,7 @@ use aws_sdk_secretsmanager::Client;
 use jiff::{SignedDuration, Timestamp};
 use livehooks_core::Keys;
 use tokio::sync::Mutex;
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::Fault;
 use crate::config::KeySource;
@@ -71,6 +71,9 @@ impl<K: Keys> KeyRing<K> {
             self.parse(&json).map(Arc::new)
         };
         let keys = read.await.inspect_err(|fault| error!(fault = fault.code(), "{fault}"))?;
+        if let Some(weakness) = keys.weakness() {
+            warn!(from = ?self.source, "{weakness}");
+        }
         state.keys = Some(keys.clone());
         Ok(keys)
     }

@@ -18,7 +18,14 @@ use crate::rejection::excerpt;
 use crate::{BodyHash, Delivery, Rejection};
 
 /// The API keys of an account, each with its secret; all of them count.
-pub struct ApiKeys(HashMap<String, DecodingKey>);
+pub struct ApiKeys {
+    secrets: HashMap<String, DecodingKey>,
+    published: Option<String>,
+}
+
+/// Secrets that stand in sample configurations (plugNmeet-server `config_sample.yaml`, livekit-server `--dev`):
+/// whoever reads those can sign with them.
+const PUBLISHED_SECRETS: [&str; 2] = ["zumyyYWqv7KR2kUqvYdq4z4sXg7XTBD2ljT6", "secret"];
 
 impl Keys for ApiKeys {
     const SHAPE: &'static str = r#"{"keys": {"<api key>": "<secret>"}}"#;
@@ -33,11 +40,23 @@ impl Keys for ApiKeys {
                 return Err(KeysError::new("keys", "an object of API keys and secrets", found));
             }
         };
-        let key = |(name, secret): (&String, &Value)| {
+        let mut parsed = Self { secrets: HashMap::new(), published: None };
+        for (name, secret) in keys {
             let secret = keys::text(&format!("keys.{name}"), secret)?;
-            Ok((name.clone(), DecodingKey::from_secret(secret.as_bytes())))
-        };
-        keys.iter().map(key).collect::<Result<_, _>>().map(Self)
+            if PUBLISHED_SECRETS.contains(&secret) {
+                parsed.published = Some(name.clone());
+            }
+            parsed.secrets.insert(name.clone(), DecodingKey::from_secret(secret.as_bytes()));
+        }
+        Ok(parsed)
+    }
+
+    fn weakness(&self) -> Option<String> {
+        let name = self.published.as_deref()?;
+        Some(format!(
+            "the secret of API key {} is that of a published sample: anybody can sign with it",
+            excerpt(name)
+        ))
     }
 }
 
@@ -106,7 +125,8 @@ fn verify_signature(token: &Token<'_>, claims: &Object<'_>, keys: &ApiKeys) -> R
         None => return Err(Rejection::AlgorithmNotAllowed { found: "none named".into() }),
     }
     let issuer = claims.text("iss");
-    let Some((api_key, secret)) = issuer.as_deref().and_then(|issuer| keys.0.get_key_value(issuer)) else {
+    let Some((api_key, secret)) = issuer.as_deref().and_then(|issuer| keys.secrets.get_key_value(issuer))
+    else {
         let found = issuer.as_deref().map_or_else(|| "none".into(), excerpt);
         return Err(Rejection::UnknownIssuer { found });
     };
@@ -153,4 +173,19 @@ fn decode(part: &str, name: &str) -> Result<String, Rejection> {
 
 fn malformed(found: impl Into<String>) -> Rejection {
     Rejection::MalformedCredential { expected: "a token of three parts (JWT)", found: found.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_published_secret_is_told_and_an_own_one_is_not() {
+        let weakness = |secret: &str| {
+            ApiKeys::from_json(&json!({ "keys": { "plugnmeet": secret } })).unwrap().weakness()
+        };
+        assert!(weakness(PUBLISHED_SECRETS[0]).unwrap().contains("\"plugnmeet\""));
+        assert_eq!(weakness("an own secret"), None);
+    }
 }

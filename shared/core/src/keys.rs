@@ -12,6 +12,11 @@ pub trait Keys: Sized + Send + Sync + 'static {
     /// # Errors
     /// Names the first field that is not as it should be, what was expected and what was found.
     fn from_json(secret: &Value) -> Result<Self, KeysError>;
+
+    /// What makes the keys useless though they are well-formed: worth a warning, no reason to refuse events.
+    fn weakness(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A provider's secret has not the shape it should have: our fault, never the sender's.
