@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / ".aws-sam/build"
 SWITCHES = ["EnableHms", "EnableVideosdk", "EnablePlugnmeet", "EnableLivekit"]
 
 sys.path.insert(0, str(Path(__file__).parent))
