@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import boto3
-from conftest import BUILD, ROOT
+from conftest import ROOT
 from signing import Delivery
 
 STATE = ROOT / "target/deploy-state"
@@ -69,7 +69,6 @@ class Stack:
     def deploy(self, **parameters: str) -> None:
         parameters = {"Architecture": os.uname().machine} | parameters
         self.sam("deploy", "--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar",
-                 "--template-file", str(BUILD / "template.yaml"),
                  "--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items()))
         [stack] = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
@@ -115,10 +114,16 @@ class Stack:
     def log(self, function: str) -> str:
         return (STATE / f"{self.physical_id(function)}.log").read_text(errors="replace")
 
-    def kill(self, function: str) -> None:
-        """Ends the function's process at once, with whatever it has in hand."""
-        pid = int((STATE / f"{self.physical_id(function)}.pid").read_text())
-        os.killpg(pid, signal.SIGKILL)
+    def signal(self, function: str, number: signal.Signals) -> None:
+        """To the function's process, once it runs."""
+        def send():
+            os.killpg(int((STATE / f"{self.physical_id(function)}.pid").read_text()), number)
+            return True
+        until(send, f"{function} to run")
+
+    def failed_batches(self) -> int:
+        """How often the relay gave a batch of the stream back, or died with it."""
+        return (STATE / "stand-in.log").read_text().count("failed processing DynamoDB stream batch")
 
     def secret_reads(self, provider: str) -> int:
         log = STATE / "secret-reads.log"

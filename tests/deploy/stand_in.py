@@ -33,6 +33,7 @@ os.environ.update({
 from ministack import app  # noqa: E402
 from ministack.services import apigateway, lambda_svc, secretsmanager  # noqa: E402
 from ministack.services import cloudformation  # noqa: E402
+from ministack.services.cloudformation import handlers as cloudformation_handlers  # noqa: E402
 from ministack.services.cloudformation import provisioners, stacks  # noqa: E402
 
 EMULATOR = Path(sys.modules["ministack"].__file__).parents[1] / "samcli/local/rapid/aws-lambda-rie-x86_64"
@@ -217,6 +218,20 @@ def delete(resource_type, physical_id, props, stack_name=None, logical_id=None):
 handlers["AWS::SecretsManager::Secret"]["create"] = create_secret_without_punctuation
 stacks._provision_resource = provision
 stacks._delete_resource = delete
+
+
+# `sam delete` asks whether the stack is protected.
+write_xml = cloudformation_handlers._xml
+
+
+def write_xml_with_protection(status, action, inner):
+    if action == "DescribeStacksResponse":
+        protection = "<EnableTerminationProtection>false</EnableTerminationProtection>"
+        inner = inner.replace("<DisableRollback>", f"{protection}<DisableRollback>")
+    return write_xml(status, action, inner)
+
+
+cloudformation_handlers._xml = write_xml_with_protection
 
 
 # ---- Secrets Manager: who reads what
