@@ -22,17 +22,15 @@ STATE = ROOT / "target/deploy-state"
 class StandIn:
     """ministack in a process of its own. Its end ends the functions'."""
 
-    def __init__(self):
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            self.port = listener.getsockname()[1]
+    def __init__(self, bind: str = "127.0.0.1"):
+        self.port = free_port()
         shutil.rmtree(STATE, ignore_errors=True)
         STATE.mkdir(parents=True)
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = open(STATE / "stand-in.log", "wb")
         self.process = subprocess.Popen(
             [sys.executable, Path(__file__).with_name("stand_in.py"), str(self.port), STATE],
-            stdin=subprocess.PIPE, stdout=self.log, stderr=self.log)
+            env=os.environ | {"BIND_HOST": bind}, stdin=subprocess.PIPE, stdout=self.log, stderr=self.log)
         self.wait_until_up()
 
     def wait_until_up(self) -> None:
@@ -172,6 +170,12 @@ class Subscriber:
     def ids(self) -> list[str]:
         self.poll()
         return [event["id"] for event in self.received]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def until(condition, what: str, seconds: float = 30):

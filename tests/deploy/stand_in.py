@@ -24,7 +24,7 @@ from pathlib import Path
 PORT, STATE = sys.argv[1], Path(sys.argv[2])
 os.environ.update({
     "AWS_ENDPOINT_URL": f"http://127.0.0.1:{PORT}",  # where the functions look for AWS
-    "BIND_HOST": "127.0.0.1",
+    "BIND_HOST": os.environ.get("BIND_HOST", "127.0.0.1"),
     "GATEWAY_PORT": PORT,
     "LOG_LEVEL": "WARNING",
     "MINISTACK_REGION": os.environ.get("AWS_DEFAULT_REGION", "us-east-1"),

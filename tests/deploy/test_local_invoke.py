@@ -7,6 +7,7 @@ with this test's own endpoint.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import urllib.request
@@ -14,13 +15,15 @@ from pathlib import Path
 
 import pytest
 from conftest import BUILD, ROOT
-from stack import StandIn, until
+from stack import StandIn, free_port, until
 
 EVENTS = ROOT / "events"
 FUNCTIONS = {
     "100ms": "HmsFunction", "videosdk": "VideosdkFunction", "plugnmeet": "PlugnmeetFunction",
     "livekit": "LivekitFunction", "notify": "NotifyFunction",
 }
+# There if docker-image has started the daemon, and not the machine.
+DAEMON = ROOT / "target/deploy-docker/dockerd.pid"
 IMAGE = "public.ecr.aws/lambda/provided:al2023-x86_64"
 
 
@@ -32,20 +35,23 @@ def files() -> list[Path]:
 
 @pytest.fixture(scope="module")
 def invoker():
-    if not files():
-        pytest.skip("events/ holds no envelopes")
-    stand_in = StandIn()
+    how = Docker() if docker_works() else Emulator()
+    print(f"\nsam local invoke: through {how.name}")
+    stand_in = StandIn(how.bind)
     try:
         environment = json.loads((EVENTS / "env.json").read_text())
-        prepare(stand_in, environment)
-        how = Docker() if docker_works() else Emulator()
-        print(f"\nsam local invoke: through {how.name}")
+        prepare(stand_in, environment, f"http://{how.host}:{stand_in.port}")
         yield how, environment
     finally:
         stand_in.stop()
+        if DAEMON.exists():
+            os.kill(int(DAEMON.read_text()), signal.SIGTERM)
 
 
-@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(EVENTS)))
+NONE = pytest.param(None, id="none", marks=pytest.mark.skip(reason="expected envelopes in events/, found none"))
+
+
+@pytest.mark.parametrize("path", files() or [NONE], ids=lambda path: str(path.relative_to(EVENTS)))
 def test_every_event_file_is_answered_as_its_name_says(invoker, path):
     how, environment = invoker
     function = FUNCTIONS[path.relative_to(EVENTS).parts[0]]
@@ -55,11 +61,12 @@ def test_every_event_file_is_answered_as_its_name_says(invoker, path):
     elif "tampered" in path.name or "expired" in path.name:
         assert answer["statusCode"] == 401
     else:
-        expected = "duplicate" if "duplicate" in path.name else "accepted"
-        assert (answer["statusCode"], json.loads(answer["body"])["status"]) == (200, expected)
+        is_repeated = "duplicate" in path.name or how.attempts > 1
+        assert answer["statusCode"] == 200, answer
+        assert json.loads(answer["body"])["status"] == ("duplicate" if is_repeated else "accepted")
 
 
-def prepare(stand_in: StandIn, environment: dict) -> None:
+def prepare(stand_in: StandIn, environment: dict, endpoint: str) -> None:
     """The table, topic and queue that the environment names, in the stand-in."""
     dynamodb = stand_in.client("dynamodb")
     for table in {variables["TABLE_NAME"] for variables in environment.values()}:
@@ -72,22 +79,19 @@ def prepare(stand_in: StandIn, environment: dict) -> None:
     topic = stand_in.client("sns").create_topic(Name="events")["TopicArn"]
     queue = stand_in.client("sqs").create_queue(QueueName="quarantine")["QueueUrl"]
     for function, variables in environment.items():
-        variables["AWS_ENDPOINT_URL"] = stand_in.url
+        variables["AWS_ENDPOINT_URL"] = endpoint
         if function == "NotifyFunction":
             variables |= {"TOPIC_ARN": topic, "QUARANTINE_QUEUE_URL": queue}
 
 
 class Emulator:
-    name = "the runtime emulator of the sam wheel, without Docker"
+    attempts = 1
+    name, host, bind = "the runtime emulator of the sam wheel, without Docker", "127.0.0.1", "127.0.0.1"
 
     def invoke(self, function: str, path: Path, variables: dict):
         import samcli
 
-        from socket import socket
-        with socket() as first, socket() as second:
-            first.bind(("127.0.0.1", 0))
-            second.bind(("127.0.0.1", 0))
-            api, port = first.getsockname()[1], second.getsockname()[1]
+        api, port = free_port(), free_port()
         emulator = Path(samcli.__file__).parent / f"local/rapid/aws-lambda-rie-{os.uname().machine}"
         folder = BUILD / function
         process = subprocess.Popen(
@@ -109,20 +113,32 @@ class Emulator:
 
 
 class Docker:
-    name = "sam local invoke in Docker"
+    # A container sees this machine under another name, and not at its loopback.
+    name, host, bind = "sam local invoke in Docker", "host.docker.internal", "0.0.0.0"
 
     def invoke(self, function: str, path: Path, variables: dict):
         environment = ROOT / "target/deploy-state/env.json"
         environment.write_text(json.dumps({function: variables}))
-        run = subprocess.run(
-            ["sam", "local", "invoke", function, "-e", path, "-n", environment, "--skip-pull-image",
-             "--docker-network", "host", "--parameter-overrides", f"Architecture={os.uname().machine}"],
-            cwd=ROOT, capture_output=True, text=True, timeout=120)
-        assert run.returncode == 0, run.stdout + run.stderr
-        return json.loads(run.stdout.strip().splitlines()[-1])
+        command = [
+            "sam", "local", "invoke", function, "-e", path, "-n", environment, "--skip-pull-image",
+            "--add-host", "host.docker.internal:host-gateway",
+            "--parameter-overrides", f"Architecture={os.uname().machine}"]
+        # sam reads the answer from the container's output, and now and then the container has gone before it has
+        # begun to read.
+        for self.attempts in range(1, 4):
+            run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+            assert run.returncode == 0, run.stdout + run.stderr
+            if lines := run.stdout.strip().splitlines():
+                return json.loads(lines[-1])
+        raise AssertionError(run.stderr)
 
 
 def docker_works() -> bool:
-    """Whether there is a daemon with the base image; tests/deploy/docker-image makes both where it can."""
+    """Whether there is a daemon with the base image; tests/deploy/docker-image makes both where it can.
+
+    LIVEHOOKS_DOCKER=0 does without: the emulator takes a second for a file, Docker ten.
+    """
+    if os.environ.get("LIVEHOOKS_DOCKER") == "0":
+        return False
     run = subprocess.run([Path(__file__).with_name("docker-image"), IMAGE], stdout=sys.stdout, stderr=sys.stdout)
     return run.returncode == 0
