@@ -5,7 +5,7 @@ Each difference to AWS that is closed here, and each that stays, is listed in do
     stand_in.py PORT STATE_FOLDER
 
 STATE_FOLDER gets, per function, `<name>.log` (what it wrote) and `<name>.pid` (its process group), and
-`secret-reads.log` (one line for each secret that was read).
+`secret-reads.log` (one line for each secret that was read). While there is a file `sns-is-down` in it, SNS is down.
 """
 
 import json
@@ -31,7 +31,7 @@ os.environ.update({
 })
 
 from ministack import app  # noqa: E402
-from ministack.services import apigateway, lambda_svc, secretsmanager  # noqa: E402
+from ministack.services import lambda_svc, secretsmanager, sns  # noqa: E402
 from ministack.services import cloudformation  # noqa: E402
 from ministack.services.cloudformation import handlers as cloudformation_handlers  # noqa: E402
 from ministack.services.cloudformation import provisioners, stacks  # noqa: E402
@@ -248,6 +248,20 @@ async def handle_and_count(method, path, headers, body, query_params):
 
 
 secretsmanager.handle_request = handle_and_count
+
+
+# ---- SNS: an outage, for as long as a test wants one
+
+handle_sns = sns.handle_request
+
+
+async def handle_unless_down(method, path, headers, body, query_params):
+    if (STATE / "sns-is-down").exists() and b"Publish" in body:
+        return 503, {"Content-Type": "text/plain"}, b"down"
+    return await handle_sns(method, path, headers, body, query_params)
+
+
+sns.handle_request = handle_unless_down
 
 
 def stop(*_):

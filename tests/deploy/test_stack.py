@@ -14,7 +14,7 @@ import pytest
 import signing
 from conftest import BUILD, ROOT
 from signing import ApiKey, RsaKey
-from stack import StandIn, Stack, Subscriber, until
+from stack import STATE, StandIn, Stack, Subscriber, until
 
 PLUGNMEET_KEY = ApiKey("APIplugnmeet", "secret-of-plugnmeet-for-deploy-tests")
 PLUGNMEET_KEY_NEW = ApiKey("APIplugnmeet", "another-secret-of-plugnmeet-after-rotation")
@@ -214,6 +214,21 @@ def test_nothing_is_lost_when_the_relay_is_killed_in_the_middle(stack, everythin
     assert set(everything.ids()) == stored
     print(f"\nthe relay was killed {kills} times with a batch in hand, {len(sent)} events; announced twice: "
           f"{len(everything.ids()) - len(set(everything.ids()))}")
+
+
+def test_nothing_is_lost_while_sns_is_down_and_no_sender_notices(stack, everything):
+    failed, outage = stack.failed_batches(), STATE / "sns-is-down"
+    outage.touch()
+    sent = set()
+    for _ in range(30):
+        answer = stack.post(hms(stack, "peer.join.success"))
+        assert answer.verdict == (200, "accepted"), answer
+        sent.add(answer.json["id"])
+    until(lambda: stack.failed_batches() > failed, "a batch to come back")
+    assert not sent & set(everything.ids())
+    assert "the topic did not take a batch" in stack.log("NotifyFunction")
+    outage.unlink()
+    until(lambda: sent <= set(everything.ids()), "every announcement", seconds=60)
 
 
 def test_while_a_key_is_rotated_old_and_new_work_and_then_only_the_new(stack):
