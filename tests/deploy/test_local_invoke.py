@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from conftest import BUILD, ROOT
+from samcli.local.docker.lambda_image import LambdaImage
 from stack import StandIn, free_port, until
 
 EVENTS = ROOT / "events"
@@ -24,7 +25,7 @@ FUNCTIONS = {
 }
 # There if docker-image has started the daemon, and not the machine.
 DAEMON = ROOT / "target/deploy-docker/dockerd.pid"
-IMAGE = "public.ecr.aws/lambda/provided:al2023-x86_64"
+IMAGE = f"{LambdaImage._INVOKE_REPO_PREFIX}/provided:al2023-x86_64"
 
 
 def files() -> list[Path]:
