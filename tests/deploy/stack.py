@@ -1,0 +1,191 @@
+"""The stand-in's process, and a stack in it, as the tests use them."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import boto3
+from conftest import ROOT
+from signing import Delivery
+
+STATE = ROOT / "target/deploy-state"
+
+
+class StandIn:
+    """ministack in a process of its own. Its end ends the functions'."""
+
+    def __init__(self, bind: str = "127.0.0.1"):
+        self.port = free_port()
+        shutil.rmtree(STATE, ignore_errors=True)
+        STATE.mkdir(parents=True)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = open(STATE / "stand-in.log", "wb")
+        self.process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("stand_in.py"), str(self.port), STATE],
+            env=os.environ | {"BIND_HOST": bind}, stdin=subprocess.PIPE, stdout=self.log, stderr=self.log)
+        self.wait_until_up()
+
+    def wait_until_up(self) -> None:
+        until(lambda: self.client("sts").get_caller_identity(), "the stand-in to answer", seconds=60)
+
+    def client(self, service: str):
+        return boto3.client(service, endpoint_url=self.url)
+
+    def stop(self) -> None:
+        self.process.stdin.close()
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self.log.close()
+
+
+class Stack:
+    """A deployed stack."""
+
+    name = "livehooks"
+
+    def __init__(self, stand_in: StandIn):
+        self.stand_in = stand_in
+        self.client = stand_in.client
+        self.outputs: dict[str, str] = {}
+
+    def sam(self, *arguments: str) -> str:
+        env = os.environ | {"AWS_ENDPOINT_URL": self.stand_in.url}
+        run = subprocess.run(["sam", *arguments], cwd=ROOT, env=env, capture_output=True, text=True, timeout=300)
+        assert run.returncode == 0, run.stdout + run.stderr
+        return run.stdout
+
+    def deploy(self, **parameters: str) -> None:
+        parameters = {"Architecture": os.uname().machine} | parameters
+        self.sam("deploy", "--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar",
+                 "--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items()))
+        [stack] = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    def physical_id(self, logical_id: str) -> str:
+        detail = self.client("cloudformation").describe_stack_resource(
+            StackName=self.name, LogicalResourceId=logical_id)
+        return detail["StackResourceDetail"]["PhysicalResourceId"]
+
+    def secret(self, provider: str) -> dict:
+        id = self.outputs[f"{provider}SecretId"]
+        return json.loads(self.client("secretsmanager").get_secret_value(SecretId=id)["SecretString"])
+
+    def put_secret(self, provider: str, keys) -> None:
+        text = keys if isinstance(keys, str) else json.dumps(keys)
+        id = self.outputs[f"{provider}SecretId"]
+        self.client("secretsmanager").put_secret_value(SecretId=id, SecretString=text)
+
+    def post(self, delivery: Delivery) -> "Answer":
+        """Through the deployed HTTP API."""
+        url = next(value for name, value in self.outputs.items() if name.endswith("Url") and "execute-api" in value)
+        api = url.split("/")[2].split(".")[0]
+        request = urllib.request.Request(self.stand_in.url + delivery.path, delivery.body, delivery.headers, method="POST")
+        request.add_unredirected_header("Host", f"{api}.execute-api.localhost:{self.stand_in.port}")
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return Answer(answer.status, answer.headers, answer.read())
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, error.headers, error.read())
+
+    def invoke(self, function: str, envelope: dict) -> "Answer":
+        """Past the HTTP API, with an envelope of the caller's making."""
+        result = self.client("lambda").invoke(
+            FunctionName=self.physical_id(function), Payload=json.dumps(envelope).encode())
+        answer = json.loads(result["Payload"].read())
+        assert "statusCode" in answer, answer
+        return Answer(answer["statusCode"], answer.get("headers", {}), answer["body"].encode())
+
+    def items(self) -> list[dict]:
+        pages = self.client("dynamodb").get_paginator("scan").paginate(TableName=self.outputs["TableName"])
+        return [item for page in pages for item in page["Items"]]
+
+    def log(self, function: str) -> str:
+        return (STATE / f"{self.physical_id(function)}.log").read_text(errors="replace")
+
+    def signal(self, function: str, number: signal.Signals) -> None:
+        """To the function's process, once it runs."""
+        def send():
+            os.killpg(int((STATE / f"{self.physical_id(function)}.pid").read_text()), number)
+            return True
+        until(send, f"{function} to run")
+
+    def failed_batches(self) -> int:
+        """How often the relay gave a batch of the stream back, or died with it."""
+        return (STATE / "stand-in.log").read_text().count("failed processing DynamoDB stream batch")
+
+    def secret_reads(self, provider: str) -> int:
+        log = STATE / "secret-reads.log"
+        return log.read_text().split().count(self.outputs[f"{provider}SecretId"]) if log.exists() else 0
+
+
+class Answer:
+    def __init__(self, status: int, headers, body: bytes):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def json(self) -> dict:
+        return json.loads(self.body)
+
+    @property
+    def verdict(self) -> tuple:
+        """The status, and for a success what became of the delivery."""
+        return (self.status, self.json["status"]) if self.status == 200 else (self.status,)
+
+    def __repr__(self):
+        return f"{self.status} {self.body.decode(errors='replace')}"
+
+
+class Subscriber:
+    """An SQS queue at the topic, with a dead-letter queue, as docs/deploying.md says."""
+
+    def __init__(self, stack: Stack, name: str, filter_policy: dict | None = None):
+        sqs, sns = stack.client("sqs"), stack.client("sns")
+        self.sqs = sqs
+        arn = lambda url: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        dead = arn(sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"])
+        redrive = {"deadLetterTargetArn": dead, "maxReceiveCount": 5}
+        self.url = sqs.create_queue(QueueName=name, Attributes={"RedrivePolicy": json.dumps(redrive)})["QueueUrl"]
+        attributes = {"RawMessageDelivery": "true", "RedrivePolicy": json.dumps({"deadLetterTargetArn": dead})}
+        if filter_policy:
+            attributes["FilterPolicy"] = json.dumps(filter_policy)
+        sns.subscribe(TopicArn=stack.outputs["TopicArn"], Protocol="sqs", Endpoint=arn(self.url), Attributes=attributes)
+        self.received: list[dict] = []
+
+    def poll(self) -> None:
+        while messages := self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                self.received.append(json.loads(message["Body"]))
+                self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
+
+    def ids(self) -> list[str]:
+        self.poll()
+        return [event["id"] for event in self.received]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def until(condition, what: str, seconds: float = 30):
+    """Polls. An error counts as not yet."""
+    deadline, error = time.monotonic() + seconds, None
+    while time.monotonic() < deadline:
+        try:
+            if result := condition():
+                return result
+        except Exception as caught:
+            error = caught
+        time.sleep(0.1)
+    raise AssertionError(f"waited {seconds} s for {what}") from error

@@ -1,0 +1,145 @@
+"""Every file in events/ through `sam local invoke` in Docker, or else through the emulator that is inside of it.
+
+A file's folder says the function, its name what is expected: `tampered` and `expired` are refused, `duplicate` is
+one, everything else is accepted. The environment is events/env.json, as for `sam local invoke -n events/env.json`,
+with this test's own endpoint.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from conftest import BUILD, ROOT
+from samcli.local.docker.lambda_image import LambdaImage
+from stack import StandIn, free_port, until
+
+EVENTS = ROOT / "events"
+FUNCTIONS = {
+    "100ms": "HmsFunction", "videosdk": "VideosdkFunction", "plugnmeet": "PlugnmeetFunction",
+    "livekit": "LivekitFunction", "notify": "NotifyFunction",
+}
+# There if docker-image has started the daemon, and not the machine.
+DAEMON = ROOT / "target/deploy-docker/dockerd.pid"
+IMAGE = f"{LambdaImage._INVOKE_REPO_PREFIX}/provided:al2023-x86_64"
+
+
+def files() -> list[Path]:
+    """Duplicates last: what they repeat has to be there."""
+    found = [path for path in EVENTS.glob("**/*.json") if path.name != "env.json"]
+    return sorted(found, key=lambda path: ("duplicate" in path.name, str(path)))
+
+
+@pytest.fixture(scope="module")
+def invoker():
+    how = Docker() if docker_works() else Emulator()
+    print(f"\nsam local invoke: through {how.name}")
+    stand_in = StandIn(how.bind)
+    try:
+        environment = json.loads((EVENTS / "env.json").read_text())
+        prepare(stand_in, environment, f"http://{how.host}:{stand_in.port}")
+        yield how, environment
+    finally:
+        stand_in.stop()
+        if DAEMON.exists():
+            os.kill(int(DAEMON.read_text()), signal.SIGTERM)
+
+
+NONE = pytest.param(None, id="none", marks=pytest.mark.skip(reason="expected envelopes in events/, found none"))
+
+
+@pytest.mark.parametrize("path", files() or [NONE], ids=lambda path: str(path.relative_to(EVENTS)))
+def test_every_event_file_is_answered_as_its_name_says(invoker, path):
+    how, environment = invoker
+    function = FUNCTIONS[path.relative_to(EVENTS).parts[0]]
+    answer = how.invoke(function, path, environment[function])
+    if function == "NotifyFunction":
+        assert answer == {"batchItemFailures": []}
+    elif "tampered" in path.name or "expired" in path.name:
+        assert answer["statusCode"] == 401
+    else:
+        is_repeated = "duplicate" in path.name or how.attempts > 1
+        assert answer["statusCode"] == 200, answer
+        assert json.loads(answer["body"])["status"] == ("duplicate" if is_repeated else "accepted")
+
+
+def prepare(stand_in: StandIn, environment: dict, endpoint: str) -> None:
+    """The table, topic and queue that the environment names, in the stand-in."""
+    dynamodb = stand_in.client("dynamodb")
+    for table in {variables["TABLE_NAME"] for variables in environment.values()}:
+        dynamodb.create_table(
+            TableName=table, BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "event_key", "AttributeType": "S"},
+                                  {"AttributeName": "occurrence", "AttributeType": "N"}],
+            KeySchema=[{"AttributeName": "event_key", "KeyType": "HASH"},
+                       {"AttributeName": "occurrence", "KeyType": "RANGE"}])
+    topic = stand_in.client("sns").create_topic(Name="events")["TopicArn"]
+    queue = stand_in.client("sqs").create_queue(QueueName="quarantine")["QueueUrl"]
+    for function, variables in environment.items():
+        variables["AWS_ENDPOINT_URL"] = endpoint
+        if function == "NotifyFunction":
+            variables |= {"TOPIC_ARN": topic, "QUARANTINE_QUEUE_URL": queue}
+
+
+class Emulator:
+    attempts = 1
+    name, host, bind = "the runtime emulator of the sam wheel, without Docker", "127.0.0.1", "127.0.0.1"
+
+    def invoke(self, function: str, path: Path, variables: dict):
+        import samcli
+
+        api, port = free_port(), free_port()
+        emulator = Path(samcli.__file__).parent / f"local/rapid/aws-lambda-rie-{os.uname().machine}"
+        folder = BUILD / function
+        process = subprocess.Popen(
+            [emulator, "--runtime-api-address", f"127.0.0.1:{api}",
+             "--runtime-interface-emulator-address", f"127.0.0.1:{port}", folder / "bootstrap"],
+            cwd=folder, env=os.environ | variables | {"AWS_REGION": os.environ["AWS_DEFAULT_REGION"]},
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
+
+            def call():
+                with urllib.request.urlopen(urllib.request.Request(url, path.read_bytes()), timeout=30) as answer:
+                    return [json.loads(answer.read())]
+
+            return until(call, "the emulator")[0]
+        finally:
+            process.kill()
+            process.wait()
+
+
+class Docker:
+    # A container sees this machine under another name, and not at its loopback.
+    name, host, bind = "sam local invoke in Docker", "host.docker.internal", "0.0.0.0"
+
+    def invoke(self, function: str, path: Path, variables: dict):
+        environment = ROOT / "target/deploy-state/env.json"
+        environment.write_text(json.dumps({function: variables}))
+        command = [
+            "sam", "local", "invoke", function, "-e", path, "-n", environment, "--skip-pull-image",
+            "--add-host", "host.docker.internal:host-gateway",
+            "--parameter-overrides", f"Architecture={os.uname().machine}"]
+        # sam reads the answer from the container's output, and now and then the container has gone before it has
+        # begun to read.
+        for self.attempts in range(1, 4):
+            run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+            assert run.returncode == 0, run.stdout + run.stderr
+            if lines := run.stdout.strip().splitlines():
+                return json.loads(lines[-1])
+        raise AssertionError(run.stderr)
+
+
+def docker_works() -> bool:
+    """Whether there is a daemon with the base image; tests/deploy/docker-image makes both where it can.
+
+    LIVEHOOKS_DOCKER=0 does without: the emulator takes a second for a file, Docker ten.
+    """
+    if os.environ.get("LIVEHOOKS_DOCKER") == "0":
+        return False
+    run = subprocess.run([Path(__file__).with_name("docker-image"), IMAGE], stdout=sys.stdout, stderr=sys.stdout)
+    return run.returncode == 0

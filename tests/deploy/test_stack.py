@@ -1,0 +1,374 @@
+"""One stack from sam deploy to sam delete, in the order in which a team would live through it.
+
+Every test goes on from where the one before it stopped.
+"""
+
+import base64
+import json
+import signal
+import time
+import uuid
+
+import jsonschema
+import pytest
+import signing
+from conftest import BUILD, ROOT
+from signing import ApiKey, RsaKey
+from stack import STATE, StandIn, Stack, Subscriber, until
+
+PLUGNMEET_KEY = ApiKey("APIplugnmeet", "secret-of-plugnmeet-for-deploy-tests")
+PLUGNMEET_KEY_NEW = ApiKey("APIplugnmeet", "another-secret-of-plugnmeet-after-rotation")
+LIVEKIT_KEY = ApiKey("APIlivekit", "secret-of-livekit-for-deploy-tests")
+# What KeyRing waits between two readings of the secret that failing verifications ask for.
+REFRESH_INTERVAL_S = 30
+
+
+@pytest.fixture(scope="module")
+def stack():
+    if not (BUILD / "template.yaml").exists():
+        pytest.fail("expected the output of sam build, found none: run test_build.py first")
+    stand_in = StandIn()
+    try:
+        yield Stack(stand_in)
+    finally:
+        stand_in.stop()
+
+
+@pytest.fixture(scope="module")
+def rsa_key():
+    return RsaKey()
+
+
+@pytest.fixture(scope="module")
+def everything(stack):
+    return Subscriber(stack, "everything")
+
+
+@pytest.fixture(scope="module")
+def arrivals(stack):
+    """Who only wants to know who comes and goes at two providers."""
+    return Subscriber(stack, "arrivals", {
+        "provider": ["plugnmeet", "100ms"],
+        "type": ["live.participant.joined", "live.participant.left"],
+    })
+
+
+def test_sam_deploy_prints_what_a_team_needs(stack):
+    started = time.monotonic()
+    stack.deploy()
+    print(f"\nsam deploy: {time.monotonic() - started:.0f} s")
+    assert set(stack.outputs) == {
+        "HmsUrl", "HmsSecretId", "VideosdkUrl", "VideosdkSecretId", "PlugnmeetUrl", "PlugnmeetSecretId", "LivekitUrl",
+        "LivekitSecretId", "TopicArn", "TableName", "QuarantineQueueUrl", "FailureBucketName", "DashboardUrl"}
+    assert stack.outputs["HmsUrl"].endswith("/webhooks/100ms")
+
+
+def test_a_new_stack_has_a_secret_for_100ms_and_a_token_for_videosdk(stack):
+    [header] = stack.secret("Hms")["headers"]
+    assert header["name"] == "X-Livehooks-Secret" and len(header["values"][0]) == 48
+    [token] = stack.secret("Videosdk")["url_tokens"]
+    assert len(token) == 48 and token.isalnum() and token != header["values"][0]
+
+
+def test_100ms_works_at_once_and_the_others_ask_for_their_keys(stack, rsa_key, everything):
+    assert stack.post(hms(stack, "session.open.success")).verdict == (200, "accepted")
+    for function, name, delivery in [
+        ("VideosdkFunction", "Videosdk", videosdk(stack, rsa_key, "session-started")),
+        ("PlugnmeetFunction", "Plugnmeet", plugnmeet("room_started")),
+        ("LivekitFunction", "Livekit", livekit("room_started")),
+    ]:
+        answer = stack.post(delivery)
+        assert answer.status == 503 and answer.headers["retry-after"] == "1", answer
+        assert f"put-secret-value --secret-id {stack.outputs[f'{name}SecretId']} --secret-string" in stack.log(function)
+
+
+def test_a_secret_of_the_wrong_shape_is_503_and_the_log_names_the_field(stack):
+    for keys, words in [
+        ("not JSON", "expected JSON, found none at line 1"),
+        ({"keys": [PLUGNMEET_KEY.secret]}, "field keys: expected an object of API keys and secrets, found a list"),
+        ({"keys": {"a": 1}}, "field keys.a: expected a text, found a number"),
+        ({"key": {}}, "expected only the fields keys"),
+    ]:
+        stack.put_secret("Plugnmeet", keys)
+        assert stack.post(plugnmeet("room_started")).status == 503, keys
+        assert words in stack.log("PlugnmeetFunction")
+    assert PLUGNMEET_KEY.secret not in stack.log("PlugnmeetFunction")
+
+
+def test_keys_work_as_soon_as_they_are_there(stack, rsa_key):
+    stack.put_secret("Plugnmeet", {"keys": {PLUGNMEET_KEY.name: PLUGNMEET_KEY.secret}})
+    stack.put_secret("Livekit", {"keys": {LIVEKIT_KEY.name: LIVEKIT_KEY.secret}})
+    stack.put_secret("Videosdk", stack.secret("Videosdk") | {"public_keys": [rsa_key.public_pem]})
+    for delivery in [plugnmeet("room_started"), livekit("room_started"), videosdk(stack, rsa_key, "session-started")]:
+        assert stack.post(delivery).verdict == (200, "accepted")
+
+
+def test_each_event_is_stored_once_and_announced_to_whom_it_concerns(stack, rsa_key, everything, arrivals):
+    before = {item["event_key"]["S"] + item["occurrence"]["N"] for item in stack.items()}
+    until(lambda: everything.ids(), "the announcements of the tests before")
+    joined = {
+        "100ms": hms(stack, "peer.join.success"),
+        "videosdk": videosdk(stack, rsa_key, "participant-joined"),
+        "plugnmeet": plugnmeet("participant_joined"),
+        "livekit": livekit("participant_joined"),
+    }
+    others = [hms(stack, "room.end.success"), plugnmeet("no_such_event"), livekit("room_finished")]
+    ids = {}
+    for provider, delivery in joined.items():
+        answer = stack.post(delivery)
+        assert answer.verdict == (200, "accepted"), (provider, answer)
+        ids[provider] = answer.json["id"]
+        for repeat in range(2):
+            again = stack.post(delivery)
+            assert again.verdict == (200, "duplicate") and again.json["id"] == ids[provider], (provider, again)
+    other_ids = [stack.post(delivery).json["id"] for delivery in others]
+    for forged in forgeries(stack, rsa_key, joined):
+        assert stack.post(forged).status == 401, forged
+
+    new = [item for item in stack.items() if item["event_key"]["S"] + item["occurrence"]["N"] not in before]
+    stored = {json.loads(item["event"]["S"])["id"]: item for item in new}
+    assert len(new) == len(stored) and set(stored) == {*ids.values(), *other_ids}
+    for provider, id in ids.items():
+        item = stored[id]
+        event = json.loads(item["event"]["S"])
+        assert (event["provider"], event["type"], item["type"]["S"]) == (provider, *2 * ["live.participant.joined"])
+        assert event["assurance"] == ("shared-secret" if provider == "100ms" else "signed")
+        assert item["room_key"]["S"] == f"{provider}#{event['subject']}"
+        assert int(item["expires_at"]["N"]) - time.time() == pytest.approx(90 * 86_400, abs=600)
+
+    until(lambda: set(stored) <= set(everything.ids()), "all announcements")
+    until(lambda: {ids["100ms"], ids["plugnmeet"]} <= set(arrivals.ids()), "the filtered announcements")
+    assert sorted(arrivals.ids()) == sorted([ids["100ms"], ids["plugnmeet"]])
+    assert len(everything.ids()) == len(set(everything.ids()))
+    schema = json.loads((ROOT / "schema/event.schema.json").read_text())
+    for event in everything.received:
+        jsonschema.validate(event, schema)
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/webhook+json", None])
+@pytest.mark.parametrize("in_base64", [False, True])
+def test_both_encodings_of_the_body_and_any_content_type_are_taken(stack, rsa_key, in_base64, content_type):
+    for function, delivery in [
+        ("HmsFunction", hms(stack, "peer.leave.success")),
+        ("VideosdkFunction", videosdk(stack, rsa_key, "participant-left")),
+        ("PlugnmeetFunction", plugnmeet("participant_left")),
+        ("LivekitFunction", livekit("participant_left")),
+    ]:
+        headers = {name.lower(): value for name, value in delivery.headers.items() if name.lower() != "content-type"}
+        if content_type:
+            headers["content-type"] = content_type
+        body = base64.b64encode(delivery.body).decode() if in_base64 else delivery.body.decode()
+        answer = stack.invoke(function, envelope(delivery.path, headers, body, in_base64))
+        assert answer.verdict == (200, "accepted"), (function, answer)
+        headers = headers | {"content-type": content_type or "text/plain"}
+        through_api = signing.Delivery(delivery.provider, delivery.path, headers, delivery.body)
+        assert stack.post(through_api).verdict == (200, "duplicate"), (function, "through the API")
+
+
+def test_there_are_no_other_routes(stack):
+    for path in ["/", "/webhooks", "/webhooks/100ms/x", "/webhooks/hms", "/webhooks/videosdk/a/b"]:
+        assert stack.post(signing.Delivery("", path, {}, b"{}")).status == 404, path
+
+
+def test_no_log_holds_a_key_a_token_or_a_body(stack, rsa_key):
+    secrets = [PLUGNMEET_KEY.secret, LIVEKIT_KEY.secret, stack.secret("Hms")["headers"][0]["values"][0],
+               stack.secret("Videosdk")["url_tokens"][0], "Zoë"]
+    for function in ["HmsFunction", "VideosdkFunction", "PlugnmeetFunction", "LivekitFunction", "NotifyFunction"]:
+        text = stack.log(function)
+        assert not [secret for secret in secrets if secret in text], function
+    lines = [json.loads(line) for line in stack.log("PlugnmeetFunction").splitlines() if line.startswith("{")]
+    assert any(line.get("message") == "delivery refused" and line["reason"] == "body_altered" for line in lines)
+
+
+def test_the_metric_filters_find_their_lines(stack):
+    """The patterns are { $.<name> > 0 } and { $.fault = "keys_*" }."""
+    lines = [json.loads(line) for line in stack.log("PlugnmeetFunction").splitlines() if line.startswith("{")]
+    assert sum(line.get("Rejected", 0) for line in lines) > 0
+    assert sum(line.get("UnknownType", 0) for line in lines) == 1
+    assert any(str(line.get("fault", "")).startswith("keys_") for line in lines)
+
+
+def test_nothing_is_lost_when_the_relay_is_killed_in_the_middle(stack, everything):
+    """Three times: stopped, so that it has a batch in hand, and then killed with it, while more events come in."""
+    sent = set()
+
+    def send(count):
+        for _ in range(count):
+            answer = stack.post(plugnmeet("track_published"))
+            assert answer.verdict == (200, "accepted"), answer
+            sent.add(answer.json["id"])
+
+    for kills in range(1, 4):
+        send(1)
+        until(lambda: sent <= set(everything.ids()), "the relay to run", seconds=60)
+        stack.signal("NotifyFunction", signal.SIGSTOP)
+        send(40)
+        time.sleep(1)
+        assert not sent <= set(everything.ids()), "the relay is stopped"
+        stack.signal("NotifyFunction", signal.SIGKILL)
+        send(10)
+        assert until(lambda: stack.failed_batches() >= kills, "a batch to fail")
+    stored = {json.loads(item["event"]["S"])["id"] for item in stack.items()}
+    assert sent <= stored
+    until(lambda: stored <= set(everything.ids()), "every announcement", seconds=120)
+    assert set(everything.ids()) == stored
+    print(f"\nthe relay was killed {kills} times with a batch in hand, {len(sent)} events; announced twice: "
+          f"{len(everything.ids()) - len(set(everything.ids()))}")
+
+
+def test_nothing_is_lost_while_sns_is_down_and_no_sender_notices(stack, everything):
+    failed, outage = stack.failed_batches(), STATE / "sns-is-down"
+    outage.touch()
+    sent = set()
+    for _ in range(30):
+        answer = stack.post(hms(stack, "peer.join.success"))
+        assert answer.verdict == (200, "accepted"), answer
+        sent.add(answer.json["id"])
+    until(lambda: stack.failed_batches() > failed, "a batch to come back")
+    assert not sent & set(everything.ids())
+    assert "the topic did not take a batch" in stack.log("NotifyFunction")
+    outage.unlink()
+    until(lambda: sent <= set(everything.ids()), "every announcement", seconds=60)
+
+
+def test_while_a_key_is_rotated_old_and_new_work_and_then_only_the_new(stack):
+    """As docs/deploying.md has it: add the new, wait, switch the provider over, drop the old."""
+    old, new = PLUGNMEET_KEY, PLUGNMEET_KEY_NEW
+    other = ApiKey("APIplugnmeet-new", new.secret)
+    refresh(stack)
+    reads = stack.secret_reads("Plugnmeet")
+    for _ in range(5):
+        assert stack.post(plugnmeet("room_started", other)).status == 401
+    assert stack.secret_reads("Plugnmeet") == reads, "forgeries must not become a stream of calls"
+
+    stack.put_secret("Plugnmeet", {"keys": {old.name: old.secret, other.name: other.secret}})
+    time.sleep(REFRESH_INTERVAL_S + 1)
+    assert stack.post(plugnmeet("room_started", other)).verdict == (200, "accepted")
+    assert stack.secret_reads("Plugnmeet") == reads + 1
+    assert stack.post(plugnmeet("room_started", old)).verdict == (200, "accepted")
+
+    stack.put_secret("Plugnmeet", {"keys": {other.name: other.secret}})
+    time.sleep(REFRESH_INTERVAL_S + 1)
+    for _ in range(3):
+        stack.post(plugnmeet("room_started", ApiKey("nobody", "nothing")))
+    assert stack.secret_reads("Plugnmeet") == reads + 2
+    assert stack.post(plugnmeet("room_started", old)).status == 401
+    assert stack.post(plugnmeet("room_started", other)).verdict == (200, "accepted")
+    stack.put_secret("Plugnmeet", {"keys": {old.name: old.secret, other.name: other.secret}})
+
+
+def test_an_upgrade_keeps_keys_events_and_the_memory_of_duplicates(stack, everything):
+    delivery = hms(stack, "peer.join.success")
+    assert stack.post(delivery).verdict == (200, "accepted")
+    items, secrets = len(stack.items()), [stack.secret(name) for name in ("Hms", "Videosdk", "Plugnmeet", "Livekit")]
+    table = stack.outputs["TableName"]
+    stack.deploy(LogLevel="WARN", RetentionDays="120")
+    assert stack.outputs["TableName"] == table and len(stack.items()) == items
+    assert secrets == [stack.secret(name) for name in ("Hms", "Videosdk", "Plugnmeet", "Livekit")]
+    assert stack.post(delivery).verdict == (200, "duplicate")
+    answer = stack.post(livekit("room_started"))
+    assert answer.verdict == (200, "accepted")
+    until(lambda: answer.json["id"] in everything.ids(), "an announcement after the upgrade")
+
+
+def test_a_provider_can_be_switched_off(stack):
+    stack.deploy(EnableLivekit="false")
+    assert "LivekitUrl" not in stack.outputs and "PlugnmeetUrl" in stack.outputs
+    assert stack.post(livekit("room_started")).status == 404
+    assert stack.post(plugnmeet("room_started")).verdict == (200, "accepted")
+
+
+def test_the_table_stays_when_the_stack_is_deleted(stack):
+    items = len(stack.items())
+    stack.sam("delete", "--no-prompts", "--stack-name", stack.name, "--region", "eu-central-1")
+    stacks = stack.client("cloudformation").list_stacks(StackStatusFilter=["CREATE_COMPLETE", "UPDATE_COMPLETE"])
+    assert stack.name not in [summary["StackName"] for summary in stacks["StackSummaries"]]
+    assert not [name for name in functions(stack) if name.startswith(stack.name)]
+    assert len(stack.items()) == items > 0
+    table = stack.client("dynamodb").describe_table(TableName=stack.outputs["TableName"])["Table"]
+    assert table["DeletionProtectionEnabled"] is True
+
+
+def functions(stack) -> list[str]:
+    return [function["FunctionName"] for function in stack.client("lambda").list_functions()["Functions"]]
+
+
+def refresh(stack) -> None:
+    """Has the function read its secret now, so that the interval is known."""
+    reads = stack.secret_reads("Plugnmeet")
+    forged = plugnmeet("room_started", ApiKey("nobody", "nothing"))
+    stack.post(forged)
+    if stack.secret_reads("Plugnmeet") == reads:
+        time.sleep(REFRESH_INTERVAL_S + 1)
+        stack.post(forged)
+    assert stack.secret_reads("Plugnmeet") == reads + 1
+
+
+def forgeries(stack, rsa_key, authentic):
+    """401, each of them."""
+    for delivery in authentic.values():
+        if delivery.provider != "100ms":  # its header does not cover the body
+            yield delivery.tampered()
+        yield signing.Delivery(delivery.provider, delivery.path, {"Content-Type": "application/json"}, delivery.body)
+    yield signing.hms({"type": "peer.join.success"}, "X-Livehooks-Secret", "guess")
+    yield signing.hms_signed({"type": "peer.join.success"}, "guess")
+    event = {"webhookType": "participant-joined", "data": {}}
+    [token] = stack.secret("Videosdk")["url_tokens"]
+    yield signing.videosdk(event, RsaKey(), token)
+    yield signing.videosdk(event, rsa_key, "guess")
+    yield signing.videosdk(event, rsa_key, None)
+    for make, key in [(signing.plugnmeet, PLUGNMEET_KEY), (signing.livekit, LIVEKIT_KEY)]:
+        event = {"event": "room_started"}
+        yield make(event, ApiKey(key.name, "guess"))
+        yield make(event, ApiKey("nobody", key.secret))
+        yield make(event, key, time.time() - 600)
+        yield make(event, key, time.time() + 600)
+
+
+def hms(stack, kind: str) -> signing.Delivery:
+    [header] = stack.secret("Hms")["headers"]
+    data = {"room_id": "room-1", "session_id": "session-1", "peer_id": "peer-1", "user_name": "Zoë <b>"}
+    event = {"version": "2.0", "id": str(uuid.uuid4()), "account_id": "account-1", "timestamp": now(), "type": kind, "data": data}
+    return signing.hms(event, header["name"], header["values"][0])
+
+
+def videosdk(stack, key: RsaKey, kind: str) -> signing.Delivery:
+    [token] = stack.secret("Videosdk")["url_tokens"]
+    session = uuid.uuid4().hex
+    data = {"meetingId": "room-1", "sessionId": session, "participantId": "user-1", "participantName": "Zoë <b>"}
+    return signing.videosdk({"webhookType": kind, "data": data}, key, token)
+
+
+def plugnmeet(kind: str, key: ApiKey = PLUGNMEET_KEY) -> signing.Delivery:
+    room = {"sid": "RM_1", "room_id": "room-1"}
+    participant = {"sid": "PA_1", "identity": "user-1", "name": "Zoë <b>"}
+    event = {"event": kind, "room": room, "participant": participant, "id": str(uuid.uuid4()), "created_at": str(int(time.time()))}
+    return signing.plugnmeet(event, key)
+
+
+def livekit(kind: str, key: ApiKey = LIVEKIT_KEY) -> signing.Delivery:
+    room = {"sid": "RM_1", "name": "room-1"}
+    participant = {"sid": "PA_1", "identity": "user-1", "name": "Zoë <b>"}
+    event = {"event": kind, "room": room, "participant": participant, "id": f"EV_{uuid.uuid4().hex[:12]}", "createdAt": str(int(time.time()))}
+    return signing.livekit(event, key)
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def envelope(path: str, headers: dict, body: str, is_base64: bool) -> dict:
+    """API Gateway's payload 2.0."""
+    parts = path.split("/")
+    route = "/webhooks/videosdk/{token}" if len(parts) == 4 else path
+    return {
+        "version": "2.0", "routeKey": f"POST {route}", "rawPath": path, "rawQueryString": "", "headers": headers,
+        "pathParameters": {"token": parts[3]} if len(parts) == 4 else {},
+        "requestContext": {
+            "accountId": "123456789012", "apiId": "api", "domainName": "api.execute-api.eu-central-1.amazonaws.com",
+            "domainPrefix": "api", "requestId": "request", "routeKey": f"POST {route}", "stage": "$default",
+            "time": "30/Oct/2025:09:03:20 +0000", "timeEpoch": 1761815000000,
+            "http": {"method": "POST", "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "x"},
+        },
+        "body": body, "isBase64Encoded": is_base64,
+    }
