@@ -140,6 +140,7 @@ fn a_provider_is_complete() {
     let conformance = read("tests/conformance/main.rs");
     let registered = read("cli/src/providers.rs");
     let readme = read("README.md");
+    let template = read("template.yaml");
     let schema: Value = serde_json::from_str(&read("schema/event.schema.json")).unwrap();
     let schema = schema["properties"]["provider"]["enum"].as_array().unwrap().clone();
     let mut forgotten = Vec::new();
@@ -168,6 +169,8 @@ fn a_provider_is_complete() {
             "a line in tests/conformance/main.rs".into(),
         );
         need(schema.contains(&name.as_str().into()), "the provider enum of schema/event.schema.json".into());
+        need(root().join(format!("events/{name}")).is_dir(), format!("events/{name}"));
+        need(template.contains(&format!("Path: /webhooks/{name}\n")), "a block in template.yaml".into());
         need(readme.contains(&format!("/webhooks/{name}")), "a row in README.md".into());
     }
     assert!(forgotten.is_empty(), "forgotten:\n{}", forgotten.join("\n"));

@@ -30,7 +30,7 @@ IMAGE = f"{LambdaImage._INVOKE_REPO_PREFIX}/provided:al2023-x86_64"
 
 def files() -> list[Path]:
     """Duplicates last: what they repeat has to be there."""
-    found = [path for path in EVENTS.glob("**/*.json") if path.name != "env.json"]
+    found = EVENTS.glob("*/*.json")
     return sorted(found, key=lambda path: ("duplicate" in path.name, str(path)))
 
 
