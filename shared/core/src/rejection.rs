@@ -51,16 +51,16 @@ pub enum Rejection {
     /// The token has no expiry.
     #[error("expected a token with a numeric exp claim, found none")]
     NoExpiry,
-    /// The token has expired.
-    #[error("expected a token that is still valid, found one that expired {by_s} s ago")]
+    /// The credential has expired.
+    #[error("expected a credential that is still valid, found one that expired {by_s} s ago")]
     Expired {
-        /// Seconds since the token's `exp`.
+        /// Seconds since it expired: the token's `exp`, or the oldest time that is still taken.
         by_s: i64,
     },
-    /// The token is not valid yet.
-    #[error("expected a token that is valid by now, found one that becomes valid in {by_s} s")]
+    /// The credential is not valid yet.
+    #[error("expected a credential that is valid by now, found one that becomes valid in {by_s} s")]
     NotYetValid {
-        /// Seconds until the token's `nbf`.
+        /// Seconds until it is valid: the token's `nbf`, or the time of signing.
         by_s: i64,
     },
     /// The token does not say which body it was made for.
