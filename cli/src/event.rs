@@ -241,7 +241,7 @@ fn write(folder: &Path) -> Result<(), EventError> {
 fn environment(keys: &KeysFile) -> Value {
     let local = json!({
         "TABLE_NAME": "Events",
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:3001",
+        "AWS_ENDPOINT_URL": "http://host.docker.internal:3001",
     });
     let function = |entry: &Entry| {
         let mut variables = local.clone();
@@ -254,9 +254,9 @@ fn environment(keys: &KeysFile) -> Value {
         "NotifyFunction".into(),
         json!({
             "TABLE_NAME": "Events",
-            "AWS_ENDPOINT_URL": "http://127.0.0.1:3002",
+            "AWS_ENDPOINT_URL": "http://host.docker.internal:3002",
             "TOPIC_ARN": "arn:aws:sns:us-east-1:000000000000:livehooks",
-            "QUARANTINE_QUEUE_URL": "http://127.0.0.1:3002/000000000000/quarantine",
+            "QUARANTINE_QUEUE_URL": "http://host.docker.internal:3002/000000000000/quarantine",
         }),
     );
     Value::Object(functions)

@@ -1,5 +1,6 @@
 //! The `livehooks` command.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -41,6 +42,9 @@ struct Dev {
     /// Port of the embedded DynamoDB [default: the next one after --port, or a free one]
     #[arg(long, value_name = "PORT")]
     dynamodb_port: Option<u16>,
+    /// Address of DynamoDB, SNS and SQS; that of Docker's bridge (172.17.0.1) lets containers in
+    #[arg(long, value_name = "ADDRESS", default_value_t = Ipv4Addr::LOCALHOST)]
+    aws_host: Ipv4Addr,
     /// Folder for the events [default: .livehooks]
     #[arg(long, value_name = "DIR", conflicts_with = "memory")]
     data: Option<PathBuf>,
@@ -101,6 +105,7 @@ impl Dev {
         let stack = Stack::start(Options {
             port: self.port,
             dynamodb_port: self.dynamodb_port,
+            aws_host: self.aws_host,
             data: data.clone(),
             keys,
             forward_to: self.forward_to.clone(),

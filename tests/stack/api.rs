@@ -132,6 +132,7 @@ async fn a_taken_port_is_named() {
     let options = livehooks::dev::Options {
         port: local.stack.address.port(),
         dynamodb_port: Some(0),
+        aws_host: std::net::Ipv4Addr::LOCALHOST,
         data: None,
         keys: KEYS.clone(),
         forward_to: None,
@@ -140,7 +141,10 @@ async fn a_taken_port_is_named() {
     let error = livehooks::dev::Stack::start(options).await.err().unwrap();
     assert!(matches!(error, StartError::Port { .. }));
     let port = local.stack.address.port().to_string();
-    assert!(error.to_string().contains(&port) && error.to_string().contains("--port PORT"), "{error}");
+    assert!(
+        error.to_string().contains(&port) && error.to_string().contains("--port (port 0 takes a free one)"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

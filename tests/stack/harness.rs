@@ -29,6 +29,7 @@ impl Local {
         let mut options = Options {
             port: 0,
             dynamodb_port: Some(0),
+            aws_host: std::net::Ipv4Addr::LOCALHOST,
             data: None,
             keys: KEYS.clone(),
             forward_to: None,

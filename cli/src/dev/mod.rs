@@ -45,6 +45,8 @@ pub struct Options {
     pub port: u16,
     /// Port of the embedded DynamoDB; `None` takes the one after `port`, or a free one.
     pub dynamodb_port: Option<u16>,
+    /// Address of the embedded DynamoDB, and of the local SNS and SQS.
+    pub aws_host: Ipv4Addr,
     /// Where the events stay; `None` keeps them in memory.
     pub data: Option<PathBuf>,
     /// Every provider's keys.
@@ -60,9 +62,9 @@ pub struct Options {
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum StartError {
     #[error(
-        "cannot listen on 127.0.0.1:{port}: {error}\n  choose another port with {option} PORT (0 takes a free one)"
+        "cannot listen on {host}:{port}: {error}\n  choose another with {option} (port 0 takes a free one)"
     )]
-    Port { port: u16, option: &'static str, error: std::io::Error },
+    Port { host: Ipv4Addr, port: u16, option: &'static str, error: std::io::Error },
     #[error(transparent)]
     Data(#[from] DataError),
     #[error("--forward-to: expected an http or https URL, found {0:?}")]
@@ -95,12 +97,12 @@ impl Stack {
     /// Says which port is taken, or what is wrong with the data folder; nothing is overwritten.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let forward_to = options.forward_to.as_deref().map(forward::target).transpose()?;
-        let listener = listen(options.port, "--port").await?;
+        let listener = listen(Ipv4Addr::LOCALHOST, options.port, "--port").await?;
         let dynamodb = match options.dynamodb_port {
-            Some(port) => listen(port, "--dynamodb-port").await?,
-            None => listen_near(options.port, 1).await?,
+            Some(port) => listen(options.aws_host, port, "--dynamodb-port").await?,
+            None => listen_near(options.aws_host, options.port, 1).await?,
         };
-        let aws = listen_near(options.port, 2).await?;
+        let aws = listen_near(options.aws_host, options.port, 2).await?;
         let folder = options.data.as_deref().map(DataFolder::open).transpose()?;
         let database = Database::open(folder.as_ref().map(DataFolder::database).as_deref())?;
 
@@ -157,17 +159,17 @@ impl Stack {
     }
 }
 
-async fn listen(port: u16, option: &'static str) -> Result<TcpListener, StartError> {
-    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
-    bound.map_err(|error| StartError::Port { port, option, error })
+async fn listen(host: Ipv4Addr, port: u16, option: &'static str) -> Result<TcpListener, StartError> {
+    let bound = TcpListener::bind((host, port)).await;
+    bound.map_err(|error| StartError::Port { host, port, option, error })
 }
 
 /// On the port that lies `offset` behind, where that is free: settings that name it stay right.
-async fn listen_near(port: u16, offset: u16) -> Result<TcpListener, StartError> {
+async fn listen_near(host: Ipv4Addr, port: u16, offset: u16) -> Result<TcpListener, StartError> {
     let near = port.checked_add(offset).filter(|_| port != 0).unwrap_or(0);
-    match listen(near, "--port").await {
+    match listen(host, near, "--aws-host").await {
         Ok(listener) => Ok(listener),
-        Err(_) => listen(0, "--port").await,
+        Err(_) => listen(host, 0, "--aws-host").await,
     }
 }
 

@@ -81,6 +81,7 @@ async fn the_binary_answers_counts_and_logs_and_keeps_every_secret_to_itself() {
         .env("AWS_SECRET_ACCESS_KEY", "local-access-secret")
         .env("AWS_ENDPOINT_URL", endpoint)
         .env("TABLE_NAME", "Events")
+        .env("METRICS_NAMESPACE", "livehooks/test")
         .env("PROVIDER_SECRET", &secret)
         .stdout(Stdio::piped())
         .kill_on_drop(true)
@@ -101,6 +102,7 @@ async fn the_binary_answers_counts_and_logs_and_keeps_every_secret_to_itself() {
     let counted = |metric: &str, label: &str, value: &str| {
         lines.iter().any(|line| line.get("_aws").is_some() && line[metric] == 1 && line[label] == value)
     };
+    assert!(log.contains(r#""Namespace":"livehooks/test""#), "{log}");
     assert!(counted("Accepted", "provider", "plugnmeet"), "{log}");
     assert!(counted("Duplicate", "provider", "plugnmeet"), "{log}");
     assert!(counted("Rejected", "reason", "body_altered"), "{log}");

@@ -17,8 +17,8 @@ use crate::config::env;
 use crate::ingest::Receipt;
 use crate::store::Written;
 
-/// The CloudWatch namespace of all metrics.
-pub const NAMESPACE: &str = "livehooks";
+/// The CloudWatch namespace of all metrics, where `METRICS_NAMESPACE` does not set another.
+const NAMESPACE: &str = "livehooks";
 
 /// A function's log and metrics.
 pub struct Telemetry(&'static Collector);
@@ -43,7 +43,8 @@ pub fn init() -> Result<Telemetry, lambda_http::Error> {
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false);
     tracing_subscriber::registry().with(lines).with(targets).try_init()?;
 
-    let collector = Builder::new().cloudwatch_namespace(NAMESPACE).init()?;
+    let namespace = env("METRICS_NAMESPACE").unwrap_or_else(|| NAMESPACE.into());
+    let collector = Builder::new().cloudwatch_namespace(namespace).init()?;
     for name in ["Accepted", "Duplicate", "DuplicateAltered", "Rejected", "TooLarge", "UnknownType", "Failed"]
     {
         describe_counter!(name, Unit::Count, "");
