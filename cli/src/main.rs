@@ -126,6 +126,7 @@ impl Dev {
         }
         anstream::println!("events     {url}/api/events");
         anstream::println!("dynamodb   http://{}  (table Events, any credentials)", stack.dynamodb);
+        anstream::println!("sns, sqs   http://{}  (for notify alone)", stack.aws);
         anstream::println!(
             "data       {}",
             data.map_or("in memory".into(), |folder| folder.display().to_string())

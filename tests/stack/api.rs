@@ -1,13 +1,13 @@
 use std::collections::BTreeSet;
 
-use livehooks::dev::StartError;
+use livehooks::dev::{Options, Stack, StartError};
 use livehooks::providers::ALL;
 use livehooks::samples;
 use livehooks_core::EventType;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use crate::harness::{KEYS, Local, body};
+use crate::harness::{Local, body, options};
 
 #[tokio::test]
 async fn every_sample_is_accepted_known_stored_and_announced() {
@@ -129,16 +129,8 @@ async fn a_provider_without_keys_is_our_fault() {
 #[tokio::test]
 async fn a_taken_port_is_named() {
     let local = Local::start().await;
-    let options = livehooks::dev::Options {
-        port: local.stack.address.port(),
-        dynamodb_port: Some(0),
-        aws_host: std::net::Ipv4Addr::LOCALHOST,
-        data: None,
-        keys: KEYS.clone(),
-        forward_to: None,
-        verbose: false,
-    };
-    let error = livehooks::dev::Stack::start(options).await.err().unwrap();
+    let options = Options { port: local.stack.address.port(), ..options() };
+    let error = Stack::start(options).await.err().unwrap();
     assert!(matches!(error, StartError::Port { .. }));
     let port = local.stack.address.port().to_string();
     assert!(

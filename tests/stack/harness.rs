@@ -26,15 +26,7 @@ impl Local {
     }
 
     pub async fn start_with(change: impl FnOnce(&mut Options)) -> Self {
-        let mut options = Options {
-            port: 0,
-            dynamodb_port: Some(0),
-            aws_host: std::net::Ipv4Addr::LOCALHOST,
-            data: None,
-            keys: KEYS.clone(),
-            forward_to: None,
-            verbose: false,
-        };
+        let mut options = options();
         change(&mut options);
         Self { stack: Stack::start(options).await.unwrap(), client: Client::new() }
     }
@@ -109,6 +101,19 @@ impl Local {
             }
             found.push(entry);
         }
+    }
+}
+
+/// In memory, on free ports, silent.
+pub fn options() -> Options {
+    Options {
+        port: 0,
+        dynamodb_port: Some(0),
+        aws_host: std::net::Ipv4Addr::LOCALHOST,
+        data: None,
+        keys: KEYS.clone(),
+        forward_to: None,
+        verbose: false,
     }
 }
 

@@ -41,6 +41,7 @@ async fn an_event_that_no_item_can_hold_is_refused_for_good() {
     );
     let rejections: Value = serde_json::from_str(&local.get("/api/rejections").await).unwrap();
     assert_eq!(rejections[0]["diagnosis"], "too_large");
+    assert!(rejections[0]["detail"].as_str().unwrap().starts_with("expected at most 399360 bytes, found "));
 }
 
 #[tokio::test]

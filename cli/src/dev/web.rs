@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::Client;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::{Client, Config};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Query, Request, State};
@@ -49,7 +52,9 @@ struct Api {
 }
 
 pub(super) async fn serve(listener: TcpListener, inlets: Inlets, keys: KeysFile, announced: Arc<Announced>) {
-    let client = Client::new(&inlets.sdk);
+    // Reading is not acknowledging: it may take its time.
+    let patience = TimeoutConfig::builder().operation_timeout(Duration::from_secs(30)).build();
+    let client = Client::from_conf(Config::from(&inlets.sdk).to_builder().timeout_config(patience).build());
     let api = Api { client, report: inlets.report.clone(), announced };
     let api = Router::new()
         .route("/api/events", get(events))
@@ -147,16 +152,22 @@ async fn events(State(api): State<Api>, Query(filter): Query<Filter>) -> Respons
 /// Reads the whole table, which on a laptop is the simplest thing that is always right.
 async fn find(client: &Client, filter: &Filter, limit: usize) -> Result<Vec<String>, String> {
     let mut pages = client.scan().table_name(TABLE).into_paginator().items().send();
-    let mut found = Vec::new();
+    let mut found: Vec<(Option<String>, Option<AttributeValue>)> = Vec::new();
+    let newest = |found: &mut Vec<(Option<String>, _)>| {
+        found.sort_by(|(one, _), (other, _)| other.cmp(one));
+        found.truncate(limit);
+    };
     while let Some(item) = pages.next().await {
-        let item = item.map_err(|error| error.to_string())?;
+        let mut item = item.map_err(|error| error.to_string())?;
         if filter.takes(&item) {
             let received_at = item.get("received_at").and_then(|time| time.as_s().ok()).cloned();
-            found.push((received_at, item.get("event").cloned()));
+            found.push((received_at, item.remove("event")));
+        }
+        if found.len() > 2 * EVENTS_MAX {
+            newest(&mut found);
         }
     }
-    found.sort_by(|(one, _), (other, _)| other.cmp(one));
-    found.truncate(limit);
+    newest(&mut found);
     let shown = |event: Option<_>| store::unpack(event.as_ref()).map(|json| redact(&json).into_owned());
     found.into_iter().map(|(_, event)| shown(event)).collect()
 }
@@ -193,7 +204,12 @@ async fn announcements(State(api): State<Api>, Query(query): Query<Replay>) -> R
     let (sender, receiver) = tokio::sync::mpsc::channel(16);
     let mut cursor = api.announced.cursor(from_start);
     tokio::spawn(async move {
-        while let Some(entry) = api.announced.next(&mut cursor).await {
+        loop {
+            let entry = tokio::select! {
+                () = sender.closed() => return,
+                entry = api.announced.next(&mut cursor) => entry,
+            };
+            let Some(entry) = entry else { return };
             // Line ends can stand only between JSON's tokens: one announcement is one line.
             let line = sse::Event::default().data(entry.replace(['\r', '\n'], " "));
             if sender.send(Ok::<_, Infallible>(line)).await.is_err() {

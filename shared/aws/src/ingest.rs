@@ -120,7 +120,7 @@ impl<P: Provider> Ingest<P> {
         let mut event = P::normalize(&verified, now);
         match self.store.put(&mut event).await {
             Ok(written) => Outcome::Stored(Receipt::new(written, &event)),
-            Err(NotWritten::TooLarge { bytes }) => Outcome::TooLarge { bytes, bytes_max: BODY_BYTES_MAX },
+            Err(NotWritten::TooLarge { bytes, bytes_max }) => Outcome::TooLarge { bytes, bytes_max },
             Err(NotWritten::Fault(fault)) => Outcome::Failed(fault),
         }
     }

@@ -67,6 +67,8 @@ pub enum NotWritten {
     TooLarge {
         /// Its size after compression.
         bytes: usize,
+        /// The size that would have fitted.
+        bytes_max: usize,
     },
     /// Our fault.
     Fault(Fault),
@@ -232,7 +234,7 @@ fn packed(json: String) -> Result<AttributeValue, NotWritten> {
     let bytes: std::io::Result<Vec<u8>> = gzip();
     match bytes {
         Ok(bytes) if bytes.len() <= EVENT_BYTES_MAX => Ok(AttributeValue::B(Blob::new(bytes))),
-        Ok(bytes) => Err(NotWritten::TooLarge { bytes: bytes.len() }),
+        Ok(bytes) => Err(NotWritten::TooLarge { bytes: bytes.len(), bytes_max: EVENT_BYTES_MAX }),
         Err(error) => Err(NotWritten::Fault(Fault::Store(error.to_string()))),
     }
 }
