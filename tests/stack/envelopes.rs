@@ -1,6 +1,6 @@
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Body, Request};
-use livehooks::dev::{Database, local_sdk_config};
+use livehooks::dev::{Database, PATIENCE, local_sdk_config};
 use livehooks::envelope::Delivered;
 use livehooks_aws::Ingest;
 use livehooks_aws::config::{IngestConfig, KeySource};
@@ -48,6 +48,7 @@ async fn answers<P: Provider>(kind: &str, timeless: bool) -> Vec<(Fixture, Form,
             table: "Events".into(),
             keys: KeySource::Inline(fixture.keys.to_string()),
             retention: jiff::SignedDuration::from_hours(24 * 90),
+            deadline: PATIENCE,
         };
         let ingest = Ingest::<P>::new(config, &sdk);
         for form in [Form::Plain, Form::Base64, Form::Rest] {

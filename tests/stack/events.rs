@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use aws_lambda_events::event::dynamodb::Event;
 use lambda_http::request::LambdaRequest;
-use livehooks::dev::{Database, local_sdk_config};
+use livehooks::dev::{Database, PATIENCE, local_sdk_config};
 use livehooks_aws::config::{IngestConfig, RelayConfig};
 use livehooks_aws::{Ingest, Relay};
 use livehooks_core::Provider;
@@ -37,7 +37,8 @@ async fn check<P: Provider>(function: &str) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let sdk = local_sdk_config(listener.local_addr().unwrap());
     tokio::spawn(Database::open(None).unwrap().serve(listener));
-    let ingest = Ingest::<P>::new(IngestConfig::read(environment(function)).unwrap(), &sdk);
+    let config = IngestConfig { deadline: PATIENCE, ..IngestConfig::read(environment(function)).unwrap() };
+    let ingest = Ingest::<P>::new(config, &sdk);
     let mut files: Vec<PathBuf> =
         fs::read_dir(root().join(P::NAME)).unwrap().map(|entry| entry.unwrap().path()).collect();
     // The duplicate comes after the event that it repeats.

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use lambda_http::Request;
 use livehooks::dev::{Database, local_sdk_config};
 use livehooks_aws::config::{IngestConfig, KeySource};
-use livehooks_aws::{Fault, Ingest, Outcome};
+use livehooks_aws::{Fault, Ingest, Outcome, clients};
 use livehooks_core::Provider;
 use livehooks_core::plugnmeet::PlugNmeet;
 use livehooks_core::videosdk::VideoSdk;
@@ -23,10 +23,14 @@ fn delivery<P: Provider>(case: &str, listener: &TcpListener) -> (Ingest<P>, Requ
         table: "Events".into(),
         keys: KeySource::Inline(fixture.keys.to_string()),
         retention: jiff::SignedDuration::from_hours(24 * 90),
+        deadline: livehooks_aws::store::DEADLINE,
     };
     let mut request = Request::new(fixture.body.clone().into());
     *request.headers_mut() = fixture.headers.clone();
-    (Ingest::new(config, &local_sdk_config(listener.local_addr().unwrap())), request, fixture.now)
+    let local = local_sdk_config(listener.local_addr().unwrap());
+    // As impatient as in production.
+    let sdk = local.to_builder().timeout_config(clients::timeouts()).build();
+    (Ingest::new(config, &sdk), request, fixture.now)
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use aws_lambda_events::event::dynamodb::Event;
-use livehooks::dev::{Database, PublishFault, local_sdk_config};
+use livehooks::dev::{Database, PATIENCE, PublishFault, local_sdk_config};
 use livehooks_aws::Relay;
 use livehooks_aws::config::RelayConfig;
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ async fn unrelayed(local: &Local, count: usize) -> (Event, Relay) {
             table: "Events".into(),
             keys: livehooks_aws::config::KeySource::Inline(KEYS.secret(entry).to_string()),
             retention: jiff::SignedDuration::from_hours(24 * 90),
+            deadline: PATIENCE,
         },
         &sdk,
     );

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_config::timeout::TimeoutConfig;
 use livehooks_aws::Relay;
 use livehooks_aws::config::RelayConfig;
 use tokio::net::TcpListener;
@@ -173,7 +174,10 @@ async fn listen_near(host: Ipv4Addr, port: u16, offset: u16) -> Result<TcpListen
     }
 }
 
-/// The production clients' patience, with credentials that no AWS would take.
+/// On a laptop that is busy compiling a sender has to wait, and does.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Clients of what listens at `endpoint`, with credentials that no AWS would take.
 pub fn local_sdk_config(endpoint: SocketAddr) -> SdkConfig {
     use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
     let credentials = Credentials::new("local", "local", None, None, "livehooks");
@@ -182,7 +186,7 @@ pub fn local_sdk_config(endpoint: SocketAddr) -> SdkConfig {
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .region(Region::from_static("us-east-1"))
         .endpoint_url(format!("http://{endpoint}"))
-        .timeout_config(livehooks_aws::clients::timeouts())
+        .timeout_config(TimeoutConfig::builder().operation_timeout(PATIENCE).build())
         .retry_config(livehooks_aws::clients::retries())
         .sleep_impl(aws_sdk_dynamodb::config::SharedAsyncSleep::new(Sleep))
         .build()

@@ -3,12 +3,10 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_config::SdkConfig;
-use aws_config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use aws_sdk_dynamodb::{Client, Config};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Query, Request, State};
@@ -27,7 +25,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use super::database::TABLE;
-use super::{Announced, Report};
+use super::{Announced, PATIENCE, Report};
 use crate::keys_file::KeysFile;
 use crate::providers::{ALL, Sender};
 
@@ -52,9 +50,7 @@ struct Api {
 }
 
 pub(super) async fn serve(listener: TcpListener, inlets: Inlets, keys: KeysFile, announced: Arc<Announced>) {
-    // Reading is not acknowledging: it may take its time.
-    let patience = TimeoutConfig::builder().operation_timeout(Duration::from_secs(30)).build();
-    let client = Client::from_conf(Config::from(&inlets.sdk).to_builder().timeout_config(patience).build());
+    let client = Client::new(&inlets.sdk);
     let api = Api { client, report: inlets.report.clone(), announced };
     let api = Router::new()
         .route("/api/events", get(events))
@@ -80,6 +76,7 @@ impl Inlets {
             table: TABLE.into(),
             keys: KeySource::Inline(secret.to_string()),
             retention: jiff::SignedDuration::from_hours(24 * 90),
+            deadline: PATIENCE,
         };
         let ingest = Arc::new(Ingest::<P>::new(config, &self.sdk));
         let inlets = self.clone();

@@ -1,8 +1,11 @@
 //! Settings from the environment. All that is missing or wrong is named at once.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use jiff::SignedDuration;
+
+use crate::store::DEADLINE;
 
 /// The settings of an ingest function.
 #[derive(Clone, Debug)]
@@ -13,6 +16,8 @@ pub struct IngestConfig {
     pub keys: KeySource,
     /// `RETENTION_DAYS`, 90 where it is not set, at least 35: 100ms can replay what is 30 days old.
     pub retention: SignedDuration,
+    /// How long a write may take; not from the environment.
+    pub deadline: Duration,
 }
 
 /// Where a provider's keys are.
@@ -82,7 +87,8 @@ impl IngestConfig {
                 RETENTION_DAYS
             }
         };
-        settings.finish(Self { table, keys, retention: SignedDuration::from_hours(24 * days) })
+        let retention = SignedDuration::from_hours(24 * days);
+        settings.finish(Self { table, keys, retention, deadline: DEADLINE })
     }
 }
 

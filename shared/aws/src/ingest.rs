@@ -74,7 +74,8 @@ impl<P: Provider> Ingest<P> {
     /// A way in to the table and with the keys that `config` names.
     pub fn new(config: IngestConfig, sdk: &SdkConfig) -> Self {
         let keys = KeyRing::new(config.keys, aws_sdk_secretsmanager::Client::new(sdk));
-        let store = Store::new(aws_sdk_dynamodb::Client::new(sdk), config.table, config.retention);
+        let client = aws_sdk_dynamodb::Client::new(sdk);
+        let store = Store::new(client, config.table, config.retention, config.deadline);
         Self { keys, store }
     }
 

@@ -23,8 +23,9 @@ use crate::fault::describe;
 
 /// A repeat of the latest event of a sequence is the same event for this long.
 const SEQUENCE_WINDOW: SignedDuration = SignedDuration::from_secs(120);
-/// The whole of a write, the reading before it and all attempts included.
-const DEADLINE: Duration = Duration::from_millis(2_400);
+/// The whole of a write, the reading before it and all attempts included: plugNmeet's last attempt comes three
+/// seconds after its first.
+pub const DEADLINE: Duration = Duration::from_millis(2_400);
 /// How many places of a sequence are tried before the sender is asked to come back.
 const ATTEMPTS: u32 = 10;
 /// From this size on events are compressed: DynamoDB charges by the kilobyte.
@@ -41,6 +42,7 @@ pub struct Store {
     client: Client,
     table: String,
     retention: SignedDuration,
+    deadline: Duration,
 }
 
 /// What a write has found.
@@ -75,9 +77,14 @@ pub enum NotWritten {
 }
 
 impl Store {
-    /// A store that keeps events for `retention` in `table`.
-    pub fn new(client: Client, table: impl Into<String>, retention: SignedDuration) -> Self {
-        Self { client, table: table.into(), retention }
+    /// A store that keeps events for `retention` in `table`, and gives up a write after `deadline`.
+    pub fn new(
+        client: Client,
+        table: impl Into<String>,
+        retention: SignedDuration,
+        deadline: Duration,
+    ) -> Self {
+        Self { client, table: table.into(), retention, deadline }
     }
 
     /// Writes the event unless it is there already.
@@ -91,8 +98,8 @@ impl Store {
                 Dedupe::Sequence(_) => self.put_in_sequence(event).await,
             }
         };
-        let timeout = || NotWritten::Fault(Fault::StoreTimeout(DEADLINE.as_millis()));
-        tokio::time::timeout(DEADLINE, put).await.unwrap_or_else(|_| Err(timeout()))
+        let timeout = || NotWritten::Fault(Fault::StoreTimeout(self.deadline.as_millis()));
+        tokio::time::timeout(self.deadline, put).await.unwrap_or_else(|_| Err(timeout()))
     }
 
     async fn put_by_id(&self, event: &mut Normalized<'_>) -> Result<Written, NotWritten> {
