@@ -29,9 +29,11 @@ IMAGE = f"{LambdaImage._INVOKE_REPO_PREFIX}/provided:al2023-x86_64"
 
 
 def files() -> list[Path]:
-    """Duplicates last: what they repeat has to be there."""
-    found = EVENTS.glob("*/*.json")
-    return sorted(found, key=lambda path: ("duplicate" in path.name, str(path)))
+    """A duplicate right after what it repeats: VideoSDK's counts as one for two minutes only."""
+    def order(path: Path):
+        return path.parent, path.name.replace("duplicate", "participant~")
+
+    return sorted(EVENTS.glob("*/*.json"), key=order)
 
 
 @pytest.fixture(scope="module")
