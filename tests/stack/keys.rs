@@ -88,10 +88,29 @@ async fn failed_verifications_read_the_keys_again_at_most_once_in_thirty_seconds
     secrets.calls();
     let mut read = Vec::new();
     for seconds in [1, 29, 30, 31, 59, 60] {
-        read.push(ring.newer(after(seconds)).await.is_some());
+        read.push(ring.newer(after(seconds)).await.unwrap().is_some());
     }
     assert_eq!(read, [false, false, true, false, false, true]);
     assert_eq!(secrets.calls(), 2);
+}
+
+#[tokio::test]
+async fn while_the_newest_keys_cannot_be_read_a_failed_verification_is_our_fault() {
+    let secrets = Secrets::default();
+    let ring = secrets.serve().await;
+    secrets.set(Some(&keys(&[("a", "1")])));
+    ring.current(START).await.unwrap();
+    for unreadable in [None, Some("no JSON")] {
+        secrets.set(unreadable);
+        let first = after(if unreadable.is_none() { 30 } else { 60 });
+        assert!(ring.newer(first).await.is_err());
+        // The sender's next attempt comes before the next reading, and must not be refused for good either.
+        assert!(ring.newer(first + SignedDuration::from_secs(1)).await.is_err());
+        ring.current(first).await.unwrap();
+    }
+    secrets.set(Some(&keys(&[("a", "2")])));
+    assert!(ring.newer(after(90)).await.unwrap().is_some());
+    assert!(ring.newer(after(91)).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -132,7 +151,7 @@ async fn after_a_rotation_both_keys_count_and_then_only_the_new_one() {
         let headers: http::HeaderMap = headers.collect();
         let delivery = Delivery { headers: &headers, url_token: None, body: b"{}" };
         let first = PlugNmeet::verify(&delivery, &*ring.current(now).await.unwrap(), now).is_ok();
-        match ring.newer(now).await {
+        match ring.newer(now).await.unwrap() {
             Some(keys) if !first => PlugNmeet::verify(&delivery, &keys, now).is_ok(),
             _ => first,
         }

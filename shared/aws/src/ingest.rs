@@ -135,7 +135,7 @@ impl<P: Provider> Ingest<P> {
         let keys = self.keys.current(now).await?;
         let verdict = P::verify(delivery, &keys, now);
         match verdict {
-            Err(_) => Ok(match self.keys.newer(now).await {
+            Err(_) => Ok(match self.keys.newer(now).await? {
                 Some(keys) => P::verify(delivery, &keys, now),
                 None => verdict,
             }),

@@ -27,12 +27,18 @@ pub struct KeyRing<K> {
 struct State<K> {
     keys: Option<Arc<K>>,
     read_at: Timestamp,
+    /// Why the latest reading failed, if it did: then the keys may not be the newest.
+    failure: Option<Fault>,
 }
 
 impl<K: Keys> KeyRing<K> {
     /// A ring that has read nothing yet.
     pub fn new(source: KeySource, client: Client) -> Self {
-        Self { source, client, state: Mutex::new(State { keys: None, read_at: Timestamp::MIN }) }
+        Self {
+            source,
+            client,
+            state: Mutex::new(State { keys: None, read_at: Timestamp::MIN, failure: None }),
+        }
     }
 
     /// The keys, read again where they are older than five minutes. Where they cannot be read again the
@@ -54,13 +60,18 @@ impl<K: Keys> KeyRing<K> {
 
     /// Keys that are newer than the ones with which a verification has just failed, where there may be
     /// any: at most one attempt in 30 s.
-    pub async fn newer(&self, now: Timestamp) -> Option<Arc<K>> {
+    ///
+    /// # Errors
+    /// A [`Fault`] where the newest keys could not be read: then nobody can say that a delivery is forged.
+    pub async fn newer(&self, now: Timestamp) -> Result<Option<Arc<K>>, Fault> {
         let mut state = self.state.lock().await;
-        let is_due = now.duration_since(state.read_at) >= REFRESH_INTERVAL;
-        if matches!(self.source, KeySource::Inline(_)) || !is_due {
-            return None;
+        if matches!(self.source, KeySource::Inline(_)) {
+            return Ok(None);
         }
-        self.read(&mut state, now).await.ok()
+        if now.duration_since(state.read_at) < REFRESH_INTERVAL {
+            return state.failure.clone().map_or(Ok(None), Err);
+        }
+        self.read(&mut state, now).await.map(Some)
     }
 
     async fn read(&self, state: &mut State<K>, now: Timestamp) -> Result<Arc<K>, Fault> {
@@ -70,7 +81,9 @@ impl<K: Keys> KeyRing<K> {
             let json = self.fetch().await?;
             self.parse(&json).map(Arc::new)
         };
-        let keys = read.await.inspect_err(|fault| error!(fault = fault.code(), "{fault}"))?;
+        let read = read.await.inspect_err(|fault| error!(fault = fault.code(), "{fault}"));
+        state.failure = read.as_ref().err().cloned();
+        let keys = read?;
         if let Some(weakness) = keys.weakness() {
             warn!(from = ?self.source, "{weakness}");
         }
