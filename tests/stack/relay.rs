@@ -99,6 +99,15 @@ async fn failed_entries_of_an_answer_200_are_wanted_again_from_the_lowest() {
 }
 
 #[tokio::test]
+async fn an_entry_that_the_answer_does_not_mention_is_wanted_again() {
+    let local = Local::start().await;
+    let (event, relay) = unrelayed(&local, 3).await;
+    *local.stack.faults.publish.lock().unwrap() = vec![PublishFault::Silent(1)];
+    assert_eq!(failure(&relay, &event).await, event.records[1].change.sequence_number);
+    assert_eq!(announced_ids(&local, 2).await, ids([0, 2]));
+}
+
+#[tokio::test]
 async fn what_the_topic_will_never_take_goes_to_quarantine_and_holds_nothing_up() {
     let local = Local::start().await;
     let (event, relay) = unrelayed(&local, 10).await;

@@ -38,6 +38,8 @@ pub enum PublishFault {
     Whole,
     /// The service answers 200, and these entries have failed; whether by the sender's fault.
     Entries(Vec<(usize, bool)>),
+    /// The service answers 200, says nothing about this entry and has not taken it.
+    Silent(usize),
 }
 
 #[derive(Clone)]
@@ -76,16 +78,20 @@ impl Endpoint {
             mut faults if !faults.is_empty() => Some(faults.remove(0)),
             _ => None,
         };
-        let failed = match faults {
+        let (failed, silent) = match faults {
             Some(PublishFault::Whole) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-            Some(PublishFault::Entries(entries)) => entries,
-            None => Vec::new(),
+            Some(PublishFault::Entries(entries)) => (entries, None),
+            Some(PublishFault::Silent(entry)) => (Vec::new(), Some(entry)),
+            None => (Vec::new(), None),
         };
         let (mut successes, mut failures, mut taken) = (String::new(), String::new(), Vec::new());
         for index in 0.. {
             let field =
                 |name: &str| form.get(&format!("PublishBatchRequestEntries.member.{}.{name}", index + 1));
             let (Some(id), Some(message)) = (field("Id"), field("Message")) else { break };
+            if silent == Some(index) {
+                continue;
+            }
             match failed.iter().find(|(failed, _)| *failed == index) {
                 Some((_, sender_fault)) => {
                     failures += &format!(

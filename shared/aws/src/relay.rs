@@ -3,6 +3,7 @@
 //! What SNS cannot take now is reported to the event source, which delivers it again from there on. What
 //! SNS will never take goes whole to a quarantine queue, so that it holds nothing else up.
 
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use aws_config::SdkConfig;
@@ -129,29 +130,35 @@ impl Relay {
                 first.sequence_number.clone()
             })?;
 
-        // SNS answers 200 also where it took only some of the entries.
-        let mut again: Option<usize> = None;
-        let mut failed = vec![false; batch.len()];
-        for failure in answer.failed() {
-            let index = failure.id().parse().ok().filter(|index| *index < batch.len()).unwrap_or(0);
-            failed[index] = true;
-            let why = format!("{}: {}", failure.code(), failure.message().unwrap_or("no message"));
-            let is_settled = failure.sender_fault() && {
-                let whole = json!(batch[index].announcement).to_string();
-                self.quarantine("sender_fault", &why, whole).await.is_ok()
-            };
+        // SNS answers 200 also where it took only some of the entries. What it says nothing about counts as
+        // not taken.
+        let mut failures: HashMap<&str, _> =
+            answer.failed().iter().map(|entry| (entry.id(), entry)).collect();
+        let taken: HashSet<&str> = answer.successful().iter().filter_map(|entry| entry.id()).collect();
+        let mut again = None;
+        for (index, pending) in batch.iter().enumerate() {
+            let id = index.to_string();
+            let failure = failures.remove(id.as_str());
+            if failure.is_none() && taken.contains(id.as_str()) {
+                record_announced(&pending.announcement);
+                continue;
+            }
+            let why = failure.map_or_else(
+                || "expected a result, found none".to_owned(),
+                |failure| format!("{}: {}", failure.code(), failure.message().unwrap_or("no message")),
+            );
+            let is_settled = failure.is_some_and(|failure| failure.sender_fault())
+                && self
+                    .quarantine("sender_fault", &why, json!(pending.announcement).to_string())
+                    .await
+                    .is_ok();
             if !is_settled {
-                warn!(
-                    sequence_number = batch[index].sequence_number,
-                    "the topic did not take a record: {why}"
-                );
-                again = Some(again.map_or(index, |lowest| lowest.min(index)));
+                let sequence_number = &pending.sequence_number;
+                warn!(sequence_number, "the topic did not take a record: {why}");
+                again.get_or_insert_with(|| sequence_number.clone());
             }
         }
-        for (pending, _) in batch.iter().zip(failed).filter(|(_, failed)| !failed) {
-            record_announced(&pending.announcement);
-        }
-        again.map_or(Ok(()), |index| Err(batch[index].sequence_number.clone()))
+        again.map_or(Ok(()), Err)
     }
 
     async fn quarantine(&self, reason: &'static str, why: &str, whole: String) -> Result<(), ()> {
