@@ -1,0 +1,248 @@
+//! One story: senders, processes that die, event sources that deliver again, and what became of it all.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use futures::future::{LocalBoxFuture, join_all};
+use futures::FutureExt;
+use jiff::{SignedDuration, Timestamp};
+use lambda_http::{Body, Request};
+use livehooks::providers::{ALL, Entry};
+use livehooks_aws::config::{IngestConfig, KeySource, RelayConfig};
+use livehooks_aws::{Ingest, Outcome, Relay};
+use livehooks_core::Provider;
+use livehooks_core::hms::Hms;
+use livehooks_core::livekit::LiveKit;
+use livehooks_core::plugnmeet::PlugNmeet;
+use livehooks_core::videosdk::VideoSdk;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::process::Process;
+use crate::sender::{self, Answer, Delivery, Rotation};
+use crate::verdict::{self, Verdict};
+use crate::wire::sdk_config;
+use crate::world::World;
+use crate::wrong::Wrong;
+
+/// Longer than any story takes whose events reach their goal.
+const TOO_LONG: Duration = Duration::from_secs(6 * 3_600);
+
+/// How long an event source waits, from a quiet stream to one that fails again and again.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Tells the story of a seed, with the right product or a wrong one.
+pub fn tell(seed: u64, wrong: Option<Wrong>) -> Verdict {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    // The SDK draws the length of its pauses from here.
+    fastrand::seed(seed);
+    runtime.unwrap().block_on(async {
+        let mut rng = Rng::with_seed(seed);
+        let deliveries = sender::deliveries(&mut rng);
+        let rotation = Rotation::of(&mut rng);
+        let story = Story {
+            seed,
+            wrong,
+            world: World::new(rng),
+            rotation,
+            deliveries,
+            answers: RefCell::default(),
+            idle: RefCell::default(),
+            processes: Cell::new(0),
+            is_sent: Cell::new(false),
+            is_relayed: Cell::new(false),
+        };
+        story.run().await
+    })
+}
+
+pub struct Story {
+    pub seed: u64,
+    pub wrong: Option<Wrong>,
+    pub world: Arc<World>,
+    pub deliveries: Vec<Arc<Delivery>>,
+    /// By delivery.
+    pub answers: RefCell<BTreeMap<usize, Vec<Answer>>>,
+    rotation: Rotation,
+    idle: RefCell<BTreeMap<&'static str, Vec<Instance>>>,
+    processes: Cell<u32>,
+    is_sent: Cell<bool>,
+    is_relayed: Cell<bool>,
+}
+
+/// A process with one provider's function in it.
+struct Instance {
+    process: Arc<Process>,
+    function: Rc<dyn Receive>,
+}
+
+trait Receive {
+    fn receive<'a>(&'a self, request: &'a Request, now: Timestamp) -> LocalBoxFuture<'a, Outcome>;
+}
+
+impl<P: Provider> Receive for Ingest<P> {
+    fn receive<'a>(&'a self, request: &'a Request, now: Timestamp) -> LocalBoxFuture<'a, Outcome> {
+        self.receive_at(request, now).boxed_local()
+    }
+}
+
+impl Story {
+    async fn run(&self) -> Verdict {
+        for entry in ALL {
+            self.world.state().secrets.insert(entry.name.into(), sender::secret(entry, false));
+        }
+        let senders = async {
+            join_all(self.deliveries.iter().enumerate().map(|(index, delivery)| self.send(index, delivery))).await;
+            self.world.tell(format_args!("all is sent; from now on nothing goes wrong"));
+            self.world.state().weather.clear_up();
+            self.is_sent.set(true);
+        };
+        let all = async { tokio::join!(senders, self.relaying()) };
+        let everything = async { tokio::join!(all, self.rotation.happen(&self.world)) };
+        let settled = tokio::time::timeout(TOO_LONG, everything).await.is_ok();
+        verdict::of(self, settled)
+    }
+
+    async fn send(&self, index: usize, delivery: &Delivery) {
+        sleep(delivery.at).await;
+        let request = delivery.request(self.world.now(), self.world.elapsed() >= self.rotation.used_from);
+        // A proxy or a network may send the same twice.
+        let copies = if self.world.chance(0.15) { 2 } else { 1 };
+        join_all((0..copies).map(|_| self.send_copy(index, delivery, &request))).await;
+    }
+
+    async fn send_copy(&self, index: usize, delivery: &Delivery, request: &Request) {
+        let mut pauses = sender::pauses_s(delivery.entry.name).iter();
+        loop {
+            let status = self.attempt(index, delivery, request).await;
+            if sender::is_final(delivery.entry.name, status) {
+                return;
+            }
+            let Some(pause) = pauses.next() else { return };
+            sleep(Duration::from_secs(*pause)).await;
+        }
+    }
+
+    async fn attempt(&self, index: usize, delivery: &Delivery, request: &Request) -> Option<u16> {
+        let begun = self.world.now();
+        let is_lost_before = self.world.chance(0.02);
+        let answer = if is_lost_before { None } else { self.answered(delivery, request).await };
+        let is_lost_after = self.world.chance(0.02);
+        let (status, word, id) = match answer.filter(|_| !is_lost_after) {
+            None => (None, String::new(), String::new()),
+            Some((status, body)) => {
+                let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+                (Some(status), text("status"), text("id"))
+            }
+        };
+        self.world.tell(format_args!("{}: {status:?} {word} {id}", delivery.name));
+        self.answers.borrow_mut().entry(index).or_default().push(Answer { begun, status, word, id });
+        status
+    }
+
+    /// What API Gateway answers. `None` where the process died.
+    async fn answered(&self, delivery: &Delivery, request: &Request) -> Option<(u16, Value)> {
+        let instance = self.idle_or_new(delivery.entry);
+        let now = self.world.now();
+        let process = &instance.process;
+        self.world.tell(format_args!("{} {} arrives", process.name(), delivery.name));
+        let work = Wrong::receive(self.wrong, delivery, instance.function.receive(request, now), process);
+        let response = process.live(work).await?;
+        let status = response.status().as_u16();
+        let Body::Text(body) = response.into_body() else { panic!("an answer is text") };
+        let is_recycled = self.world.chance(0.1);
+        if !is_recycled && !process.is_dead() {
+            self.idle.borrow_mut().entry(delivery.entry.name).or_default().push(instance);
+        }
+        Some((status, serde_json::from_str(&body).unwrap()))
+    }
+
+    fn idle_or_new(&self, entry: &'static Entry) -> Instance {
+        let idle = self.idle.borrow_mut().get_mut(entry.name).and_then(Vec::pop);
+        idle.unwrap_or_else(|| {
+            let process = self.process(entry.name);
+            let function: Rc<dyn Receive> = match entry.name {
+                Hms::NAME => self.ingest::<Hms>(&process),
+                VideoSdk::NAME => self.ingest::<VideoSdk>(&process),
+                PlugNmeet::NAME => self.ingest::<PlugNmeet>(&process),
+                LiveKit::NAME => self.ingest::<LiveKit>(&process),
+                other => panic!("{other} has no part in these stories"),
+            };
+            Instance { process, function }
+        })
+    }
+
+    fn ingest<P: Provider>(&self, process: &Arc<Process>) -> Rc<dyn Receive> {
+        let config = IngestConfig {
+            table: "Events".into(),
+            keys: KeySource::SecretsManager(P::NAME.into()),
+            retention: SignedDuration::from_hours(24 * 90),
+            deadline: livehooks_aws::store::DEADLINE,
+        };
+        Rc::new(Ingest::<P>::new(config, &sdk_config(&self.world, process, self.wrong)))
+    }
+
+    fn process(&self, name: &str) -> Arc<Process> {
+        self.processes.set(self.processes.get() + 1);
+        Process::new(format!("{}-{name}-{}", self.seed, self.processes.get()))
+    }
+
+    /// The event source of the relay: from a checkpoint on, again and again until it is taken.
+    async fn relaying(&self) {
+        let mut checkpoint = 0;
+        let mut instance: Option<(Arc<Process>, Relay)> = None;
+        let mut pause = SHORTEST_PAUSE;
+        loop {
+            let records = self.records(checkpoint);
+            if records.is_empty() {
+                if self.is_sent.get() && self.world.state().queue.is_empty() {
+                    self.is_relayed.set(true);
+                    return;
+                }
+                sleep(SHORTEST_PAUSE).await;
+                continue;
+            }
+            let (process, relay) = instance.take().unwrap_or_else(|| {
+                let process = self.process("notify");
+                let config = RelayConfig {
+                    table: "Events".into(),
+                    topic_arn: "arn:aws:sns:us-east-1:000000000000:livehooks".into(),
+                    quarantine_queue_url: "http://aws/quarantine".into(),
+                };
+                let relay = Relay::new(config, &sdk_config(&self.world, &process, self.wrong));
+                (process, relay)
+            });
+            let event = serde_json::from_value(json!({ "Records": records })).unwrap();
+            let handled = process.live(relay.handle(&event)).await;
+            let Some(response) = handled else {
+                sleep(pause).await;
+                continue;
+            };
+            let failed = response.batch_item_failures.iter().filter_map(|failure| {
+                let number: usize = failure.item_identifier.as_ref()?.parse().ok()?;
+                Some(number - 1)
+            });
+            let end = checkpoint + records.len();
+            let next = Wrong::checkpoint(self.wrong, failed.collect(), end);
+            self.world.tell(format_args!("{} relayed {checkpoint}..{end}, goes on at {next}", process.name()));
+            // The event source may hand out again what it was told is done.
+            if !self.world.chance(0.05) {
+                checkpoint = next;
+            }
+            pause = if next < end { LONGEST_PAUSE.min(2 * pause) } else { SHORTEST_PAUSE };
+            sleep(pause).await;
+            instance = Some((process, relay));
+        }
+    }
+
+    fn records(&self, checkpoint: usize) -> Vec<Value> {
+        let state = &mut *self.world.state();
+        let limit = state.rng.usize(1..=25);
+        state.stream.iter().skip(checkpoint).take(limit).cloned().collect()
+    }
+}

@@ -1,0 +1,240 @@
+//! The AWS protocols, as the production SDK speaks them, in memory: each call meets its fate here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Credentials, Region, SharedAsyncSleep, SharedCredentialsProvider,
+};
+use aws_config::SdkConfig;
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use livehooks_aws::clients;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::process::Process;
+use crate::weather::{Fate, Service};
+use crate::world::{Item, World};
+use crate::wrong::Wrong;
+
+const LONGEST_CALL: Duration = Duration::from_millis(30);
+
+/// The configuration of a process: production's patience, and this world in the place of AWS.
+pub fn sdk_config(world: &Arc<World>, process: &Arc<Process>, wrong: Option<Wrong>) -> SdkConfig {
+    let wire = Wire { world: world.clone(), process: process.clone(), wrong };
+    let connector = SharedHttpConnector::new(wire);
+    // The SDK counts retries by region: a process has its own count, as in Lambda.
+    let region = Region::new(format!("story-{}", process.name()));
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "story")))
+        .region(region)
+        .endpoint_url("http://aws")
+        .http_client(http_client_fn(move |_, _| connector.clone()))
+        .timeout_config(clients::timeouts())
+        .retry_config(clients::retries())
+        .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+        .build()
+}
+
+#[derive(Clone)]
+struct Wire {
+    world: Arc<World>,
+    process: Arc<Process>,
+    wrong: Option<Wrong>,
+}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wire")
+    }
+}
+
+impl HttpConnector for Wire {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let wire = self.clone();
+        HttpConnectorFuture::new(async move { wire.exchange(&Call::read(&request)).await })
+    }
+}
+
+/// One request, as far as it matters.
+pub enum Call {
+    Put { item: Item, is_conditional: bool },
+    Query { event_key: String, is_forward: bool, limit: usize },
+    Secret { id: String },
+    Send { request: Value },
+    Publish { entries: Vec<(String, String)> },
+}
+
+impl Call {
+    fn read(request: &HttpRequest) -> Self {
+        let body = request.body().bytes().expect("a body in memory");
+        let Some(target) = request.headers().get("x-amz-target") else {
+            let form: BTreeMap<String, String> = form_urlencoded::parse(body).into_owned().collect();
+            assert_eq!(form["Action"], "PublishBatch");
+            let field = |index, name| form.get(&format!("PublishBatchRequestEntries.member.{index}.{name}"));
+            let entries = (1..).map_while(|index| Some((field(index, "Id")?.clone(), field(index, "Message")?.clone())));
+            return Self::Publish { entries: entries.collect() };
+        };
+        let request: Value = serde_json::from_slice(body).unwrap();
+        match target.rsplit('.').next().unwrap() {
+            "PutItem" => Self::Put {
+                item: request["Item"].as_object().unwrap().clone(),
+                is_conditional: request["ConditionExpression"] == "attribute_not_exists(event_key)",
+            },
+            "Query" => Self::Query {
+                event_key: request["ExpressionAttributeValues"][":key"]["S"].as_str().unwrap().to_owned(),
+                is_forward: request["ScanIndexForward"] != false,
+                limit: request["Limit"].as_u64().map_or(usize::MAX, |limit| limit as usize),
+            },
+            "GetSecretValue" => Self::Secret { id: request["SecretId"].as_str().unwrap().to_owned() },
+            "SendMessage" => Self::Send { request },
+            other => panic!("{other} is not part of this world"),
+        }
+    }
+
+    fn service(&self) -> Service {
+        match self {
+            Self::Put { .. } | Self::Query { .. } => Service::Table,
+            Self::Secret { .. } => Service::Secrets,
+            Self::Send { .. } => Service::Queue,
+            Self::Publish { .. } => Service::Topic,
+        }
+    }
+}
+
+impl std::fmt::Display for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Put { item, .. } => {
+                write!(f, "put {} {}", item["event_key"]["S"], item["occurrence"]["N"])
+            }
+            Self::Query { event_key, .. } => write!(f, "query {event_key:?}"),
+            Self::Secret { id } => write!(f, "read secret {id}"),
+            Self::Send { .. } => write!(f, "send to the queue"),
+            Self::Publish { entries } => write!(f, "publish {}", entries.len()),
+        }
+    }
+}
+
+impl Wire {
+    async fn exchange(&self, call: &Call) -> Result<HttpResponse, ConnectorError> {
+        sleep(self.world.up_to(LONGEST_CALL)).await;
+        let fate = self.world.fate(call.service());
+        self.world.tell(format_args!("{} {call}: {fate:?}", self.process.name()));
+        if let Some(answer) = Wrong::answer(self.wrong, call, fate, &self.world, &self.process).await {
+            return Ok(answer);
+        }
+        let answer = match fate {
+            Fate::Fine | Fate::Partly => self.act(call, fate == Fate::Partly),
+            Fate::DoneTwice => {
+                if matches!(call, Call::Send { .. } | Call::Publish { .. }) {
+                    self.act(call, false);
+                }
+                self.act(call, false)
+            }
+            Fate::DoneButBroken | Fate::DoneButSilent | Fate::DoneButReset | Fate::DiesAfter => {
+                self.act(call, false);
+                response(500, String::new())
+            }
+            Fate::Throttled => throttled(call.service()),
+            Fate::Broken | Fate::Silent | Fate::Reset | Fate::DiesBefore => response(500, String::new()),
+        };
+        sleep(self.world.up_to(LONGEST_CALL)).await;
+        match fate {
+            Fate::Silent | Fate::DoneButSilent => std::future::pending().await,
+            Fate::Reset | Fate::DoneButReset => Err(ConnectorError::io("connection reset".into())),
+            Fate::DiesBefore | Fate::DiesAfter => {
+                self.process.die();
+                std::future::pending().await
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    fn act(&self, call: &Call, is_partial: bool) -> HttpResponse {
+        let mut state = self.world.state();
+        match call {
+            Call::Put { item, is_conditional } => put_answer(state.put(item.clone(), *is_conditional)),
+            Call::Query { event_key, is_forward, limit } => {
+                let items = state.items(event_key);
+                let items: Vec<&Item> =
+                    if *is_forward { items.take(*limit).collect() } else { items.rev().take(*limit).collect() };
+                response(200, json!({ "Count": items.len(), "Items": items }).to_string())
+            }
+            Call::Secret { id } => {
+                let secret = json!({ "Name": id, "SecretString": state.secrets[id] });
+                response(200, secret.to_string())
+            }
+            Call::Send { request } => {
+                state.send(request);
+                response(200, json!({ "MessageId": "a message" }).to_string())
+            }
+            Call::Publish { entries } => {
+                let (mut successes, mut failures) = (String::new(), String::new());
+                for (id, message) in entries {
+                    match if is_partial { state.rng.u8(..4) } else { 0 } {
+                        1 => failures += &failure(id),
+                        // Taken, and yet told as failed.
+                        2 => {
+                            state.announce(message);
+                            failures += &failure(id);
+                        }
+                        // Not taken, and not mentioned.
+                        3 => {}
+                        _ => {
+                            state.announce(message);
+                            successes += &format!("<member><Id>{id}</Id><MessageId>m</MessageId></member>");
+                        }
+                    }
+                }
+                publish_answer(&successes, &failures)
+            }
+        }
+    }
+}
+
+fn failure(id: &str) -> String {
+    format!("<member><Id>{id}</Id><Code>InternalError</Code><SenderFault>false</SenderFault></member>")
+}
+
+pub fn publish_answer(successes: &str, failures: &str) -> HttpResponse {
+    let result = format!(
+        "<PublishBatchResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishBatchResult>\
+         <Successful>{successes}</Successful><Failed>{failures}</Failed>\
+         </PublishBatchResult></PublishBatchResponse>"
+    );
+    response(200, result)
+}
+
+pub fn put_answer(put: Result<(), Item>) -> HttpResponse {
+    match put {
+        Ok(()) => response(200, "{}".into()),
+        Err(there) => {
+            let kind = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException";
+            let failure = json!({ "__type": kind, "message": "The conditional request failed", "Item": there });
+            response(400, failure.to_string())
+        }
+    }
+}
+
+fn throttled(service: Service) -> HttpResponse {
+    let kind = match service {
+        Service::Table => "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+        Service::Topic => return response(429, String::new()),
+        Service::Queue => "com.amazonaws.sqs#RequestThrottled",
+        Service::Secrets => "ThrottlingException",
+    };
+    response(400, json!({ "__type": kind, "message": "slow down" }).to_string())
+}
+
+pub fn response(status: u16, body: String) -> HttpResponse {
+    HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body))
+}

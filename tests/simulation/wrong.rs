@@ -1,0 +1,178 @@
+//! Products with one mistake each. A proof that none of them fails would prove nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use lambda_http::{Body, Response};
+use livehooks_aws::{Fault, Outcome};
+use livehooks_core::Rejection;
+use livehooks::providers::Entry;
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::process::Process;
+use crate::sender::{self, Delivery};
+use crate::weather::Fate;
+use crate::wire::{Call, publish_answer, put_answer, response};
+use crate::world::World;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// Looks whether the item is there, then writes without a condition.
+    ChecksThenPuts,
+    /// Publishes, then stores.
+    PublishesBeforeStoring,
+    /// Publishes after the write, in the same function, and has no relay.
+    PublishesInline,
+    /// Answers, then stores.
+    AnswersBeforeStoring,
+    /// Takes a table that does not answer for one that has written.
+    TakesSilenceForSuccess,
+    /// Lets everybody in while the keys cannot be read.
+    FailsOpen,
+    /// Takes a batch for announced when SNS answers 200.
+    IgnoresFailedEntries,
+    /// Answers `queued` without looking whether the queue took it.
+    IgnoresTheQueuesFailure,
+    /// A repeat of the latest event of a sequence is a duplicate however old that is.
+    RemembersSequencesForever,
+    /// Answers 400 where something of ours is out of order.
+    BlamesTheSender,
+    /// Refuses everybody while the keys cannot be read.
+    RefusesWithoutKeys,
+    /// Answers `duplicate` for an id that it has seen, whoever sent it.
+    DedupesBeforeVerifying,
+    /// Remembers an id before the event is stored.
+    RemembersBeforeStoring,
+    /// Reports no record that was not announced.
+    SkipsFailedRecords,
+    /// Reports the last record of a batch instead of the first that failed.
+    ReportsTheLastRecord,
+}
+
+impl Wrong {
+    pub const ALL: [Self; 15] = [
+        Self::ChecksThenPuts,
+        Self::PublishesBeforeStoring,
+        Self::PublishesInline,
+        Self::AnswersBeforeStoring,
+        Self::TakesSilenceForSuccess,
+        Self::FailsOpen,
+        Self::IgnoresFailedEntries,
+        Self::IgnoresTheQueuesFailure,
+        Self::RemembersSequencesForever,
+        Self::BlamesTheSender,
+        Self::RefusesWithoutKeys,
+        Self::DedupesBeforeVerifying,
+        Self::RemembersBeforeStoring,
+        Self::SkipsFailedRecords,
+        Self::ReportsTheLastRecord,
+    ];
+
+    /// What the wrong product makes of a call to AWS, where that is another thing than the right one.
+    pub async fn answer(
+        wrong: Option<Self>,
+        call: &Call,
+        fate: Fate,
+        world: &Arc<World>,
+        process: &Arc<Process>,
+    ) -> Option<HttpResponse> {
+        match (wrong?, call) {
+            (Self::ChecksThenPuts, Call::Put { item, .. }) if fate == Fate::Fine => {
+                let is_there = world.state().table.contains_key(&crate::world::key(item));
+                sleep(world.up_to(Duration::from_millis(30))).await;
+                Some(put_answer(world.state().put(item.clone(), is_there)))
+            }
+            (Self::PublishesBeforeStoring, Call::Put { item, .. }) => {
+                world.state().announce(item["event"]["S"].as_str()?);
+                None
+            }
+            (Self::PublishesInline, Call::Put { item, .. }) if fate == Fate::Fine => {
+                let put = world.state().put(item.clone(), true);
+                sleep(world.up_to(Duration::from_millis(30))).await;
+                if put.is_ok() && world.fate(crate::weather::Service::Topic) == Fate::Fine {
+                    world.state().announce(item["event"]["S"].as_str()?);
+                }
+                Some(put_answer(put))
+            }
+            (Self::AnswersBeforeStoring, Call::Put { item, .. }) => {
+                let (world, process, item) = (world.clone(), process.clone(), item.clone());
+                tokio::spawn(async move {
+                    sleep(Duration::from_millis(20)).await;
+                    if fate == Fate::Fine && !process.is_dead() {
+                        let _ = world.state().put(item, true);
+                    }
+                });
+                Some(response(200, "{}".into()))
+            }
+            (Self::TakesSilenceForSuccess, Call::Put { .. }) if fate == Fate::Silent => {
+                Some(response(200, "{}".into()))
+            }
+            (Self::FailsOpen, Call::Secret { id }) if fate != Fate::Fine => {
+                let secret = sender::open_secret(Entry::named(id)?);
+                Some(response(200, json!({ "Name": id, "SecretString": secret }).to_string()))
+            }
+            (Self::IgnoresFailedEntries, Call::Publish { entries }) if fate == Fate::Partly => {
+                let taken = |(id, _): &(String, String)| format!("<member><Id>{id}</Id><MessageId>m</MessageId></member>");
+                for (_, message) in entries.iter().step_by(2) {
+                    world.state().announce(message);
+                }
+                Some(publish_answer(&entries.iter().map(taken).collect::<String>(), ""))
+            }
+            (Self::IgnoresTheQueuesFailure, Call::Send { .. }) if fate != Fate::Fine => {
+                Some(response(200, json!({ "MessageId": "a message" }).to_string()))
+            }
+            (Self::RemembersSequencesForever, Call::Query { event_key, .. }) if fate == Fate::Fine => {
+                let latest = world.state().items(event_key).next_back().cloned();
+                let items = latest.map(|mut item| {
+                    item["received_at"] = json!({ "S": format!("{:.9}", world.now()) });
+                    item
+                });
+                Some(response(200, json!({ "Items": items.into_iter().collect::<Vec<_>>() }).to_string()))
+            }
+            _ => None,
+        }
+    }
+
+    /// What the wrong product answers.
+    pub async fn receive(
+        wrong: Option<Self>,
+        delivery: &Delivery,
+        work: impl Future<Output = Outcome>,
+        process: &Process,
+    ) -> Response<Body> {
+        let known = || Response::new(Body::Text(json!({ "status": "duplicate", "id": delivery.name }).to_string()));
+        let id = delivery.event_key.clone();
+        if wrong == Some(Self::DedupesBeforeVerifying) && !process.memory().insert(id.clone()) {
+            return known();
+        }
+        if wrong == Some(Self::RemembersBeforeStoring) && process.memory().contains(&id) {
+            return known();
+        }
+        let outcome = work.await;
+        let outcome = match (wrong, outcome) {
+            (Some(Self::BlamesTheSender), Outcome::Failed(_)) => {
+                Outcome::TooLarge { bytes: 0, bytes_max: 0 }
+            }
+            (Some(Self::RefusesWithoutKeys), Outcome::Failed(Fault::KeysUnavailable { .. })) => {
+                Outcome::Rejected(Rejection::NoExpiry)
+            }
+            (Some(Self::RemembersBeforeStoring), outcome @ Outcome::Failed(_)) => {
+                process.memory().insert(id);
+                outcome
+            }
+            (_, outcome) => outcome,
+        };
+        outcome.into_response()
+    }
+
+    /// Where the event source goes on, when these records were reported.
+    pub fn checkpoint(wrong: Option<Self>, failed: Vec<usize>, end: usize) -> usize {
+        match (wrong, failed.into_iter().min()) {
+            (Some(Self::SkipsFailedRecords), _) | (_, None) => end,
+            (Some(Self::ReportsTheLastRecord), Some(_)) => end - 1,
+            (_, Some(lowest)) => lowest,
+        }
+    }
+}
