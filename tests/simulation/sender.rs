@@ -132,6 +132,11 @@ pub fn open_secret(entry: &Entry) -> String {
     public(entry, secret)
 }
 
+/// What the provider would have put into the headers.
+pub fn signed_anew(entry: &Entry, body: &[u8], now: Timestamp) -> Vec<(String, String)> {
+    (entry.sign)(KEYS.of(entry), body, now.into()).unwrap().headers
+}
+
 fn public(entry: &Entry, mut secret: Value) -> String {
     let Value::Object(fields) = &mut secret else { panic!("a secret is an object") };
     fields.retain(|name, _| !entry.private_fields.contains(&name.as_str()));

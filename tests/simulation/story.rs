@@ -12,8 +12,9 @@ use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Body, Request};
 use livehooks::providers::{ALL, Entry};
-use livehooks_aws::config::{IngestConfig, KeySource, RelayConfig};
-use livehooks_aws::{Ingest, Outcome, Relay};
+use livehooks_aws::config::{FallbackConfig, IngestConfig, KeySource, RecoverConfig, RelayConfig};
+use livehooks_aws::recover::{self, Recover, Way};
+use livehooks_aws::{Ingest, Outcome, Relay, fallback, ingest};
 use livehooks_core::Provider;
 use livehooks_core::hms::Hms;
 use livehooks_core::livekit::LiveKit;
@@ -32,6 +33,7 @@ use crate::wrong::Wrong;
 /// Longer than any story takes whose events reach their goal.
 const TOO_LONG: Duration = Duration::from_secs(6 * 3_600);
 
+const RETENTION: SignedDuration = SignedDuration::from_hours(24 * 90);
 /// How long an event source waits, from a quiet stream to one that fails again and again.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -55,7 +57,6 @@ pub fn tell(seed: u64, wrong: Option<Wrong>) -> Verdict {
             idle: RefCell::default(),
             processes: Cell::new(0),
             is_sent: Cell::new(false),
-            is_relayed: Cell::new(false),
         };
         story.run().await
     })
@@ -72,7 +73,6 @@ pub struct Story {
     idle: RefCell<BTreeMap<&'static str, Vec<Instance>>>,
     processes: Cell<u32>,
     is_sent: Cell<bool>,
-    is_relayed: Cell<bool>,
 }
 
 /// A process with one provider's function in it.
@@ -102,8 +102,7 @@ impl Story {
             self.world.state().weather.clear_up();
             self.is_sent.set(true);
         };
-        let all = async { tokio::join!(senders, self.relaying()) };
-        let everything = async { tokio::join!(all, self.rotation.happen(&self.world)) };
+        let everything = async { tokio::join!(senders, self.relaying(), self.recovering(), self.rotation.happen(&self.world)) };
         let settled = tokio::time::timeout(TOO_LONG, everything).await.is_ok();
         verdict::of(self, settled)
     }
@@ -181,8 +180,12 @@ impl Story {
         let config = IngestConfig {
             table: "Events".into(),
             keys: KeySource::SecretsManager(P::NAME.into()),
-            retention: SignedDuration::from_hours(24 * 90),
-            deadline: livehooks_aws::store::DEADLINE,
+            retention: RETENTION,
+            deadline: ingest::DEADLINE,
+            fallback: Some(FallbackConfig {
+                queue_url: "http://aws/fallback".into(),
+                deadline: fallback::DEADLINE,
+            }),
         };
         Rc::new(Ingest::<P>::new(config, &sdk_config(&self.world, process, self.wrong)))
     }
@@ -200,8 +203,7 @@ impl Story {
         loop {
             let records = self.records(checkpoint);
             if records.is_empty() {
-                if self.is_sent.get() && self.world.state().queue.is_empty() {
-                    self.is_relayed.set(true);
+                if self.is_drained() {
                     return;
                 }
                 sleep(SHORTEST_PAUSE).await;
@@ -218,7 +220,10 @@ impl Story {
                 (process, relay)
             });
             let event = serde_json::from_value(json!({ "Records": records })).unwrap();
-            let handled = process.live(relay.handle(&event)).await;
+            let handled = match self.wrong {
+                Some(Wrong::PublishesInline) => Some(Default::default()),
+                _ => process.live(relay.handle(&event)).await,
+            };
             let Some(response) = handled else {
                 sleep(pause).await;
                 continue;
@@ -238,6 +243,54 @@ impl Story {
             sleep(pause).await;
             instance = Some((process, relay));
         }
+    }
+
+    /// The event source of recover: what is not taken stays in the queue.
+    async fn recovering(&self) {
+        let mut instance: Option<(Arc<Process>, Recover)> = None;
+        while !self.is_drained() {
+            sleep(Duration::from_secs(1)).await;
+            let messages = self.world.receive();
+            if messages.is_empty() {
+                continue;
+            }
+            let (process, recover) = instance.take().unwrap_or_else(|| self.recover());
+            let now = self.world.now();
+            let records = messages.iter().map(|message| Wrong::queued(self.wrong, message, now).record());
+            let event = serde_json::from_value(json!({ "Records": records.collect::<Vec<_>>() })).unwrap();
+            let Some(recovered) = process.live(recover.recover_at(&event, now)).await else { continue };
+            let response = recover::response(&recovered);
+            let failed: Vec<&str> =
+                response.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect();
+            self.world.tell(format_args!("{} recovered all of {} but {failed:?}", process.name(), messages.len()));
+            for message in &messages {
+                let is_done = self.wrong == Some(Wrong::DropsWhatFails) || !failed.contains(&&*message.id.to_string());
+                // The queue may hand out again what was deleted.
+                if is_done && !self.world.chance(0.05) {
+                    self.world.delete(message.id);
+                }
+            }
+            instance = Some((process, recover));
+        }
+    }
+
+    fn recover(&self) -> (Arc<Process>, Recover) {
+        let process = self.process("recover");
+        let ways = [Way::of::<Hms>(), Way::of::<VideoSdk>(), Way::of::<PlugNmeet>(), Way::of::<LiveKit>()];
+        let keys = ALL.iter().map(|entry| (entry.name.into(), KeySource::SecretsManager(entry.name.into())));
+        let config = RecoverConfig {
+            table: "Events".into(),
+            keys: keys.collect(),
+            retention: RETENTION,
+            deadline: recover::DEADLINE,
+        };
+        let recover = Recover::new(&ways, config, &sdk_config(&self.world, &process, self.wrong));
+        (process, recover)
+    }
+
+    /// Whether no delivery is on its way to the table.
+    fn is_drained(&self) -> bool {
+        self.is_sent.get() && self.world.state().queue.is_empty()
     }
 
     fn records(&self, checkpoint: usize) -> Vec<Value> {

@@ -37,7 +37,6 @@ pub struct State {
     /// Announced before they were stored, if ever.
     pub announced_unstored: Vec<String>,
     pub queue: Vec<Message>,
-    pub quarantined: usize,
     pub secrets: BTreeMap<String, String>,
     pub trace: String,
     pub faults: u64,
@@ -63,7 +62,6 @@ impl World {
             announced: Vec::new(),
             announced_unstored: Vec::new(),
             queue: Vec::new(),
-            quarantined: 0,
             secrets: BTreeMap::new(),
             trace: String::new(),
             faults: 0,

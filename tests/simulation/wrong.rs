@@ -8,14 +8,16 @@ use lambda_http::{Body, Response};
 use livehooks_aws::{Fault, Outcome};
 use livehooks_core::Rejection;
 use livehooks::providers::Entry;
-use serde_json::json;
+use data_encoding::BASE64;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::process::Process;
 use crate::sender::{self, Delivery};
 use crate::weather::Fate;
 use crate::wire::{Call, publish_answer, put_answer, response};
-use crate::world::World;
+use crate::world::{Message, World};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrong {
@@ -49,10 +51,16 @@ pub enum Wrong {
     SkipsFailedRecords,
     /// Reports the last record of a batch instead of the first that failed.
     ReportsTheLastRecord,
+    /// Deletes from the queue what could not be stored.
+    DropsWhatFails,
+    /// Verifies what comes out of the queue by the clock on the wall.
+    RecoversByTheWrongClock,
+    /// Stores what comes out of the queue without verifying it again.
+    TrustsTheQueue,
 }
 
 impl Wrong {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::ChecksThenPuts,
         Self::PublishesBeforeStoring,
         Self::PublishesInline,
@@ -68,6 +76,9 @@ impl Wrong {
         Self::RemembersBeforeStoring,
         Self::SkipsFailedRecords,
         Self::ReportsTheLastRecord,
+        Self::DropsWhatFails,
+        Self::RecoversByTheWrongClock,
+        Self::TrustsTheQueue,
     ];
 
     /// What the wrong product makes of a call to AWS, where that is another thing than the right one.
@@ -152,12 +163,14 @@ impl Wrong {
         }
         let outcome = work.await;
         let outcome = match (wrong, outcome) {
-            (Some(Self::BlamesTheSender), Outcome::Failed(_)) => {
+            (Some(Self::BlamesTheSender), Outcome::Failed(_) | Outcome::Queued { .. }) => {
                 Outcome::TooLarge { bytes: 0, bytes_max: 0 }
             }
-            (Some(Self::RefusesWithoutKeys), Outcome::Failed(Fault::KeysUnavailable { .. })) => {
-                Outcome::Rejected(Rejection::NoExpiry)
-            }
+            (
+                Some(Self::RefusesWithoutKeys),
+                Outcome::Failed(Fault::KeysUnavailable { .. })
+                | Outcome::Queued { fault: Fault::KeysUnavailable { .. }, .. },
+            ) => Outcome::Rejected(Rejection::NoExpiry),
             (Some(Self::RemembersBeforeStoring), outcome @ Outcome::Failed(_)) => {
                 process.memory().insert(id);
                 outcome
@@ -165,6 +178,24 @@ impl Wrong {
             (_, outcome) => outcome,
         };
         outcome.into_response()
+    }
+
+    /// What the wrong product makes of a message.
+    pub fn queued(wrong: Option<Self>, message: &Message, now: Timestamp) -> Message {
+        let mut body: Value = serde_json::from_str(&message.body).unwrap();
+        match wrong {
+            Some(Self::RecoversByTheWrongClock) => body["received_at"] = json!(now),
+            Some(Self::TrustsTheQueue) => {
+                let entry = Entry::named(body["provider"].as_str().unwrap()).unwrap();
+                let bytes = BASE64.decode(body["body"].as_str().unwrap().as_bytes()).unwrap();
+                let received_at = body["received_at"].as_str().unwrap().parse().unwrap();
+                let headers = sender::signed_anew(entry, &bytes, received_at).into_iter();
+                let encoded = headers.map(|(name, value)| (name, BASE64.encode(value.as_bytes())));
+                body["headers"] = json!(encoded.collect::<Vec<_>>());
+            }
+            _ => {}
+        }
+        Message { body: body.to_string(), ..message.clone() }
     }
 
     /// Where the event source goes on, when these records were reported.
