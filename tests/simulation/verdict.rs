@@ -92,11 +92,12 @@ impl Judge<'_> {
         is_near && (answer.word != "duplicate" || self.is_latest(item, answer))
     }
 
-    /// A repeat is only a repeat of what was the latest when it came: others of the sequence came later.
+    /// A repeat is only a repeat of what was the latest when it came.
     fn is_latest(&self, item: &Item, answer: &Answer) -> bool {
-        self.state.items(&self.delivery.event_key).skip_while(|other| *other != item).skip(1).all(|later| {
+        let later = self.state.items(&self.delivery.event_key).skip_while(|other| *other != item).skip(1);
+        later.into_iter().all(|later| {
             text(later, "body_sha256") == self.delivery.body_sha256
-                || received_at(later) + SignedDuration::from_secs(5) >= answer.begun
+                || self.state.written_at[&crate::world::key(later)] >= answer.begun
         })
     }
 

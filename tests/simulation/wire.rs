@@ -160,9 +160,10 @@ impl Wire {
     }
 
     fn act(&self, call: &Call, is_partial: bool) -> HttpResponse {
+        let now = self.world.now();
         let mut state = self.world.state();
         match call {
-            Call::Put { item, is_conditional } => put_answer(state.put(item.clone(), *is_conditional)),
+            Call::Put { item, is_conditional } => put_answer(state.put(item.clone(), *is_conditional, now)),
             Call::Query { event_key, is_forward, limit } => {
                 let items = state.items(event_key);
                 let items: Vec<&Item> =

@@ -30,6 +30,8 @@ pub struct State {
     pub rng: Rng,
     pub weather: Weather,
     pub table: BTreeMap<Key, Item>,
+    /// When each item was written.
+    pub written_at: BTreeMap<Key, Timestamp>,
     /// In the order of the writes, as an event source mapping hands them out.
     pub stream: Vec<Value>,
     /// Ids of announced events, with the body that each was announced with.
@@ -58,6 +60,7 @@ impl World {
             rng,
             weather,
             table: BTreeMap::new(),
+            written_at: BTreeMap::new(),
             stream: Vec::new(),
             announced: Vec::new(),
             announced_unstored: Vec::new(),
@@ -126,7 +129,7 @@ impl World {
 
 impl State {
     /// `Err` is the item that is there already.
-    pub fn put(&mut self, item: Item, is_conditional: bool) -> Result<(), Item> {
+    pub fn put(&mut self, item: Item, is_conditional: bool, now: Timestamp) -> Result<(), Item> {
         let key = key(&item);
         if let Some(there) = self.table.get(&key).filter(|_| is_conditional) {
             return Err(there.clone());
@@ -148,6 +151,7 @@ impl State {
                 "StreamViewType": "NEW_IMAGE",
             },
         }));
+        self.written_at.insert(key.clone(), now);
         self.table.insert(key, item);
         Ok(())
     }

@@ -93,14 +93,14 @@ impl Wrong {
             (Self::ChecksThenPuts, Call::Put { item, .. }) if fate == Fate::Fine => {
                 let is_there = world.state().table.contains_key(&crate::world::key(item));
                 sleep(world.up_to(Duration::from_millis(30))).await;
-                Some(put_answer(world.state().put(item.clone(), is_there)))
+                Some(put_answer(world.state().put(item.clone(), is_there, world.now())))
             }
             (Self::PublishesBeforeStoring, Call::Put { item, .. }) => {
                 world.state().announce(item["event"]["S"].as_str()?);
                 None
             }
             (Self::PublishesInline, Call::Put { item, .. }) if fate == Fate::Fine => {
-                let put = world.state().put(item.clone(), true);
+                let put = world.state().put(item.clone(), true, world.now());
                 sleep(world.up_to(Duration::from_millis(30))).await;
                 if put.is_ok() && world.fate(crate::weather::Service::Topic) == Fate::Fine {
                     world.state().announce(item["event"]["S"].as_str()?);
@@ -112,7 +112,7 @@ impl Wrong {
                 tokio::spawn(async move {
                     sleep(Duration::from_millis(20)).await;
                     if fate == Fate::Fine && !process.is_dead() {
-                        let _ = world.state().put(item, true);
+                        let _ = world.state().put(item, true, world.now());
                     }
                 });
                 Some(response(200, "{}".into()))
@@ -182,6 +182,7 @@ impl Wrong {
 
     /// What the wrong product makes of a message.
     pub fn queued(wrong: Option<Self>, message: &Message, now: Timestamp) -> Message {
+        let mut message = message.clone();
         let mut body: Value = serde_json::from_str(&message.body).unwrap();
         match wrong {
             Some(Self::RecoversByTheWrongClock) => body["received_at"] = json!(now),
@@ -195,7 +196,8 @@ impl Wrong {
             }
             _ => {}
         }
-        Message { body: body.to_string(), ..message.clone() }
+        message.body = body.to_string();
+        message
     }
 
     /// Where the event source goes on, when these records were reported.
