@@ -47,7 +47,6 @@ impl Report {
 
     pub(super) fn outcome(&self, provider: &'static str, outcome: &Outcome) {
         match outcome {
-            Outcome::Queued { .. } => {}
             Outcome::Stored(receipt) => self.stored(provider, receipt),
             Outcome::Rejected(rejection) => {
                 self.refused(provider, rejection.code(), rejection.to_string(), rejection.advice());

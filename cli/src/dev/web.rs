@@ -76,7 +76,7 @@ impl Inlets {
             table: TABLE.into(),
             keys: KeySource::Inline(secret.to_string()),
             retention: jiff::SignedDuration::from_hours(24 * 90),
-            deadline: PATIENCE, fallback: None,
+            deadline: PATIENCE,
         };
         let ingest = Arc::new(Ingest::<P>::new(config, &self.sdk));
         let inlets = self.clone();
