@@ -21,21 +21,25 @@ use verdict::Verdict;
 use wrong::Wrong;
 
 fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name}: expected a number")))
+    std::env::var(name)
+        .ok()
+        .map(|value| value.parse().unwrap_or_else(|_| panic!("{name}: expected a number")))
 }
 
 #[test]
 fn whatever_was_acknowledged_is_stored_once_and_announced_and_nothing_else_is() {
     if let Some(seed) = number("SEED") {
         let wrong = std::env::var("WRONG").ok();
-        let wrong = wrong.map(|name| Wrong::ALL.into_iter().find(|wrong| format!("{wrong:?}") == name).unwrap());
+        let wrong =
+            wrong.map(|name| Wrong::ALL.into_iter().find(|wrong| format!("{wrong:?}") == name).unwrap());
         let verdict = story::tell(seed, wrong);
         println!("{}", verdict.trace);
         assert!(verdict.violations.is_empty(), "{:#?}", verdict.violations);
         return;
     }
     let seeds = number("SEEDS").unwrap_or(400);
-    let (next, faults, stored, given_up) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let (next, faults, stored, given_up) =
+        (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);

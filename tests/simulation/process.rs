@@ -1,7 +1,7 @@
 //! A Lambda execution environment, which may die at any call it makes.
 
-use std::sync::Arc;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +17,12 @@ pub struct Process {
 
 impl Process {
     pub fn new(name: String) -> Arc<Self> {
-        Arc::new(Self { name, is_dead: AtomicBool::new(false), death: Notify::new(), memory: Mutex::default() })
+        Arc::new(Self {
+            name,
+            is_dead: AtomicBool::new(false),
+            death: Notify::new(),
+            memory: Mutex::default(),
+        })
     }
 
     pub fn name(&self) -> &str {

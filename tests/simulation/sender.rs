@@ -208,7 +208,8 @@ pub fn deliveries(rng: &mut Rng) -> Vec<Arc<Delivery>> {
                 forgery => forgery,
             };
             // Under the id of the authentic one, before or after it.
-            let body = sample.body(&places(FORGED, &id, at)).replacen('{', &format!("{{\"by\":\"{FORGED}\","), 1);
+            let body =
+                sample.body(&places(FORGED, &id, at)).replacen('{', &format!("{{\"by\":\"{FORGED}\","), 1);
             let at = Duration::from_millis(rng.u64(..horizon_ms));
             let name = format!("{} {number} forged ({forgery:?})", entry.name);
             let delivery = Delivery::new(name, entry, body, at);
@@ -218,9 +219,8 @@ pub fn deliveries(rng: &mut Rng) -> Vec<Arc<Delivery>> {
     deliveries
 }
 
-static SAMPLES: LazyLock<BTreeMap<&str, Vec<Sample<'static>>>> = LazyLock::new(|| {
-    ALL.iter().map(|entry| (entry.name, samples::of(entry))).collect()
-});
+static SAMPLES: LazyLock<BTreeMap<&str, Vec<Sample<'static>>>> =
+    LazyLock::new(|| ALL.iter().map(|entry| (entry.name, samples::of(entry))).collect());
 
 /// Comes and goes.
 fn presence<'a>(samples: &'a [Sample<'static>], repeat: usize) -> &'a Sample<'static> {

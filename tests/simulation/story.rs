@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use futures::future::{LocalBoxFuture, join_all};
 use futures::FutureExt;
+use futures::future::{LocalBoxFuture, join_all};
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Body, Request};
 use livehooks::providers::{ALL, Entry};
@@ -97,12 +97,15 @@ impl Story {
             self.world.state().secrets.insert(entry.name.into(), sender::secret(entry, false));
         }
         let senders = async {
-            join_all(self.deliveries.iter().enumerate().map(|(index, delivery)| self.send(index, delivery))).await;
+            join_all(self.deliveries.iter().enumerate().map(|(index, delivery)| self.send(index, delivery)))
+                .await;
             self.world.tell(format_args!("all is sent; from now on nothing goes wrong"));
             self.world.state().weather.clear_up();
             self.is_sent.set(true);
         };
-        let everything = async { tokio::join!(senders, self.relaying(), self.recovering(), self.rotation.happen(&self.world)) };
+        let everything = async {
+            tokio::join!(senders, self.relaying(), self.recovering(), self.rotation.happen(&self.world))
+        };
         let settled = tokio::time::timeout(TOO_LONG, everything).await.is_ok();
         verdict::of(self, settled)
     }
@@ -234,7 +237,8 @@ impl Story {
             });
             let end = checkpoint + records.len();
             let next = Wrong::checkpoint(self.wrong, failed.collect(), end);
-            self.world.tell(format_args!("{} relayed {checkpoint}..{end}, goes on at {next}", process.name()));
+            self.world
+                .tell(format_args!("{} relayed {checkpoint}..{end}, goes on at {next}", process.name()));
             // The event source may hand out again what it was told is done.
             if !self.world.chance(0.05) {
                 checkpoint = next;
@@ -262,9 +266,14 @@ impl Story {
             let response = recover::response(&recovered);
             let failed: Vec<&str> =
                 response.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect();
-            self.world.tell(format_args!("{} recovered all of {} but {failed:?}", process.name(), messages.len()));
+            self.world.tell(format_args!(
+                "{} recovered all of {} but {failed:?}",
+                process.name(),
+                messages.len()
+            ));
             for message in &messages {
-                let is_done = self.wrong == Some(Wrong::DropsWhatFails) || !failed.contains(&&*message.id.to_string());
+                let is_done =
+                    self.wrong == Some(Wrong::DropsWhatFails) || !failed.contains(&&*message.id.to_string());
                 // The queue may hand out again what was deleted.
                 if is_done && !self.world.chance(0.05) {
                     self.world.delete(message.id);

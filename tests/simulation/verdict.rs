@@ -28,7 +28,8 @@ pub fn of(story: &Story, is_settled: bool) -> Verdict {
     let mut violations = Vec::new();
     let mut given_up = 0;
     if !is_settled {
-        violations.push("the events never reached their goal although nothing went wrong any more".to_owned());
+        violations
+            .push("the events never reached their goal although nothing went wrong any more".to_owned());
     }
     for (index, delivery) in story.deliveries.iter().enumerate() {
         let answers = answers.get(&index).map_or(&[][..], Vec::as_slice);
@@ -73,7 +74,8 @@ impl Judge<'_> {
 
     /// Whether an event for which a sender got a 200 is stored and announced.
     fn kept(&self, answer: &Answer) -> Option<String> {
-        let Some(item) = self.state.items(&self.delivery.event_key).find(|item| self.is_this(item, answer)) else {
+        let Some(item) = self.state.items(&self.delivery.event_key).find(|item| self.is_this(item, answer))
+        else {
             return Some(format!("answered 200 {}, and is not stored", answer.word));
         };
         let id = event_id(item);
@@ -88,7 +90,8 @@ impl Judge<'_> {
 
     /// Without an id, an event is the same as the latest one with its body within the window.
     fn is_this_of_its_sequence(&self, item: &Item, answer: &Answer) -> bool {
-        let is_near = answer.begun.duration_since(received_at(item)).abs() <= SEQUENCE_WINDOW + SignedDuration::from_secs(1);
+        let is_near = answer.begun.duration_since(received_at(item)).abs()
+            <= SEQUENCE_WINDOW + SignedDuration::from_secs(1);
         is_near && (answer.word != "duplicate" || self.is_latest(item, answer))
     }
 
@@ -102,7 +105,8 @@ impl Judge<'_> {
     }
 
     fn forged(&self) -> Vec<String> {
-        let let_in = self.answers.iter().filter(|answer| ["accepted", "duplicate"].contains(&answer.word.as_str()));
+        let let_in =
+            self.answers.iter().filter(|answer| ["accepted", "duplicate"].contains(&answer.word.as_str()));
         let_in.map(|answer| format!("forged, and answered {}", answer.word)).collect()
     }
 }

@@ -86,7 +86,8 @@ impl Weather {
         if self.is_fair {
             return Fate::Fine;
         }
-        let is_out = |(out, when, _): &&(Service, Range<Duration>, _)| *out == service && when.contains(&elapsed);
+        let is_out =
+            |(out, when, _): &&(Service, Range<Duration>, _)| *out == service && when.contains(&elapsed);
         if let Some((_, _, fate)) = self.outages.iter().find(is_out) {
             return *fate;
         }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::config::{
     BehaviorVersion, Credentials, Region, SharedAsyncSleep, SharedCredentialsProvider,
 };
-use aws_config::SdkConfig;
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
@@ -80,7 +80,8 @@ impl Call {
             let form: BTreeMap<String, String> = form_urlencoded::parse(body).into_owned().collect();
             assert_eq!(form["Action"], "PublishBatch");
             let field = |index, name| form.get(&format!("PublishBatchRequestEntries.member.{index}.{name}"));
-            let entries = (1..).map_while(|index| Some((field(index, "Id")?.clone(), field(index, "Message")?.clone())));
+            let entries = (1..)
+                .map_while(|index| Some((field(index, "Id")?.clone(), field(index, "Message")?.clone())));
             return Self::Publish { entries: entries.collect() };
         };
         let request: Value = serde_json::from_slice(body).unwrap();
@@ -166,8 +167,11 @@ impl Wire {
             Call::Put { item, is_conditional } => put_answer(state.put(item.clone(), *is_conditional, now)),
             Call::Query { event_key, is_forward, limit } => {
                 let items = state.items(event_key);
-                let items: Vec<&Item> =
-                    if *is_forward { items.take(*limit).collect() } else { items.rev().take(*limit).collect() };
+                let items: Vec<&Item> = if *is_forward {
+                    items.take(*limit).collect()
+                } else {
+                    items.rev().take(*limit).collect()
+                };
                 response(200, json!({ "Count": items.len(), "Items": items }).to_string())
             }
             Call::Secret { id } => {
@@ -220,7 +224,8 @@ pub fn put_answer(put: Result<(), Item>) -> HttpResponse {
         Ok(()) => response(200, "{}".into()),
         Err(there) => {
             let kind = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException";
-            let failure = json!({ "__type": kind, "message": "The conditional request failed", "Item": there });
+            let failure =
+                json!({ "__type": kind, "message": "The conditional request failed", "Item": there });
             response(400, failure.to_string())
         }
     }

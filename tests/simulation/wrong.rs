@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use lambda_http::{Body, Response};
-use livehooks_aws::{Fault, Outcome};
-use livehooks_core::Rejection;
-use livehooks::providers::Entry;
 use data_encoding::BASE64;
 use jiff::Timestamp;
+use lambda_http::{Body, Response};
+use livehooks::providers::Entry;
+use livehooks_aws::{Fault, Outcome};
+use livehooks_core::Rejection;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -125,7 +125,9 @@ impl Wrong {
                 Some(response(200, json!({ "Name": id, "SecretString": secret }).to_string()))
             }
             (Self::IgnoresFailedEntries, Call::Publish { entries }) if fate == Fate::Partly => {
-                let taken = |(id, _): &(String, String)| format!("<member><Id>{id}</Id><MessageId>m</MessageId></member>");
+                let taken = |(id, _): &(String, String)| {
+                    format!("<member><Id>{id}</Id><MessageId>m</MessageId></member>")
+                };
                 for (_, message) in entries.iter().skip(1) {
                     world.state().announce(message);
                 }
@@ -153,7 +155,8 @@ impl Wrong {
         work: impl Future<Output = Outcome>,
         process: &Process,
     ) -> Response<Body> {
-        let known = || Response::new(Body::Text(json!({ "status": "duplicate", "id": delivery.name }).to_string()));
+        let known =
+            || Response::new(Body::Text(json!({ "status": "duplicate", "id": delivery.name }).to_string()));
         let id = delivery.event_key.clone();
         if wrong == Some(Self::DedupesBeforeVerifying) && !process.memory().insert(id.clone()) {
             return known();

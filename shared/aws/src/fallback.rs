@@ -17,10 +17,10 @@ use lambda_http::http::{HeaderMap, HeaderName, HeaderValue};
 use livehooks_core::{Delivery, Provider};
 use serde::{Deserialize, Serialize};
 
+use crate::Fault;
 use crate::config::FallbackConfig;
 use crate::fault::describe;
 use crate::intake::BODY_BYTES_MAX;
-use crate::Fault;
 
 /// How long the queue may take.
 pub const DEADLINE: Duration = Duration::from_millis(800);
@@ -109,9 +109,7 @@ pub fn message<P: Provider>(
     message.gzip = true;
     match json(&message)? {
         text if text.len() <= MESSAGE_BYTES_MAX => Ok(text),
-        text => {
-            Err(format!("expected a message of at most {MESSAGE_BYTES_MAX} bytes, found {}", text.len()))
-        }
+        text => Err(format!("expected a message of at most {MESSAGE_BYTES_MAX} bytes, found {}", text.len())),
     }
 }
 
@@ -122,7 +120,11 @@ impl QueuedDelivery {
     /// Says what is not as it should be; never what was found there.
     pub fn read(message: &str) -> Result<Self, String> {
         let message: Message = serde_json::from_str(message).map_err(|error| {
-            format!("expected a queued delivery, found none at line {} column {}", error.line(), error.column())
+            format!(
+                "expected a queued delivery, found none at line {} column {}",
+                error.line(),
+                error.column()
+            )
         })?;
         let decode = |text: &str| BASE64.decode(text.as_bytes()).map_err(|_| "expected base64, found none");
         let mut headers = HeaderMap::new();

@@ -43,7 +43,7 @@ pub async fn run(ways: &[Way]) -> Result<(), lambda_runtime::Error> {
 }
 
 /// One provider's way from the queue to the table.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Way {
     name: &'static str,
     open: fn(KeySource, &Shared) -> Box<dyn TakeIn>,

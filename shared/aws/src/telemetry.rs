@@ -51,7 +51,8 @@ pub fn init() -> Result<Telemetry, lambda_http::Error> {
     {
         describe_counter!(name, Unit::Count, "");
     }
-    for name in ["Queued", "Recovered", "Dropped", "RecoverFailed", "Announced", "Quarantined", "RelayFailed"] {
+    for name in ["Queued", "Recovered", "Dropped", "RecoverFailed", "Announced", "Quarantined", "RelayFailed"]
+    {
         describe_counter!(name, Unit::Count, "");
     }
     describe_histogram!("AckLatency", Unit::Milliseconds, "");
