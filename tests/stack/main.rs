@@ -7,12 +7,16 @@ mod schema;
 
 mod harness;
 
+mod adversaries;
 mod api;
+mod batches;
 mod dedupe;
 mod envelopes;
 mod events;
 mod faults;
+mod interleavings;
 mod keys;
+mod properties;
 mod redaction;
 mod relay;
 mod sizes;
