@@ -1,5 +1,8 @@
 //! The invariants of ARCHITECTURE.md. Whatever was forgotten is named.
 
+#[path = "tidy/secrets.rs"]
+mod secrets;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,13 @@
 //! Every event that a test produces has to be valid by `schema/event.schema.json`.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use data_encoding::BASE64;
 use jsonschema::Validator;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
     let schema = serde_json::from_str(include_str!("../../schema/event.schema.json")).unwrap();
@@ -19,6 +22,20 @@ pub fn check(event: &str) -> Result<(), String> {
     if errors.is_empty() { Ok(()) } else { Err(format!("not by the schema: {}", errors.join("; "))) }
 }
 
+/// Whether the event holds exactly these bytes: as `raw` where they are JSON, as `raw_base64` where they are not.
+pub fn has_body(event: &str, body: &[u8]) -> Result<(), String> {
+    let fields = |json| serde_json::from_str::<BTreeMap<&str, &RawValue>>(json).map_err(|e| e.to_string());
+    let data = fields(fields(event)?["data"].get())?;
+    let is_body = match (data.get("raw"), data.get("raw_base64")) {
+        (Some(raw), None) => raw.get().as_bytes() == body.trim_ascii(),
+        (None, Some(base64)) => {
+            BASE64.decode(base64.get().trim_matches('"').as_bytes()).is_ok_and(|bytes| bytes == body)
+        }
+        _ => false,
+    };
+    if is_body { Ok(()) } else { Err("expected the body's exact bytes in data.raw, found others".into()) }
+}
+
 /// Parses an event however deep its raw part is nested, and drops what no `Value` can hold.
 pub fn parse(event: &str) -> Value {
     let mut deserializer = serde_json::Deserializer::from_str(event);
@@ -28,8 +45,6 @@ pub fn parse(event: &str) -> Value {
 
 /// For the JSON that is valid but beyond a `Value`, such as a lone surrogate or 1e400.
 fn without_raw(event: &str) -> Value {
-    use serde_json::value::RawValue;
-    use std::collections::BTreeMap;
     let mut event: BTreeMap<&str, &RawValue> = serde_json::from_str(event).unwrap();
     let mut data: BTreeMap<&str, &RawValue> = serde_json::from_str(event["data"].get()).unwrap();
     data.remove("raw").expect("only a raw part can be beyond a Value");

@@ -8,13 +8,17 @@ mod schema;
 mod cloud;
 mod harness;
 
+mod adversaries;
 mod api;
+mod batches;
 mod dedupe;
 mod envelopes;
 mod events;
 mod fallback;
 mod faults;
+mod interleavings;
 mod keys;
+mod properties;
 mod recover;
 mod redaction;
 mod relay;

@@ -1,0 +1,72 @@
+//! Verify and normalize, with the input as it came, and again with its body signed.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use data_encoding::BASE64;
+use http::{HeaderMap, HeaderName};
+use livehooks_core::{Assurance, Delivery, Keys, Provider, Rejection, Verified, redact};
+use serde_json::value::RawValue;
+
+use crate::NOW;
+use crate::request::Request;
+use crate::sender::Sender;
+
+/// The input is a request to this provider.
+pub fn delivery<P: Sender>(input: &[u8]) {
+    let keys = P::Keys::from_json(&P::keys()).expect("the fixtures' keys are keys");
+    let request = Request::parse(input);
+    let delivery = Delivery { headers: &request.headers, url_token: request.url_token(), body: request.body };
+    match P::verify(&delivery, &keys, NOW) {
+        Ok(verified) => check_authentic(&delivery, &verified, &keys),
+        Err(rejection) => check_rejection(&delivery, &rejection),
+    }
+
+    let name = HeaderName::from_static(P::SIGNATURE);
+    let value = P::sign(request.body).parse().expect("a signature is ASCII");
+    let headers = HeaderMap::from_iter([(name, value)]);
+    let delivery = Delivery { headers: &headers, url_token: None, body: request.body };
+    let verified = P::verify(&delivery, &keys, NOW).expect("a signed body is authentic, whatever it says");
+    check_authentic(&delivery, &verified, &keys);
+}
+
+fn check_authentic<P: Provider>(delivery: &Delivery<'_>, verified: &Verified<'_, P>, keys: &P::Keys) {
+    if verified.assurance() != Assurance::SharedSecret {
+        let longer = [delivery.body, b" "].concat();
+        assert!(P::verify(&Delivery { body: &longer, ..*delivery }, keys, NOW).is_err(), "an altered body");
+    }
+    let mut normalized = P::normalize(verified, NOW);
+    let event = normalized.to_json(7).expect("every event is JSON");
+    assert_eq!(event, P::normalize(verified, NOW).to_json(7).unwrap(), "the same bytes are the same event");
+    assert!(normalized.event_key().len() <= 2048, "DynamoDB takes the key");
+    check_raw(&event, delivery.body);
+    let shown = redact(&event);
+    serde_json::from_str::<&RawValue>(&shown).expect("a redacted event is JSON");
+}
+
+fn check_raw(event: &str, body: &[u8]) {
+    let event: BTreeMap<Cow<'_, str>, &RawValue> =
+        serde_json::from_str(event).expect("an event is an object");
+    let data: BTreeMap<Cow<'_, str>, &RawValue> =
+        serde_json::from_str(event["data"].get()).expect("data is an object");
+    match (data.get("raw"), data.get("raw_base64")) {
+        (Some(raw), None) => assert_eq!(raw.get().as_bytes(), body.trim_ascii(), "raw is the body"),
+        (None, Some(base64)) => {
+            let base64: &str = serde_json::from_str(base64.get()).expect("base64 is a text");
+            assert_eq!(BASE64.decode(base64.as_bytes()).expect("base64"), body, "raw is the body");
+            assert!(serde_json::from_slice::<&RawValue>(body).is_err(), "JSON travels as JSON");
+        }
+        _ => panic!("the body is in the event exactly once"),
+    }
+}
+
+/// A refusal goes to the log: one short line, and no credential in it.
+fn check_rejection(delivery: &Delivery<'_>, rejection: &Rejection) {
+    let told = rejection.to_string();
+    assert!(told.len() < 1024 && !told.contains(char::is_control), "{told:?}");
+    assert!(!rejection.advice().is_empty() && !rejection.code().is_empty());
+    let values = delivery.headers.values().filter_map(|value| value.to_str().ok());
+    for value in values.filter(|value| value.len() >= 40) {
+        assert!(!told.contains(value), "a refusal repeats the credential: {told}");
+    }
+}

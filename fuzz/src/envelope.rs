@@ -1,0 +1,128 @@
+//! API Gateway's envelope, through the functions' whole handler.
+
+use std::time::Duration;
+
+use http::HeaderValue;
+use jiff::SignedDuration;
+use lambda_http::Request;
+use lambda_http::request::LambdaRequest;
+use livehooks_aws::config::{IngestConfig, KeySource};
+use livehooks_aws::{Ingest, Outcome};
+use livehooks_core::hms::Hms;
+use livehooks_core::livekit::LiveKit;
+use livehooks_core::plugnmeet::PlugNmeet;
+use livehooks_core::videosdk::VideoSdk;
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::NOW;
+use crate::aws::{Calls, sdk};
+use crate::sender::Sender;
+
+struct Functions {
+    runtime: Runtime,
+    calls: Calls,
+    hms: Ingest<Hms>,
+    videosdk: Ingest<VideoSdk>,
+    plugnmeet: Ingest<PlugNmeet>,
+    livekit: Ingest<LiveKit>,
+}
+
+thread_local! {
+    static FUNCTIONS: Functions = {
+        let calls = Calls::default();
+        Functions {
+            runtime: Builder::new_current_thread().enable_time().build().expect("a runtime"),
+            hms: ingest(&calls),
+            videosdk: ingest(&calls),
+            plugnmeet: ingest(&calls),
+            livekit: ingest(&calls),
+            calls,
+        }
+    };
+}
+
+fn ingest<P: Sender>(calls: &Calls) -> Ingest<P> {
+    let config = IngestConfig {
+        table: "Events".into(),
+        keys: KeySource::Inline(P::keys().to_string()),
+        retention: SignedDuration::from_hours(24 * 90),
+        deadline: Duration::from_secs(60),
+    };
+    Ingest::new(config, &sdk(calls.clone()))
+}
+
+/// The input is an event as Lambda hands it to a function behind API Gateway.
+pub fn envelope(input: &[u8]) {
+    let Ok(envelope) = serde_json::from_slice::<LambdaRequest>(input) else { return };
+    let Some(mut request) = request(envelope) else { return };
+    FUNCTIONS.with(|functions| {
+        functions.runtime.block_on(async {
+            check_outcome(functions.hms.receive_at(&request, NOW).await);
+            check_outcome(functions.videosdk.receive_at(&request, NOW).await);
+            check_outcome(functions.plugnmeet.receive_at(&request, NOW).await);
+            check_outcome(functions.livekit.receive_at(&request, NOW).await);
+
+            // The one credential that suits every body.
+            request.headers_mut().remove("x-100ms-signature");
+            request
+                .headers_mut()
+                .insert("x-passcode", HeaderValue::from_static("fixture-secret-passcode-0001"));
+            functions.calls.take();
+            let outcome = functions.hms.receive_at(&request, NOW).await;
+            assert!(matches!(outcome, Outcome::Stored(_) | Outcome::TooLarge { .. }), "{outcome:?}");
+            functions.calls.take().iter().for_each(|call| check_item(call, request.body().as_ref()));
+        });
+    });
+}
+
+/// What the sender decides stays as it is. What API Gateway alone decides is put right: it never flags a body as
+/// base64 that is none, nor does it make up hosts and paths that are none.
+fn request(envelope: LambdaRequest) -> Option<Request> {
+    let is_base64 = |flag: bool, body: &Option<String>| {
+        let body = body.as_deref().unwrap_or_default().as_bytes();
+        !flag || data_encoding::BASE64.decode(body).is_ok()
+    };
+    let envelope = match envelope {
+        LambdaRequest::ApiGatewayV2(mut envelope)
+            if is_base64(envelope.is_base64_encoded, &envelope.body) =>
+        {
+            envelope.headers.remove("host");
+            envelope.raw_path = None;
+            envelope.raw_query_string = None;
+            envelope.request_context.domain_name = None;
+            envelope.request_context.stage = None;
+            LambdaRequest::ApiGatewayV2(envelope)
+        }
+        LambdaRequest::ApiGatewayV1(mut envelope)
+            if is_base64(envelope.is_base64_encoded, &envelope.body) =>
+        {
+            envelope.headers.remove("host");
+            envelope.path = None;
+            envelope.query_string_parameters = Default::default();
+            envelope.multi_value_query_string_parameters = Default::default();
+            envelope.request_context.domain_name = None;
+            envelope.request_context.stage = None;
+            LambdaRequest::ApiGatewayV1(envelope)
+        }
+        _ => return None,
+    };
+    Some(envelope.into())
+}
+
+/// Nothing that a request holds makes it our fault.
+fn check_outcome(outcome: Outcome) {
+    assert!(!matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
+    let status = outcome.into_response().status().as_u16();
+    assert!(matches!(status, 200 | 401 | 413), "{status}");
+}
+
+/// The item holds the body's exact bytes.
+fn check_item(call: &[u8], body: &[u8]) {
+    let call: Value = serde_json::from_slice(call).expect("the SDK writes JSON");
+    let Some(event) = call["Item"]["event"]["S"].as_str() else { return };
+    let body_text = std::str::from_utf8(body).unwrap_or_default().trim_ascii();
+    let is_raw = event.contains(&format!("\"raw\":{body_text}}}"));
+    let is_base64 = event.contains(&format!("\"raw_base64\":\"{}\"", data_encoding::BASE64.encode(body)));
+    assert!(is_raw || is_base64, "the item has not the body that came");
+}

@@ -1,0 +1,44 @@
+use livehooks_core::hms::Hms;
+use livehooks_core::livekit::LiveKit;
+use livehooks_core::plugnmeet::PlugNmeet;
+use livehooks_core::videosdk::VideoSdk;
+use livehooks_core::{Keys, Provider};
+use serde_json::Value;
+
+/// The input is a provider's secret, or a file of all of them.
+pub fn keys(input: &[u8]) {
+    let Ok(secret) = serde_json::from_slice::<Value>(input) else { return };
+    let parts = secret.as_object().into_iter().flat_map(|file| file.values());
+    for secret in parts.chain([&secret]) {
+        check::<Hms>(secret);
+        check::<VideoSdk>(secret);
+        check::<PlugNmeet>(secret);
+        check::<LiveKit>(secret);
+    }
+}
+
+/// What is wrong with a secret is told by the names of its fields, never by a value.
+fn check<P: Provider>(secret: &Value) {
+    let told = match P::Keys::from_json(secret) {
+        Ok(keys) => keys.weakness().unwrap_or_default(),
+        Err(error) => error.to_string(),
+    };
+    let (mut names, mut values) = (Vec::new(), Vec::new());
+    texts(secret, &mut names, &mut values);
+    for value in values.into_iter().filter(|value| value.trim().len() >= 24) {
+        let is_name = names.iter().any(|name| name.contains(value));
+        assert!(is_name || !told.contains(value), "the message repeats a value: {told}");
+    }
+}
+
+fn texts<'a>(json: &'a Value, names: &mut Vec<&'a str>, values: &mut Vec<&'a str>) {
+    match json {
+        Value::String(text) => values.push(text),
+        Value::Array(list) => list.iter().for_each(|value| texts(value, names, values)),
+        Value::Object(fields) => fields.iter().for_each(|(name, value)| {
+            names.push(name);
+            texts(value, names, values);
+        }),
+        _ => {}
+    }
+}

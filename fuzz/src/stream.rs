@@ -1,0 +1,69 @@
+//! The stream's records, through the relay's whole handler.
+
+use aws_lambda_events::event::dynamodb::Event;
+use livehooks_aws::Relay;
+use livehooks_aws::announcement::MESSAGE_BYTES_MAX;
+use livehooks_aws::config::RelayConfig;
+use serde_json::value::RawValue;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::aws::{Calls, sdk};
+
+struct Function {
+    runtime: Runtime,
+    calls: Calls,
+    relay: Relay,
+}
+
+thread_local! {
+    static FUNCTION: Function = {
+        let calls = Calls::default();
+        let config = RelayConfig {
+            table: "Events".into(),
+            topic_arn: "arn:aws:sns:us-east-1:000000000000:livehooks".into(),
+            quarantine_queue_url: "http://127.0.0.1:1/000000000000/quarantine".into(),
+        };
+        Function {
+            runtime: Builder::new_current_thread().enable_time().build().expect("a runtime"),
+            relay: Relay::new(config, &sdk(calls.clone())),
+            calls,
+        }
+    };
+}
+
+/// The input is a batch of records as Lambda hands it to the relay.
+pub fn stream(input: &[u8]) {
+    let Ok(event) = serde_json::from_slice::<Event>(input) else { return };
+    FUNCTION.with(|function| {
+        let response = function.runtime.block_on(function.relay.handle(&event));
+        assert!(response.batch_item_failures.is_empty(), "the topic and the queue took everything");
+        let calls = function.calls.take();
+        let settled: usize = calls.iter().map(|call| check_call(call)).sum();
+        let inserted = event.records.iter().filter(|record| record.event_name == "INSERT").count();
+        assert_eq!(settled, inserted, "each new item is announced or in quarantine, exactly once");
+    });
+}
+
+/// How many records the call settles.
+fn check_call(call: &[u8]) -> usize {
+    if call.starts_with(b"{") {
+        return 1;
+    }
+    let (mut entries, mut bytes) = (0, 0);
+    for (name, value) in form_urlencoded::parse(call) {
+        if name.ends_with(".Message") {
+            serde_json::from_str::<&RawValue>(&value).expect("a message is JSON");
+            entries += 1;
+            bytes += value.len();
+        } else if name.contains(".MessageAttributes.") {
+            let is_empty = value.is_empty() || value.contains(char::is_control);
+            assert!(!is_empty, "SNS refuses the attribute {name}={value:?}");
+            bytes += value.len();
+        }
+    }
+    assert!(
+        (1..=10).contains(&entries) && bytes <= MESSAGE_BYTES_MAX + 10 * 300,
+        "{entries} in {bytes} bytes"
+    );
+    entries
+}

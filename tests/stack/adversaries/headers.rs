@@ -1,0 +1,63 @@
+use lambda_http::Request;
+use livehooks_core::hms::Hms;
+use livehooks_core::plugnmeet::PlugNmeet;
+use serde_json::json;
+
+use super::{BODY, Function, SECRET, claims, token, tokens};
+
+#[tokio::test]
+async fn a_header_counts_in_any_case_and_only_once() {
+    let good = token(&json!({ "alg": "HS256" }), &claims(BODY), SECRET);
+    let forged = token(&json!({ "alg": "HS256" }), &claims(BODY), b"wrong");
+    let function = tokens::<PlugNmeet>().await;
+    assert_eq!(function.says(&[("aUTHORIZATION", &good)], None, BODY).await, (200, "accepted"));
+    // API Gateway joins what comes twice by a comma.
+    for both in [format!("{good},{forged}"), format!("{forged},{good}"), format!("{good},{good}")] {
+        let said = function.says(&[("Authorization", &both)], None, BODY).await;
+        assert_eq!(said, (401, "malformed_credential"));
+    }
+    // Should it ever pass them on as two:
+    for (first, second) in [(&good, &forged), (&forged, &good), (&good, &good)] {
+        let mut request = Request::new(BODY.into());
+        for value in [first, second] {
+            request.headers_mut().append("authorization", value.parse().unwrap());
+        }
+        assert_eq!(function.answer(&request).await, (401, "repeated_header"));
+    }
+    // The copy heals nothing, and neither does a header that only looks like it.
+    let pair = [("Authorization", forged.as_str()), ("Hash-Token", good.as_str())];
+    assert_eq!(function.says(&pair, None, BODY).await, (401, "wrong_key"));
+    for name in ["Authorization-", "X-Authorization", "Hash_Token", "Proxy-Authorization"] {
+        assert_eq!(function.says(&[(name, &good)], None, BODY).await, (401, "missing_header"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_is_folded_or_not_ascii_is_no_credential() {
+    let good = token(&json!({ "alg": "HS256" }), &claims(BODY), SECRET);
+    let function = tokens::<PlugNmeet>().await;
+    let (start, end) = good.split_at(40);
+    // A folded line arrives as one line with spaces in it.
+    for (value, diagnosis) in [
+        (format!("{start} {end}"), "malformed_credential"),
+        (format!("{start}\t{end}"), "malformed_credential"),
+        (format!("\u{feff}{good}"), "malformed_credential"),
+        (good.replace('.', "．"), "malformed_credential"),
+        (good.replace('.', "\u{2024}"), "malformed_credential"),
+        (format!("{good}é"), "wrong_key"),
+        (format!("{good} "), "wrong_key"),
+    ] {
+        let said = function.says(&[("Authorization", &value)], None, BODY).await;
+        assert_eq!(said, (401, diagnosis), "{value}");
+    }
+    let mut request = Request::new(BODY.into());
+    request.headers_mut().insert("authorization", http::HeaderValue::from_bytes(b"\xff\xfe").unwrap());
+    assert_eq!(function.answer(&request).await, (401, "malformed_credential"));
+
+    let hms = json!({ "headers": [{ "name": "X-Passcode", "values": ["passcode"] }] });
+    let function = Function::<Hms>::start(&hms).await;
+    for value in ["pass code", "passcodé", "passcode\u{a0}", "passcode,passcode", "PASSCODE", "passcode;"] {
+        let said = function.says(&[("X-Passcode", value)], None, BODY).await;
+        assert_eq!(said, (401, "wrong_header_value"), "{value}");
+    }
+}

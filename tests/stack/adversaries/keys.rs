@@ -1,0 +1,52 @@
+use data_encoding::BASE64;
+use hmac::{Hmac, KeyInit, Mac};
+use livehooks::providers::Entry;
+use livehooks_core::videosdk::VideoSdk;
+use serde_json::json;
+use sha2::Sha256;
+
+use super::{BODY, Function, NOW};
+use crate::harness::{KEYS, body};
+
+#[tokio::test]
+async fn a_public_key_is_no_hmac_secret() {
+    let entry = Entry::named("videosdk").unwrap();
+    let keys = KEYS.secret(entry);
+    let function = Function::<VideoSdk>::start(&keys).await;
+    let public_key = keys["public_keys"][0].as_str().unwrap();
+    for secret in [public_key.as_bytes(), pem_content(public_key).as_slice()] {
+        let mac = Hmac::<Sha256>::new_from_slice(secret).unwrap().chain_update(BODY).finalize();
+        let signature = BASE64.encode(&mac.into_bytes());
+        let said = function.says(&[("videosdk-signature", &signature)], None, BODY).await;
+        assert_eq!(said, (401, "signature_mismatch"));
+    }
+}
+
+fn pem_content(pem: &str) -> Vec<u8> {
+    let lines: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    BASE64.decode(lines.as_bytes()).unwrap()
+}
+
+#[tokio::test]
+async fn an_event_of_another_accounts_room_is_refused_without_the_token_of_the_url() {
+    let entry = Entry::named("videosdk").unwrap();
+    let mut keys = KEYS.secret(entry);
+    keys["url_tokens"] = json!(["url-token-of-this-account"]);
+    let function = Function::<VideoSdk>::start(&keys).await;
+    // VideoSDK has one key for all its customers: the signature is right.
+    let body =
+        body("videosdk", "participant-joined", |places| places.room = "room-of-another-account".into());
+    let signed = (entry.sign)(KEYS.signing(entry).unwrap(), body.as_bytes(), NOW.into()).unwrap();
+    let headers: Vec<(&str, &str)> = signed.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    for (token, expected) in [
+        (None, (401, "missing_url_token")),
+        (Some("url-token-of-another-account"), (401, "wrong_url_token")),
+        (Some("URL-TOKEN-OF-THIS-ACCOUNT"), (401, "wrong_url_token")),
+        (Some("url-token-of-this-account"), (200, "accepted")),
+    ] {
+        assert_eq!(function.says(&headers, token, body.as_bytes()).await, expected, "{token:?}");
+    }
+    let forged = format!("{body} ");
+    let said = function.says(&headers, Some("url-token-of-this-account"), forged.as_bytes()).await;
+    assert_eq!(said, (401, "signature_mismatch"), "the token alone is not enough");
+}

@@ -1,0 +1,272 @@
+//! What holds for every input: no panic, nothing altered is let in, nothing of a body is lost, no value of a keys
+//! file is repeated.
+
+use http::HeaderMap;
+use livehooks::keys_file::KeysFile;
+use livehooks::providers::{ALL, Entry, Signed};
+use livehooks::samples;
+use livehooks_core::hms::Hms;
+use livehooks_core::livekit::LiveKit;
+use livehooks_core::plugnmeet::PlugNmeet;
+use livehooks_core::videosdk::VideoSdk;
+use livehooks_core::{Delivery, Keys, Provider};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use serde_json::{Value, json};
+
+use crate::harness::{KEYS, body};
+use crate::schema;
+
+const NOW: jiff::Timestamp = jiff::Timestamp::constant(1_761_815_000, 0);
+
+/// The keys with which a provider signs the body itself; 100ms also knows a header that proves nothing of it.
+fn signing(entry: &Entry) -> Value {
+    let mut keys = KEYS.signing(entry).unwrap().clone();
+    keys.as_object_mut().unwrap().remove("headers");
+    keys
+}
+
+fn public(entry: &Entry, keys: &Value) -> Value {
+    let mut keys = keys.clone();
+    keys.as_object_mut().unwrap().retain(|name, _| !entry.private_fields.contains(&name.as_str()));
+    keys
+}
+
+fn verdict(
+    entry: &Entry,
+    keys: &Value,
+    headers: &HeaderMap,
+    token: Option<&str>,
+    body: &[u8],
+) -> Result<(), &'static str> {
+    fn of<P: Provider>(keys: &Value, delivery: &Delivery<'_>) -> Result<(), &'static str> {
+        let keys = P::Keys::from_json(keys).unwrap();
+        P::verify(delivery, &keys, NOW).map(drop).map_err(|rejection| rejection.code())
+    }
+    let delivery = Delivery { headers, url_token: token, body };
+    match entry.name {
+        Hms::NAME => of::<Hms>(keys, &delivery),
+        VideoSdk::NAME => of::<VideoSdk>(keys, &delivery),
+        PlugNmeet::NAME => of::<PlugNmeet>(keys, &delivery),
+        LiveKit::NAME => of::<LiveKit>(keys, &delivery),
+        name => panic!("{name} has no properties yet"),
+    }
+}
+
+fn headers(signed: &Signed) -> HeaderMap {
+    signed.headers.iter().map(|(n, v)| (n.parse::<http::HeaderName>().unwrap(), v.parse().unwrap())).collect()
+}
+
+fn provider() -> impl Strategy<Value = &'static Entry> {
+    select((0..ALL.len()).collect::<Vec<_>>()).prop_map(|index| &ALL[index])
+}
+
+fn sample(entry: &Entry, which: Index) -> String {
+    let samples = samples::of(entry);
+    body(entry.name, which.get(&samples).name, |_| ())
+}
+
+#[derive(Clone, Debug)]
+enum Edit {
+    Put(Index, u8),
+    Insert(Index, u8),
+    Remove(Index),
+    Cut(Index),
+    Repeat(Index, Index),
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    let (at, byte) = (any::<Index>(), prop_oneof![any::<u8>(), select(b" \n\0\"{},:".to_vec())]);
+    prop_oneof![
+        (at.clone(), byte.clone()).prop_map(|(at, byte)| Edit::Put(at, byte)),
+        (at.clone(), byte).prop_map(|(at, byte)| Edit::Insert(at, byte)),
+        at.clone().prop_map(Edit::Remove),
+        at.clone().prop_map(Edit::Cut),
+        (at.clone(), at).prop_map(|(from, to)| Edit::Repeat(from, to)),
+    ]
+}
+
+fn edited(body: &[u8], edit: &Edit) -> Vec<u8> {
+    let mut bytes = body.to_vec();
+    match edit {
+        Edit::Put(at, byte) => bytes[at.index(body.len())] = *byte,
+        Edit::Insert(at, byte) => bytes.insert(at.index(body.len() + 1), *byte),
+        Edit::Remove(at) => drop(bytes.remove(at.index(body.len()))),
+        Edit::Cut(at) => bytes.truncate(at.index(body.len())),
+        Edit::Repeat(from, to) => {
+            let (from, to) = (from.index(body.len()), to.index(body.len()));
+            bytes.extend_from_within(from.min(to)..=from.max(to));
+        }
+    }
+    bytes
+}
+
+/// Any JSON, in the texts and numbers that providers send and in none of them.
+fn any_json() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![
+        ".{0,12}",
+        "[0-9]{1,25}",
+        Just("2025-10-30T09:03:20Z".to_owned()),
+        Just("0001-01-01T00:00:00Z".to_owned()),
+        Just("9999-12-31T23:59:60.999999999999+23:59".to_owned()),
+        "(room|recording|participant|track|hls|EGRESS)[-_.a-z]{0,12}",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        text.prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map("[a-z_A-Z]{0,10}", inner, 0..4).prop_map(|fields| json!(fields)),
+        ]
+    })
+}
+
+/// How many values there are in this one, itself included.
+fn count(json: &Value) -> usize {
+    1 + match json {
+        Value::Array(list) => list.iter().map(count).sum(),
+        Value::Object(fields) => fields.values().map(count).sum(),
+        _ => 0,
+    }
+}
+
+/// Puts `new` in the place of any of the values.
+fn replace_one(json: &mut Value, which: Index, new: Value) {
+    let count = count(json);
+    replace(json, which.index(count), new);
+}
+
+/// Puts `new` in the place of the value that stands at `place`, counted from the outermost.
+fn replace(json: &mut Value, mut place: usize, new: Value) {
+    if place == 0 {
+        *json = new;
+        return;
+    }
+    place -= 1;
+    let values: Vec<&mut Value> = match json {
+        Value::Array(list) => list.iter_mut().collect(),
+        Value::Object(fields) => fields.values_mut().collect(),
+        _ => return,
+    };
+    for value in values {
+        let inside = count(value);
+        if place < inside {
+            return replace(value, place, new);
+        }
+        place -= inside;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(192))]
+
+    #[test]
+    fn a_signed_body_that_was_changed_anywhere_is_refused(
+        entry in provider(), which: Index, edits in vec(edit(), 1..12),
+    ) {
+        let keys = signing(entry);
+        let body = sample(entry, which).into_bytes();
+        let signed = (entry.sign)(&keys, &body, NOW.into()).unwrap();
+        let (keys, headers, token) = (public(entry, &keys), headers(&signed), signed.url_token.as_deref());
+        prop_assert!(signed.covers_body);
+        prop_assert_eq!(verdict(entry, &keys, &headers, token, &body), Ok(()));
+        for altered in edits.iter().map(|edit| edited(&body, edit)).filter(|altered| *altered != body) {
+            let diagnosis = match entry.name {
+                "100ms" | "videosdk" => "signature_mismatch",
+                _ => "body_altered",
+            };
+            prop_assert_eq!(verdict(entry, &keys, &headers, token, &altered), Err(diagnosis));
+        }
+    }
+
+    #[test]
+    fn a_credential_that_was_changed_anywhere_is_refused_or_the_same(
+        entry in provider(), which: Index, edits in vec(edit(), 1..12),
+    ) {
+        let keys = signing(entry);
+        let body = sample(entry, which).into_bytes();
+        let signed = (entry.sign)(&keys, &body, NOW.into()).unwrap();
+        let (keys, right) = (public(entry, &keys), headers(&signed));
+        let name = right.keys().find(|name| name.as_str().contains("signature") || *name == "authorization").unwrap();
+        for edit in &edits {
+            let Ok(value) = http::HeaderValue::from_bytes(&edited(right[name].as_bytes(), edit)) else { continue };
+            // Hex in capitals is the same signature.
+            if value.as_bytes().eq_ignore_ascii_case(right[name].as_bytes()) && entry.name == "100ms" || value == right[name] {
+                continue;
+            }
+            let mut altered = right.clone();
+            altered.insert(name.clone(), value);
+            prop_assert!(verdict(entry, &keys, &altered, None, &body).is_err(), "{:?}", altered[name]);
+        }
+    }
+
+    #[test]
+    fn nothing_that_comes_without_the_key_is_let_in_or_makes_the_core_panic(
+        entry in provider(),
+        names in vec(select(vec!["authorization", "hash-token", "x-100ms-signature", "x-livehooks-secret", "videosdk-signature"]), 0..4),
+        values in vec(prop_oneof![
+            vec(any::<u8>(), 0..80).boxed(),
+            "(Bearer )?[A-Za-z0-9_-]{0,40}\\.[A-Za-z0-9_-]{0,40}\\.[A-Za-z0-9_-]{0,43}".prop_map(String::into_bytes).boxed(),
+            "(sha256=)?([0-9a-fA-F]{64}|[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{342}==)".prop_map(String::into_bytes).boxed(),
+            any_json().prop_map(|claims| {
+                let part = |json: &Value| data_encoding::BASE64URL_NOPAD.encode(json.to_string().as_bytes());
+                format!("{}.{}.", part(&json!({ "alg": "HS256" })), part(&claims)).into_bytes()
+            }).boxed(),
+        ], 4),
+        token in prop::option::of(".{0,20}"),
+        body in vec(any::<u8>(), 0..200),
+    ) {
+        let mut map = HeaderMap::new();
+        for (name, value) in names.into_iter().zip(&values) {
+            if let Ok(value) = http::HeaderValue::from_bytes(value) {
+                map.append(name, value);
+            }
+        }
+        let keys = public(entry, KEYS.signing(entry).unwrap());
+        prop_assert!(verdict(entry, &keys, &map, token.as_deref(), &body).is_err());
+    }
+
+    #[test]
+    fn an_authentic_body_of_any_bytes_becomes_an_event_that_has_them_all(
+        entry in provider(), body in prop_oneof![vec(any::<u8>(), 0..200), ".{0,80}".prop_map(String::into_bytes)],
+    ) {
+        check_event(entry, &body)?;
+    }
+
+    #[test]
+    fn an_authentic_body_whose_fields_are_of_any_kind_becomes_an_event_that_has_them_all(
+        entry in provider(), which: Index, changes in vec((any::<Index>(), any_json()), 1..6), is_pretty: bool,
+    ) {
+        let mut json: Value = serde_json::from_str(&sample(entry, which)).unwrap();
+        for (place, new) in changes {
+            replace_one(&mut json, place, new);
+        }
+        let text = if is_pretty { serde_json::to_string_pretty(&json) } else { serde_json::to_string(&json) };
+        check_event(entry, text.unwrap().as_bytes())?;
+    }
+
+    #[test]
+    fn a_keys_file_that_is_wrong_is_told_without_its_values(
+        entry in provider(), place: Index, new in any_json(), canary in "[a-z]{24}",
+    ) {
+        let canary = format!("canary-{canary}");
+        let mut json = json!({ entry.name: KEYS.signing(entry).unwrap() });
+        replace_one(&mut json, place, new);
+        replace_one(&mut json, place, json!({ "keys": [&canary], "values": &canary, "x": { "y": &canary } }));
+        if let Err(error) = KeysFile::from_json(&json) {
+            prop_assert!(!error.to_string().contains(&canary), "{}", error);
+        }
+    }
+}
+
+fn check_event(entry: &Entry, body: &[u8]) -> Result<(), TestCaseError> {
+    let event = (entry.normalize)(&signing(entry), body, NOW).map_err(TestCaseError::fail)?.json;
+    schema::check(&event).map_err(TestCaseError::fail)?;
+    schema::has_body(&event, body).map_err(TestCaseError::fail)
+}
