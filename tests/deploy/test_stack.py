@@ -4,6 +4,7 @@ Every test goes on from where the one before it stopped.
 """
 
 import base64
+import hashlib
 import json
 import signal
 import time
@@ -59,8 +60,12 @@ def test_sam_deploy_prints_what_a_team_needs(stack):
     print(f"\nsam deploy: {time.monotonic() - started:.0f} s")
     assert set(stack.outputs) == {
         "HmsUrl", "HmsSecretId", "VideosdkUrl", "VideosdkSecretId", "PlugnmeetUrl", "PlugnmeetSecretId", "LivekitUrl",
-        "LivekitSecretId", "TopicArn", "TableName", "QuarantineQueueUrl", "FailureBucketName", "DashboardUrl"}
+        "LivekitSecretId", "TopicArn", "TableName", "FallbackQueueUrl", "FallbackDeadLetterQueueUrl",
+        "QuarantineQueueUrl", "FailureBucketName", "DashboardUrl"}
     assert stack.outputs["HmsUrl"].endswith("/webhooks/100ms")
+    # Three minutes from one attempt to the next are too long for a test.
+    stack.client("sqs").set_queue_attributes(
+        QueueUrl=stack.outputs["FallbackQueueUrl"], Attributes={"VisibilityTimeout": "3"})
 
 
 def test_a_new_stack_has_a_secret_for_100ms_and_a_token_for_videosdk(stack):
@@ -78,11 +83,12 @@ def test_100ms_works_at_once_and_the_others_ask_for_their_keys(stack, rsa_key, e
         ("LivekitFunction", "Livekit", livekit("room_started")),
     ]:
         answer = stack.post(delivery)
-        assert answer.status == 503 and answer.headers["retry-after"] == "1", answer
+        assert answer.verdict == (200, "queued"), answer
+        QUEUED.append(delivery)
         assert f"put-secret-value --secret-id {stack.outputs[f'{name}SecretId']} --secret-string" in stack.log(function)
 
 
-def test_a_secret_of_the_wrong_shape_is_503_and_the_log_names_the_field(stack):
+def test_with_a_secret_of_the_wrong_shape_deliveries_are_queued_and_the_log_names_the_field(stack):
     for keys, words in [
         ("not JSON", "expected JSON, found none at line 1"),
         ({"keys": [PLUGNMEET_KEY.secret]}, "field keys: expected an object of API keys and secrets, found a list"),
@@ -90,9 +96,13 @@ def test_a_secret_of_the_wrong_shape_is_503_and_the_log_names_the_field(stack):
         ({"key": {}}, "expected only the fields keys"),
     ]:
         stack.put_secret("Plugnmeet", keys)
-        assert stack.post(plugnmeet("room_started")).status == 503, keys
+        delivery = plugnmeet("room_started")
+        assert stack.post(delivery).verdict == (200, "queued"), keys
+        QUEUED.append(delivery)
         assert words in stack.log("PlugnmeetFunction")
     assert PLUGNMEET_KEY.secret not in stack.log("PlugnmeetFunction")
+    # Nobody can say yet that it is forged.
+    assert stack.post(FORGED).verdict == (200, "queued")
 
 
 def test_keys_work_as_soon_as_they_are_there(stack, rsa_key):
@@ -101,6 +111,21 @@ def test_keys_work_as_soon_as_they_are_there(stack, rsa_key):
     stack.put_secret("Videosdk", stack.secret("Videosdk") | {"public_keys": [rsa_key.public_pem]})
     for delivery in [plugnmeet("room_started"), livekit("room_started"), videosdk(stack, rsa_key, "session-started")]:
         assert stack.post(delivery).verdict == (200, "accepted")
+
+
+def test_what_was_queued_is_stored_once_and_announced_and_what_was_forged_is_dropped(stack, everything):
+    hashes = {hashlib.sha256(delivery.body).hexdigest() for delivery in QUEUED}
+    stored = lambda: [item for item in stack.items() if item["body_sha256"]["S"] in hashes]
+    until(lambda: len(stored()) == len(QUEUED) == 7, "the queued deliveries in the table", seconds=120)
+    ids = {json.loads(item["event"]["S"])["id"] for item in stored()}
+    until(lambda: ids <= set(everything.ids()), "their announcements")
+    dropped = lambda: sum(json.loads(line).get("Dropped", 0) for line in stack.log("RecoverFunction").splitlines() if line.startswith("{"))
+    assert until(dropped, "the forged one to be dropped", seconds=60) == 1
+    assert "plugnmeet#forged" not in [item["event_key"]["S"] for item in stack.items()]
+    attributes = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    for queue in ("FallbackQueueUrl", "FallbackDeadLetterQueueUrl"):
+        found = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[queue], AttributeNames=attributes)
+        assert {*found["Attributes"].values()} == {"0"}, queue
 
 
 def test_each_event_is_stored_once_and_announced_to_whom_it_concerns(stack, rsa_key, everything, arrivals):
@@ -173,7 +198,8 @@ def test_there_are_no_other_routes(stack):
 def test_no_log_holds_a_key_a_token_or_a_body(stack, rsa_key):
     secrets = [PLUGNMEET_KEY.secret, LIVEKIT_KEY.secret, stack.secret("Hms")["headers"][0]["values"][0],
                stack.secret("Videosdk")["url_tokens"][0], "Zoë"]
-    for function in ["HmsFunction", "VideosdkFunction", "PlugnmeetFunction", "LivekitFunction", "NotifyFunction"]:
+    for function in ["HmsFunction", "VideosdkFunction", "PlugnmeetFunction", "LivekitFunction", "NotifyFunction",
+                     "RecoverFunction"]:
         text = stack.log(function)
         assert not [secret for secret in secrets if secret in text], function
     lines = [json.loads(line) for line in stack.log("PlugnmeetFunction").splitlines() if line.startswith("{")]
@@ -323,6 +349,11 @@ def forgeries(stack, rsa_key, authentic):
         yield make(event, ApiKey("nobody", key.secret))
         yield make(event, key, time.time() - 600)
         yield make(event, key, time.time() + 600)
+
+
+# What was sent while there were no keys, and a forgery among it.
+QUEUED: list[signing.Delivery] = []
+FORGED = signing.plugnmeet({"event": "room_started", "id": "forged"}, ApiKey("APIplugnmeet", "guess"))
 
 
 def hms(stack, kind: str) -> signing.Delivery:

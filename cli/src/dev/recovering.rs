@@ -71,11 +71,16 @@ impl Recovering {
         }
         let recovered = self.recover.recover_at(&received.event, now).await;
         let again_at = Timestamp::now() + backoff(received.receives);
-        let mut is_forward = false;
+        let unsettled: Vec<_> = recovered.iter().filter(|message| !message.is_settled()).collect();
+        if let Some(first) = unsettled.first() {
+            self.report.not_recovered(first, unsettled.len());
+        }
+        let is_forward = unsettled.len() < recovered.len();
         for message in recovered {
-            self.report.recovered(&message);
             let is_settled = message.is_settled();
-            is_forward |= is_settled;
+            if is_settled {
+                self.report.recovered(&message);
+            }
             if matches!(&message.result, Ok(taken) if matches!(taken.outcome, Outcome::Stored(_))) {
                 self.stored.notify_one();
             }

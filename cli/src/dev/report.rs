@@ -78,10 +78,7 @@ impl Report {
 
     /// What became of a delivery that was queued.
     pub(super) fn recovered(&self, recovered: &Recovered) {
-        let (provider, outcome) = match &recovered.result {
-            Ok(Taken { provider, outcome, .. }) => (*provider, outcome),
-            Err(why) => return self.trouble("recover", &why.to_string()),
-        };
+        let Ok(Taken { provider, outcome, .. }) = &recovered.result else { return };
         match outcome {
             Outcome::Stored(receipt) => {
                 let said = match &receipt.written {
@@ -90,11 +87,19 @@ impl Report {
                 };
                 self.stored(provider, receipt, said);
             }
-            Outcome::Queued { fault, .. } | Outcome::Failed(fault) => {
-                self.trouble(provider, &format!("a queued delivery was not taken yet: {fault}"));
-            }
-            Outcome::Rejected(_) | Outcome::TooLarge { .. } => self.outcome(provider, outcome),
+            _ => self.outcome(provider, outcome),
         }
+    }
+
+    /// Why this queued delivery has to wait, and others with it.
+    pub(super) fn not_recovered(&self, first: &Recovered, count: usize) {
+        let why = match &first.result {
+            Ok(Taken { outcome: Outcome::Failed(fault), .. }) => fault.to_string(),
+            Ok(_) => return,
+            Err(why) => why.to_string(),
+        };
+        let why = format!("queued deliveries that cannot be stored yet: {count}; {why}");
+        self.trouble("recover", &why);
     }
 
     /// Something that is not about one delivery.
