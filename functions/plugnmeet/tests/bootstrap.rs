@@ -56,8 +56,13 @@ async fn the_binary_answers_counts_and_logs_and_keeps_every_secret_to_itself() {
     tokio::spawn(Database::open(None).unwrap().serve(database));
 
     let names = ["participant", "duplicate", "tampered", "expired"];
-    let invocations: VecDeque<Value> =
+    let mut invocations: VecDeque<Value> =
         names.iter().map(|name| event(&format!("plugnmeet/{name}.json"))).collect();
+    // A body that is said to be base64 and is not ends this one invocation and no other.
+    let participant = invocations[0].clone();
+    let mut lie = participant.clone();
+    lie["isBase64Encoded"] = json!(true);
+    invocations.extend([lie, participant]);
     let (answers, mut answered) = mpsc::unbounded_channel();
     let lambda = Lambda { invocations: Arc::new(Mutex::new(invocations.clone())), answers };
     let runtime = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -65,6 +70,7 @@ async fn the_binary_answers_counts_and_logs_and_keeps_every_secret_to_itself() {
     let app = Router::new()
         .route("/2018-06-01/runtime/invocation/next", get(next))
         .route("/2018-06-01/runtime/invocation/{id}/response", post(answer))
+        .route("/2018-06-01/runtime/invocation/{id}/error", post(answer))
         .with_state(lambda);
     tokio::spawn(axum::serve(runtime, app).into_future());
 
@@ -88,12 +94,15 @@ async fn the_binary_answers_counts_and_logs_and_keeps_every_secret_to_itself() {
         .spawn()
         .unwrap();
     let mut statuses = Vec::new();
-    for _ in names {
+    for _ in &invocations {
         let answer = answered.recv().await.unwrap();
-        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap_or("null")).unwrap();
         statuses.push(json!([answer["statusCode"], body["status"]]));
     }
-    assert_eq!(json!(statuses), json!([[200, "accepted"], [200, "duplicate"], [401, 401], [401, 401]]));
+    let refused = json!([401, 401]);
+    let expected =
+        json!([[200, "accepted"], [200, "duplicate"], refused, refused, [null, null], [200, "duplicate"]]);
+    assert_eq!(json!(statuses), expected);
 
     function.start_kill().unwrap();
     let log = function.wait_with_output().await.unwrap();
