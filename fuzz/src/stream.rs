@@ -61,9 +61,6 @@ fn check_call(call: &[u8]) -> usize {
             bytes += value.len();
         }
     }
-    assert!(
-        (1..=10).contains(&entries) && bytes <= MESSAGE_BYTES_MAX + 10 * 300,
-        "{entries} in {bytes} bytes"
-    );
+    assert!((1..=10).contains(&entries) && bytes <= MESSAGE_BYTES_MAX, "{entries} in {bytes} bytes");
     entries
 }

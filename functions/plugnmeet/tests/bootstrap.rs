@@ -1,12 +1,12 @@
 //! The function as Lambda runs it: the real binary, the runtime API, and what it writes to its log.
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
-mod lambda;
+mod run;
 
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use lambda::{Run, event};
 use livehooks::dev::Database;
+use run::{Run, event};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -17,7 +17,7 @@ fn secret() -> String {
 }
 
 fn said(answer: &Value) -> Value {
-    let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    let body: Value = serde_json::from_str(answer["body"].as_str().unwrap_or("null")).unwrap();
     json!([answer["statusCode"], body["status"]])
 }
 
@@ -26,12 +26,21 @@ async fn the_binary_answers_counts_and_logs_and_keeps_every_secret_to_itself() {
     let database = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", database.local_addr().unwrap());
     tokio::spawn(Database::open(None).unwrap().serve(database));
-    let names = ["participant", "duplicate", "tampered", "expired"];
-    let invocations = names.map(|name| event(&format!("plugnmeet/{name}.json")));
+    let mut invocations: Vec<Value> = ["participant", "duplicate", "tampered", "expired"]
+        .map(|name| event(&format!("plugnmeet/{name}.json")))
+        .into();
+    // A body that is said to be base64 and is not ends this one invocation and no other.
+    let participant = invocations[0].clone();
+    let mut lie = participant.clone();
+    lie["isBase64Encoded"] = json!(true);
+    invocations.extend([lie, participant]);
     let run = Run::of(BINARY, &endpoint, &[("PROVIDER_SECRET", &secret())], &invocations).await;
 
     let statuses: Vec<Value> = run.answers.iter().map(said).collect();
-    assert_eq!(json!(statuses), json!([[200, "accepted"], [200, "duplicate"], [401, 401], [401, 401]]));
+    let refused = json!([401, 401]);
+    let expected =
+        json!([[200, "accepted"], [200, "duplicate"], refused, refused, [null, null], [200, "duplicate"]]);
+    assert_eq!(json!(statuses), expected);
     assert!(run.log.contains(r#""Namespace":"livehooks/test""#), "{}", run.log);
     assert!(run.counted("Accepted", "provider", "plugnmeet"), "{}", run.log);
     assert!(run.counted("Duplicate", "provider", "plugnmeet"), "{}", run.log);

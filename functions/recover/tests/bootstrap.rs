@@ -1,16 +1,16 @@
 //! The function as Lambda runs it: the real binary, a batch of the queue, and what it writes to its log.
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
-#[path = "../../plugnmeet/tests/lambda/mod.rs"]
-mod lambda;
+#[path = "../../plugnmeet/tests/run/mod.rs"]
+mod run;
 
 use axum::http::{HeaderMap, HeaderName};
-use lambda::{Run, event};
 use livehooks::dev::Database;
 use livehooks_aws::Fault;
 use livehooks_aws::fallback::message;
 use livehooks_core::Delivery;
 use livehooks_core::plugnmeet::PlugNmeet;
+use run::{Run, event};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 

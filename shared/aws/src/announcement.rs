@@ -30,7 +30,7 @@ impl Announcement {
     /// Says where the stored text is not an event.
     pub fn new(event: &str, table: &str, event_key: &str, occurrence: &str) -> Result<Self, String> {
         let event = redact(event);
-        let attributes = attributes(&event).map_err(|error| format!("expected an event, found: {error}"))?;
+        let attributes = attributes(&event).map_err(no_event)?;
         let whole = Self { message: event.into_owned(), attributes };
         if whole.bytes() <= MESSAGE_BYTES_MAX {
             return Ok(whole);
@@ -39,8 +39,7 @@ impl Announcement {
         let dataref = format!("dynamodb://{table}/{key}/{occurrence}");
         let attributes = whole.attributes;
         for without in [Without::Raw, Without::Data] {
-            let message = reduced(&whole.message, &dataref, without)
-                .map_err(|error| format!("expected an event, found: {error}"))?;
+            let message = reduced(&whole.message, &dataref, without).map_err(no_event)?;
             let smaller = Self { message, attributes: attributes.clone() };
             if smaller.bytes() <= MESSAGE_BYTES_MAX {
                 return Ok(smaller);
@@ -83,6 +82,11 @@ fn attributes(event: &str) -> serde_json::Result<BTreeMap<&'static str, String>>
     let values = [Some(head.provider), Some(head.r#type), Some(head.assurance), head.subject, session_id];
     let known = ATTRIBUTES.into_iter().zip(values);
     Ok(known.filter_map(|(name, value)| Some((name, value.filter(|value| fits(value))?))).collect())
+}
+
+/// serde_json's own messages quote what they stumble over, and this one goes to the log: only the place is told.
+fn no_event(error: serde_json::Error) -> String {
+    format!("expected an event, found none at line {} column {}", error.line(), error.column())
 }
 
 /// SNS refuses a message whose attribute is empty or holds control characters. A filter policy could not
@@ -157,6 +161,13 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&made.message).unwrap();
         assert_eq!(value["data"], serde_json::json!({}));
         assert!(made.bytes() <= MESSAGE_BYTES_MAX);
+    }
+
+    #[test]
+    fn what_is_no_event_is_told_by_its_place_and_never_quoted() {
+        let error = |text| Announcement::new(text, "Events", "p#1", "0").unwrap_err();
+        assert_eq!(error(r#""hunter2""#), "expected an event, found none at line 1 column 9");
+        assert!(!error(r#"{"data":{"session":"hunter2"}}"#).contains("hunter2"));
     }
 
     #[test]

@@ -1,0 +1,164 @@
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lambda_http::Request;
+use lambda_http::request::LambdaRequest;
+use livehooks::dev::{Database, PATIENCE, local_sdk_config};
+use livehooks::envelope::Delivered;
+use livehooks::providers::Entry;
+use livehooks::samples;
+use livehooks_aws::config::{IngestConfig, KeySource};
+use livehooks_aws::{Ingest, telemetry};
+use livehooks_core::Provider;
+use livehooks_core::hms::Hms;
+use livehooks_core::livekit::LiveKit;
+use livehooks_core::plugnmeet::PlugNmeet;
+use livehooks_core::videosdk::VideoSdk;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::fixture::Fixture;
+use crate::harness::{KEYS, body};
+use crate::notes::Notes;
+
+/// A function's settings, with keys that stand in its environment.
+pub fn config(keys: impl ToString) -> IngestConfig {
+    IngestConfig {
+        table: "Events".into(),
+        keys: KeySource::Inline(keys.to_string()),
+        retention: jiff::SignedDuration::from_hours(24 * 90),
+        deadline: PATIENCE,
+    }
+}
+
+/// A request as API Gateway passes it on.
+pub fn request(path: &str, url_token: Option<&str>, headers: &[(String, String)], body: &[u8]) -> Request {
+    let received_at = Timestamp::UNIX_EPOCH;
+    let delivered = Delivered { path, url_token, headers, body, base64: false, received_at };
+    serde_json::from_value::<LambdaRequest>(delivered.http_api()).unwrap().into()
+}
+
+/// As the function does it, but for the clock.
+pub async fn receive<P: Provider>(ingest: &Ingest<P>, request: &Request, now: Timestamp) {
+    let outcome = ingest.receive_at(request, now).await;
+    telemetry::record(P::NAME, &outcome, Duration::from_millis(1));
+}
+
+/// All deliveries of the fixtures, authentic and forged.
+pub async fn fixtures(notes: &mut Notes) {
+    fixtures_of::<Hms>(notes).await;
+    fixtures_of::<VideoSdk>(notes).await;
+    fixtures_of::<PlugNmeet>(notes).await;
+    fixtures_of::<LiveKit>(notes).await;
+    let codes = ["wrong_key", "body_altered", "signature_mismatch", "wrong_header_value", "wrong_url_token"];
+    notes.told.extend(codes.map(str::to_owned));
+}
+
+async fn fixtures_of<P: Provider>(notes: &mut Notes) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let sdk = local_sdk_config(listener.local_addr().unwrap());
+    tokio::spawn(Database::open(None).unwrap().serve(listener));
+    let mut by_keys: HashMap<String, Ingest<P>> = HashMap::new();
+    for fixture in [Fixture::all(P::NAME, "ok"), Fixture::all(P::NAME, "err")].concat() {
+        let ingest = by_keys
+            .entry(fixture.keys.to_string())
+            .or_insert_with_key(|keys| Ingest::new(config(keys), &sdk));
+        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers: Vec<_> =
+            fixture.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+        let request = request(&fixture.path, fixture.url_token(), &headers, &fixture.body);
+        receive(ingest, &request, fixture.now).await;
+
+        notes.forbid_texts(&fixture.keys, &[]);
+        let is_credential =
+            |name: &str| !matches!(name, "host" | "content-type" | "user-agent" | "accept-encoding");
+        let credentials =
+            headers.iter().filter(|(name, _)| is_credential(name)).map(|(_, value)| value.as_str());
+        credentials.chain(fixture.url_token()).for_each(|credential| notes.forbid(credential));
+        let entry = Entry::named(P::NAME).unwrap();
+        if let Ok(right) = (entry.sign)(&fixture.keys, &fixture.body, fixture.now.into()) {
+            let computed = right.headers.iter().filter(|(name, _)| is_credential(&name.to_lowercase()));
+            computed.for_each(|(_, value)| notes.forbid(value));
+        }
+        if let Ok(body) = serde_json::from_slice::<Value>(&fixture.body) {
+            notes.forbid_texts(&body, &shown(&body));
+        }
+    }
+}
+
+/// What the log may say of a body: the event's id, and the name of a type that is not in the vocabulary.
+fn shown(body: &Value) -> Vec<&str> {
+    ["id", "event", "type", "webhookType"].iter().filter_map(|name| body[name].as_str()).collect()
+}
+
+/// A sample of every type, with something in every text that can be found again.
+pub async fn samples(notes: &mut Notes) {
+    samples_of::<Hms>(notes).await;
+    samples_of::<VideoSdk>(notes).await;
+    samples_of::<PlugNmeet>(notes).await;
+    samples_of::<LiveKit>(notes).await;
+    let told = ["accepted", "duplicate", "a repeated id came with another body", "not in the vocabulary"];
+    notes.told.extend(told.map(str::to_owned));
+}
+
+async fn samples_of<P: Provider>(notes: &mut Notes) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let sdk = local_sdk_config(listener.local_addr().unwrap());
+    tokio::spawn(Database::open(None).unwrap().serve(listener));
+    let entry = Entry::named(P::NAME).unwrap();
+    let keys = KEYS.signing(entry).unwrap();
+    notes.forbid_texts(keys, &[]);
+    let ingest = Ingest::<P>::new(config(KEYS.secret(entry)), &sdk);
+    for (index, sample) in samples::of(entry).into_iter().enumerate() {
+        let marked = marked(&body(P::NAME, sample.name, |_| ()), sample.name, notes);
+        let mut altered = marked.clone();
+        altered["canary-name"] = json!("canary-altered");
+        let mut unknown = altered.clone();
+        for name in ["event", "type", "webhookType"] {
+            if let Some(kind) = unknown.get_mut(name) {
+                *kind = json!("told-as-it-is");
+            }
+        }
+        unknown["id"] = json!(format!("unknown-{index}"));
+        // Repeats and unknown types are told in one way, whatever the type.
+        let bodies = [&marked, &marked, &altered, &unknown];
+        for body in &bodies[..if index % 8 == 0 { 4 } else { 1 }] {
+            let bytes = body.to_string().into_bytes();
+            let now = Timestamp::now();
+            let signed = (entry.sign)(keys, &bytes, now.into()).unwrap();
+            let path = format!("/webhooks/{}", P::NAME);
+            receive(&ingest, &request(&path, None, &signed.headers, &bytes), now).await;
+            receive(&ingest, &request(&path, None, &signed.headers, &[&bytes[..], b" "].concat()), now).await;
+            let credentials =
+                signed.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+            credentials.for_each(|(_, value)| notes.forbid(&value.replace("application/json", "")));
+        }
+    }
+    notes.told.insert("told-as-it-is".into());
+}
+
+/// The sample's body with a canary in the place of every text but the id and the type.
+pub fn marked(body: &str, sample: &str, notes: &mut Notes) -> Value {
+    fn mark(json: &mut Value, path: &str) {
+        match json {
+            Value::String(text) => {
+                *text = format!("https://canary.example/{path}?X-Amz-Signature=canary-of-{path}");
+            }
+            Value::Array(list) => list.iter_mut().for_each(|value| mark(value, path)),
+            Value::Object(fields) => {
+                fields.iter_mut().for_each(|(name, value)| mark(value, &format!("{path}-{name}")));
+            }
+            _ => {}
+        }
+    }
+    let mut json: Value = serde_json::from_str(body).unwrap();
+    for (name, value) in json.as_object_mut().unwrap() {
+        if !matches!(name.as_str(), "id" | "event" | "type" | "webhookType") {
+            mark(value, &format!("{sample}-{name}"));
+        }
+    }
+    json["canary-name"] = json!("canary-value");
+    notes.forbidden.extend(["canary".to_owned(), "X-Amz-".to_owned()]);
+    json
+}

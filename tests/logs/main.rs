@@ -1,0 +1,85 @@
+//! What the functions write to their log and metrics, searched for everything that must not be there.
+//!
+//! This program starts itself a second time. The second one is a function: with the functions' own telemetry at its
+//! most verbose it takes in and relays whatever there is, hostile, broken and in order, and notes what it was given.
+
+#[allow(dead_code, reason = "this program asks for less than tests/stack")]
+#[path = "../common/fixture.rs"]
+mod fixture;
+#[allow(dead_code, reason = "this program asks for less than tests/stack")]
+#[path = "../stack/harness.rs"]
+mod harness;
+#[allow(dead_code, reason = "this program asks for less than tests/stack")]
+#[path = "../common/schema.rs"]
+mod schema;
+
+mod deliveries;
+mod faults;
+mod notes;
+mod relaying;
+
+use std::process::Command;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use livehooks_aws::telemetry;
+use notes::Notes;
+
+/// Where the function notes what it was given.
+const NOTES: &str = "LIVEHOOKS_TEST_NOTES";
+
+fn main() {
+    if let Some(file) = std::env::var_os(NOTES) {
+        return function(file.as_ref());
+    }
+    let arguments = Arguments::from_args();
+    let trial = Trial::test("no_secret_and_no_body_reaches_the_log_or_the_metrics", search);
+    libtest_mimic::run(&arguments, vec![trial]).exit();
+}
+
+fn function(notes: &std::path::Path) {
+    let telemetry = telemetry::init().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut seen = Notes::default();
+    runtime.block_on(async {
+        deliveries::fixtures(&mut seen).await;
+        deliveries::samples(&mut seen).await;
+        faults::all(&mut seen).await;
+        relaying::all(&mut seen).await;
+    });
+    telemetry.flush();
+    seen.write(notes);
+}
+
+fn search() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let notes = folder.path().join("notes.json");
+    let function = Command::new(std::env::current_exe()?)
+        .env(NOTES, &notes)
+        .env("AWS_LAMBDA_LOG_LEVEL", "TRACE")
+        .env("RUST_LOG", "trace")
+        .env("RUST_BACKTRACE", "full")
+        .output()?;
+    let log = String::from_utf8(function.stdout)? + &String::from_utf8(function.stderr)?;
+    if !function.status.success() {
+        return Err(format!("the function failed:\n{log}").into());
+    }
+    let notes = Notes::read(&notes);
+    for told in &notes.told {
+        assert!(
+            log.contains(told),
+            "the log says nothing of {told}: it was not searched in all that there is"
+        );
+    }
+    assert!(notes.forbidden.len() > 1_000 && log.lines().count() > 500, "{} lines", log.lines().count());
+    let mut found = notes.found_in(&log);
+    let has_query = |line: &&str| line.split("http").skip(1).any(|url| is_url_with_query(url));
+    found.extend(log.lines().filter(has_query).map(|line| format!("a URL with a query in {line}")));
+    if found.is_empty() { Ok(()) } else { Err(found.join("\n").into()) }
+}
+
+/// Whether what follows on `http` is a URL that has a query.
+fn is_url_with_query(url: &str) -> bool {
+    let url =
+        url.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\\' | '<')).next().unwrap_or_default();
+    url.trim_start_matches('s').starts_with("://") && url.contains('?')
+}

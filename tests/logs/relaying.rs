@@ -1,0 +1,91 @@
+use std::sync::atomic::Ordering::Relaxed;
+
+use aws_lambda_events::event::dynamodb::Event;
+use livehooks::dev::{PublishFault, local_sdk_config};
+use livehooks_aws::Relay;
+use livehooks_aws::config::RelayConfig;
+use serde_json::{Value, json};
+
+use crate::deliveries::marked;
+use crate::harness::{Local, body};
+use crate::notes::Notes;
+
+/// The relay, with records of every kind and a topic and a queue that fail in every way.
+pub async fn all(notes: &mut Notes) {
+    let local = Local::start().await;
+    let config = RelayConfig {
+        table: "Events".into(),
+        topic_arn: "arn:aws:sns:us-east-1:000000000000:livehooks".into(),
+        quarantine_queue_url: format!("http://{}/000000000000/quarantine", local.stack.aws),
+    };
+    let relay = Relay::new(config, &local_sdk_config(local.stack.aws));
+    let raw = marked(&body("plugnmeet", "participant_joined", |_| ()), "relay", notes);
+    let event = json!({
+        "specversion": "1.0", "id": "1", "type": "live.participant.joined", "provider": "plugnmeet",
+        "assurance": "signed", "subject": "canary-room", "recordedtime": "2025-10-30T09:03:20Z",
+        "data": { "room": { "id": "canary-room" }, "session": { "id": "canary-session" }, "raw": raw },
+    });
+    let good = records(&[event.to_string()]);
+    let faults = &local.stack.faults;
+    for fault in [
+        vec![],
+        vec![PublishFault::Whole; 3],
+        vec![PublishFault::Entries(vec![(0, false)])],
+        vec![PublishFault::Entries(vec![(0, true)])],
+        vec![PublishFault::Silent(0)],
+    ] {
+        *faults.publish.lock().unwrap() = fault;
+        relay.handle(&good).await;
+    }
+    notes.told.extend(["did not take a batch", "did not take a record", "sender_fault"].map(str::to_owned));
+
+    let mut broken = vec![Value::Null, json!("canary"), json!(["canary"]), json!({ "canary": "canary" })];
+    for (name, value) in [
+        ("provider", json!({ "canary": "canary" })),
+        ("type", json!(["canary"])),
+        ("assurance", json!(7)),
+        ("subject", json!(["canary"])),
+        ("data", json!("canary of data")),
+        ("data", json!({ "session": "canary of a session" })),
+        ("data", json!({ "session": { "id": ["canary"] } })),
+    ] {
+        let mut event = event.clone();
+        event[name] = value;
+        broken.push(event);
+    }
+    let mut texts: Vec<String> = broken.iter().map(Value::to_string).collect();
+    texts.push("canary that is no JSON".into());
+    for refuse in [false, true] {
+        faults.refuse_quarantine.store(refuse, Relaxed);
+        for text in &texts {
+            relay.handle(&records(&[text.clone()])).await;
+        }
+        relay.handle(&alien()).await;
+    }
+    notes.told.extend(["unreadable", "the quarantine queue did not take"].map(str::to_owned));
+    local.stop().await;
+}
+
+fn records(events: &[String]) -> Event {
+    let stored = |event: &String| {
+        let image = json!({
+            "event_key": { "S": "plugnmeet#1" }, "occurrence": { "N": "0" }, "event": { "S": event },
+        });
+        record(&image)
+    };
+    serde_json::from_value(json!({ "Records": events.iter().map(stored).collect::<Vec<_>>() })).unwrap()
+}
+
+fn record(image: &Value) -> Value {
+    let change = json!({
+        "ApproximateCreationDateTime": 1, "Keys": {}, "NewImage": image, "SequenceNumber": "1", "SizeBytes": 1,
+    });
+    json!({ "awsRegion": "us-east-1", "eventID": "1", "eventName": "INSERT", "dynamodb": change })
+}
+
+/// An item that somebody else wrote.
+fn alien() -> Event {
+    let image =
+        json!({ "event_key": { "S": "canary-key" }, "event": { "B": "Y2FuYXJ5" }, "x": { "S": "canary" } });
+    serde_json::from_value(json!({ "Records": [record(&image)] })).unwrap()
+}
