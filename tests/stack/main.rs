@@ -15,4 +15,5 @@ mod faults;
 mod keys;
 mod redaction;
 mod relay;
+mod relay_at_once;
 mod sizes;

@@ -1,48 +1,15 @@
 //! The function as Lambda runs it: the real binary, the runtime API, and what it writes to its log.
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
-use std::collections::VecDeque;
-use std::path::Path;
-use std::process::Stdio;
-use std::sync::{Arc, Mutex};
+#[path = "../../../tests/common/lambda.rs"]
+mod lambda;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use std::path::Path;
+
+use lambda::Function;
 use livehooks::dev::Database;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::process::Command;
-use tokio::sync::mpsc;
-
-/// Lambda's runtime API: hands out each invocation once, then waits for ever.
-#[derive(Clone)]
-struct Lambda {
-    invocations: Arc<Mutex<VecDeque<Value>>>,
-    answers: mpsc::UnboundedSender<Value>,
-}
-
-async fn next(State(lambda): State<Lambda>) -> Response {
-    let invocation = lambda.invocations.lock().unwrap().pop_front();
-    match invocation {
-        Some(invocation) => {
-            let headers = [
-                ("lambda-runtime-aws-request-id", "request"),
-                ("lambda-runtime-deadline-ms", "9999999999999"),
-            ];
-            (headers, invocation.to_string()).into_response()
-        }
-        None => std::future::pending().await,
-    }
-}
-
-async fn answer(State(lambda): State<Lambda>, body: Bytes) -> StatusCode {
-    lambda.answers.send(serde_json::from_slice(&body).unwrap()).unwrap();
-    StatusCode::ACCEPTED
-}
 
 fn event(name: &str) -> Value {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(name);
@@ -55,49 +22,27 @@ async fn the_binary_answers_counts_and_logs_and_keeps_every_secret_to_itself() {
     let endpoint = format!("http://{}", database.local_addr().unwrap());
     tokio::spawn(Database::open(None).unwrap().serve(database));
 
-    let names = ["participant", "duplicate", "tampered", "expired"];
-    let invocations: VecDeque<Value> =
-        names.iter().map(|name| event(&format!("plugnmeet/{name}.json"))).collect();
-    let (answers, mut answered) = mpsc::unbounded_channel();
-    let lambda = Lambda { invocations: Arc::new(Mutex::new(invocations.clone())), answers };
-    let runtime = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let runtime_api = runtime.local_addr().unwrap().to_string();
-    let app = Router::new()
-        .route("/2018-06-01/runtime/invocation/next", get(next))
-        .route("/2018-06-01/runtime/invocation/{id}/response", post(answer))
-        .with_state(lambda);
-    tokio::spawn(axum::serve(runtime, app).into_future());
-
     let secret = event("env.json")["PlugnmeetFunction"]["PROVIDER_SECRET"].as_str().unwrap().to_owned();
-    let mut function = Command::new(env!("CARGO_BIN_EXE_plugnmeet"))
-        .env_clear()
-        .env("AWS_LAMBDA_RUNTIME_API", runtime_api)
-        .env("AWS_LAMBDA_FUNCTION_NAME", "plugnmeet")
-        .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
-        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
-        .env("AWS_LAMBDA_LOG_LEVEL", "DEBUG")
-        .env("AWS_REGION", "us-east-1")
-        .env("AWS_ACCESS_KEY_ID", "local")
-        .env("AWS_SECRET_ACCESS_KEY", "local-access-secret")
-        .env("AWS_ENDPOINT_URL", endpoint)
-        .env("TABLE_NAME", "Events")
-        .env("METRICS_NAMESPACE", "livehooks/test")
-        .env("PROVIDER_SECRET", &secret)
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
+    let variables = [
+        ("AWS_LAMBDA_LOG_LEVEL", "DEBUG"),
+        ("AWS_ENDPOINT_URL", endpoint.as_str()),
+        ("TABLE_NAME", "Events"),
+        ("METRICS_NAMESPACE", "livehooks/test"),
+        ("PROVIDER_SECRET", &secret),
+    ];
+    let mut function = Function::start(Path::new(env!("CARGO_BIN_EXE_plugnmeet")), &variables).await;
+    function.ready().await;
+    let names = ["participant", "duplicate", "tampered", "expired"];
+    let invocations = names.map(|name| event(&format!("plugnmeet/{name}.json")));
     let mut statuses = Vec::new();
-    for _ in names {
-        let answer = answered.recv().await.unwrap();
+    for invocation in &invocations {
+        let (answer, _) = function.invoke(invocation.to_string()).await;
         let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
         statuses.push(json!([answer["statusCode"], body["status"]]));
     }
     assert_eq!(json!(statuses), json!([[200, "accepted"], [200, "duplicate"], [401, 401], [401, 401]]));
 
-    function.start_kill().unwrap();
-    let log = function.wait_with_output().await.unwrap();
-    let log = String::from_utf8(log.stdout).unwrap();
+    let log = function.stop().await;
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let counted = |metric: &str, label: &str, value: &str| {
         lines.iter().any(|line| line.get("_aws").is_some() && line[metric] == 1 && line[label] == value)

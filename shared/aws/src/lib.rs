@@ -10,6 +10,7 @@
 pub mod announcement;
 pub mod clients;
 pub mod config;
+pub mod https;
 pub mod ingest;
 pub mod keys;
 pub mod relay;

@@ -16,6 +16,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use jiff::{SignedDuration, Timestamp};
 use livehooks_core::{Dedupe, Normalized};
+use tracing::warn;
 use uuid::Uuid;
 
 use crate::Fault;
@@ -87,6 +88,14 @@ impl Store {
         Self { client, table: table.into(), retention, deadline }
     }
 
+    /// Opens the connection that the first write will find open. Any answer will do.
+    pub async fn warm_up(&self) {
+        let key = AttributeValue::S("warm-up".into());
+        if let Err(NotWritten::Fault(fault)) = self.in_time(self.latest(key)).await {
+            warn!(fault = fault.code(), "the connection to the table was not opened beforehand: {fault}");
+        }
+    }
+
     /// Writes the event unless it is there already.
     ///
     /// # Errors
@@ -98,8 +107,12 @@ impl Store {
                 Dedupe::Sequence(_) => self.put_in_sequence(event).await,
             }
         };
+        self.in_time(put).await
+    }
+
+    async fn in_time<T>(&self, call: impl Future<Output = Result<T, NotWritten>>) -> Result<T, NotWritten> {
         let timeout = || NotWritten::Fault(Fault::StoreTimeout(self.deadline.as_millis()));
-        tokio::time::timeout(self.deadline, put).await.unwrap_or_else(|_| Err(timeout()))
+        tokio::time::timeout(self.deadline, call).await.unwrap_or_else(|_| Err(timeout()))
     }
 
     async fn put_by_id(&self, event: &mut Normalized<'_>) -> Result<Written, NotWritten> {
@@ -111,7 +124,7 @@ impl Store {
     }
 
     async fn put_in_sequence(&self, event: &mut Normalized<'_>) -> Result<Written, NotWritten> {
-        let mut latest = self.latest(event).await?;
+        let mut latest = self.latest(AttributeValue::S(event.event_key())).await?;
         for _ in 0..ATTEMPTS {
             let next = match &latest {
                 None => 0,
@@ -159,13 +172,13 @@ impl Store {
         }
     }
 
-    async fn latest(&self, event: &Normalized<'_>) -> Result<Option<Item>, NotWritten> {
+    async fn latest(&self, event_key: AttributeValue) -> Result<Option<Item>, NotWritten> {
         let query = self
             .client
             .query()
             .table_name(&self.table)
             .key_condition_expression("event_key = :key")
-            .expression_attribute_values(":key", AttributeValue::S(event.event_key()))
+            .expression_attribute_values(":key", event_key)
             .projection_expression("occurrence, body_sha256, received_at")
             .scan_index_forward(false)
             .consistent_read(true)

@@ -1,0 +1,111 @@
+//! Lambda around a function's real binary: its process and the runtime API that it talks to.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::sync::{Mutex, mpsc};
+
+/// One function, as Lambda runs it.
+pub struct Function {
+    /// The process.
+    pub process: Child,
+    started: Instant,
+    invocations: mpsc::UnboundedSender<Bytes>,
+    ready: mpsc::UnboundedReceiver<Instant>,
+    answers: mpsc::UnboundedReceiver<Bytes>,
+}
+
+#[derive(Clone)]
+struct RuntimeApi {
+    invocations: Arc<Mutex<mpsc::UnboundedReceiver<Bytes>>>,
+    ready: mpsc::UnboundedSender<Instant>,
+    answers: mpsc::UnboundedSender<Bytes>,
+}
+
+impl Function {
+    /// Starts the binary with these variables and those that Lambda sets, and no others.
+    pub async fn start(binary: &Path, variables: &[(&str, &str)]) -> Self {
+        let (invocations, invoked) = mpsc::unbounded_channel();
+        let (is_ready, ready) = mpsc::unbounded_channel();
+        let (answer, answers) = mpsc::unbounded_channel();
+        let api = RuntimeApi { invocations: Arc::new(Mutex::new(invoked)), ready: is_ready, answers: answer };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let app = Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route("/2018-06-01/runtime/invocation/{id}/response", post(answered))
+            .layer(DefaultBodyLimit::disable())
+            .with_state(api);
+        tokio::spawn(axum::serve(listener, app).into_future());
+        let started = Instant::now();
+        let process = Command::new(binary)
+            .env_clear()
+            .env("AWS_LAMBDA_RUNTIME_API", address)
+            .env("AWS_LAMBDA_FUNCTION_NAME", "function")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", "local")
+            .env("AWS_SECRET_ACCESS_KEY", "local-access-secret")
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
+        Self { process, started, invocations, ready, answers }
+    }
+
+    /// Waits until the function asks for its first event; returns the time from the start of the process.
+    pub async fn ready(&mut self) -> Duration {
+        self.ready.recv().await.unwrap().duration_since(self.started)
+    }
+
+    /// Hands out an event; returns the answer and the time that it took.
+    pub async fn invoke(&mut self, event: impl Into<Bytes>) -> (Value, Duration) {
+        let handed_out = Instant::now();
+        self.invocations.send(event.into()).unwrap();
+        let answer = self.answers.recv().await.unwrap();
+        let took = handed_out.elapsed();
+        (serde_json::from_slice(&answer).unwrap(), took)
+    }
+
+    /// Ends the process; returns what it wrote to its log.
+    pub async fn stop(mut self) -> String {
+        self.process.start_kill().unwrap();
+        String::from_utf8(self.process.wait_with_output().await.unwrap().stdout).unwrap()
+    }
+}
+
+async fn next(State(api): State<RuntimeApi>) -> Response {
+    // Nobody listens any more where the function was stopped.
+    let _ = api.ready.send(Instant::now());
+    match api.invocations.lock().await.recv().await {
+        Some(event) => {
+            static COUNT: AtomicUsize = AtomicUsize::new(0);
+            let id = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
+            let headers = [
+                ("lambda-runtime-aws-request-id", id.as_str()),
+                ("lambda-runtime-deadline-ms", "9999999999999"),
+            ];
+            (headers, event).into_response()
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn answered(State(api): State<RuntimeApi>, body: Bytes) -> StatusCode {
+    let _ = api.answers.send(body);
+    StatusCode::ACCEPTED
+}
