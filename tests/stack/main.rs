@@ -8,6 +8,7 @@ mod schema;
 mod harness;
 
 mod api;
+mod cost;
 mod dedupe;
 mod envelopes;
 mod events;

@@ -34,8 +34,8 @@ impl Provider for LiveKit {
         keys: &ApiKeys,
         now: Timestamp,
     ) -> Result<Verified<'a, Self>, Rejection> {
-        let api_key = body_hash_token::verify(delivery, &["Authorization"], keys, now)?;
-        Ok(Verified::new(delivery.body, Assurance::Signed, Some(api_key)))
+        let (api_key, body_hash) = body_hash_token::verify(delivery, &["Authorization"], keys, now)?;
+        Ok(Verified::new(delivery.body, body_hash, Assurance::Signed, Some(api_key)))
     }
 
     fn normalize<'a>(verified: &Verified<'a, Self>, received_at: Timestamp) -> Normalized<'a> {
