@@ -48,6 +48,7 @@ fn ingest<P: Sender>(calls: &Calls) -> Ingest<P> {
         keys: KeySource::Inline(P::keys().to_string()),
         retention: SignedDuration::from_hours(24 * 90),
         deadline: Duration::from_secs(60),
+        fallback: None,
     };
     Ingest::new(config, &sdk(calls.clone()))
 }

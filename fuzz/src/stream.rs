@@ -22,6 +22,7 @@ thread_local! {
             table: "Events".into(),
             topic_arn: "arn:aws:sns:us-east-1:000000000000:livehooks".into(),
             quarantine_queue_url: "http://127.0.0.1:1/000000000000/quarantine".into(),
+            batches_at_once: 8,
         };
         Function {
             runtime: Builder::new_current_thread().enable_time().build().expect("a runtime"),

@@ -29,6 +29,7 @@ pub fn config(keys: impl ToString) -> IngestConfig {
         keys: KeySource::Inline(keys.to_string()),
         retention: jiff::SignedDuration::from_hours(24 * 90),
         deadline: PATIENCE,
+        fallback: None,
     }
 }
 

@@ -17,6 +17,7 @@ pub async fn all(notes: &mut Notes) {
         table: "Events".into(),
         topic_arn: "arn:aws:sns:us-east-1:000000000000:livehooks".into(),
         quarantine_queue_url: format!("http://{}/000000000000/quarantine", local.stack.aws),
+        batches_at_once: 1,
     };
     let relay = Relay::new(config, &local_sdk_config(local.stack.aws));
     let raw = marked(&body("plugnmeet", "participant_joined", |_| ()), "relay", notes);

@@ -218,6 +218,7 @@ impl Story {
                     table: "Events".into(),
                     topic_arn: "arn:aws:sns:us-east-1:000000000000:livehooks".into(),
                     quarantine_queue_url: "http://aws/quarantine".into(),
+                    batches_at_once: 8,
                 };
                 let relay = Relay::new(config, &sdk_config(&self.world, &process, self.wrong));
                 (process, relay)

@@ -113,6 +113,7 @@ async fn start() -> (Aws, Relay) {
         table: "Events".into(),
         topic_arn: "arn:aws:sns:us-east-1:000000000000:livehooks".into(),
         quarantine_queue_url: format!("http://{address}/000000000000/quarantine"),
+        batches_at_once: 1,
     };
     (aws, Relay::new(config, &sdk))
 }

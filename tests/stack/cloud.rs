@@ -42,7 +42,7 @@ pub struct Cloud {
     pub down: Arc<Down>,
     /// The text of the one secret.
     pub secret: Arc<Mutex<String>>,
-    sdk: aws_config::SdkConfig,
+    sdk: aws_types::SdkConfig,
 }
 
 #[derive(Clone)]

@@ -60,6 +60,15 @@ async fn where_neither_table_nor_queue_ever_answers_the_sender_is_asked_to_come_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_table_that_never_answers_does_not_hold_up_the_start_for_long() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (ingest, _, _) = delivery::<PlugNmeet>("participant_joined", &silent);
+    let started = tokio::time::Instant::now();
+    ingest.warm_up().await;
+    assert!(started.elapsed().as_millis() <= 2_500);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sequence_write_of_two_calls_is_as_impatient_as_a_single_one() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let fixture =

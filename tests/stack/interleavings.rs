@@ -78,6 +78,7 @@ impl Race {
             keys: KeySource::Inline(KEYS.secret(Entry::named("videosdk").unwrap()).to_string()),
             retention: SignedDuration::from_hours(24 * 90),
             deadline: PATIENCE,
+            fallback: None,
         };
         Self { turns, ingest: Ingest::new(config, &sdk), client: Client::new(&local_sdk_config(address)) }
     }

@@ -42,6 +42,7 @@ async fn unrelayed(local: &Local, count: usize) -> (Event, Relay) {
         table: "Events".into(),
         topic_arn: "arn:aws:sns:us-east-1:000000000000:livehooks".into(),
         quarantine_queue_url: format!("http://{}/000000000000/quarantine", local.stack.aws),
+        batches_at_once: 1,
     };
     (event, Relay::new(config, &local_sdk_config(local.stack.aws)))
 }

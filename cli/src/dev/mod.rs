@@ -26,12 +26,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::SdkConfig;
-use aws_config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
+use aws_types::SdkConfig;
 use jiff::SignedDuration;
 use livehooks_aws::config::{FallbackConfig, KeySource, RecoverConfig, RelayConfig};
 use livehooks_aws::recover::Way;
-use livehooks_aws::{Recover, Relay};
+use livehooks_aws::{Recover, Relay, clients, https};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -143,6 +144,8 @@ impl Stack {
                 table: TABLE.into(),
                 topic_arn: endpoint::TOPIC_ARN.into(),
                 quarantine_queue_url: format!("http://{aws_address}{}", endpoint::QUARANTINE_PATH),
+                // In the stream's order, as --forward-to promises.
+                batches_at_once: 1,
             },
             &local_sdk_config(aws_address),
         );
@@ -231,24 +234,11 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Clients of what listens at `endpoint`, with credentials that no AWS would take.
 pub fn local_sdk_config(endpoint: SocketAddr) -> SdkConfig {
-    use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
     let credentials = Credentials::new("local", "local", None, None, "livehooks");
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
+    clients::base(https::mozilla())
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .region(Region::from_static("us-east-1"))
         .endpoint_url(format!("http://{endpoint}"))
         .timeout_config(TimeoutConfig::builder().operation_timeout(PATIENCE).build())
-        .retry_config(livehooks_aws::clients::retries())
-        .sleep_impl(aws_sdk_dynamodb::config::SharedAsyncSleep::new(Sleep))
         .build()
-}
-
-#[derive(Debug)]
-struct Sleep;
-
-impl aws_sdk_dynamodb::config::AsyncSleep for Sleep {
-    fn sleep(&self, duration: Duration) -> aws_sdk_dynamodb::config::Sleep {
-        aws_sdk_dynamodb::config::Sleep::new(tokio::time::sleep(duration))
-    }
 }

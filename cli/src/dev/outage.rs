@@ -3,15 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use aws_config::SdkConfig;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
     SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_types::SdkConfig;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+use livehooks_aws::https;
 
 use super::{Faults, local_sdk_config};
 
@@ -26,9 +26,7 @@ pub enum Outage {
 
 /// The table at `dynamodb`, as far as `faults` let it through, and the queue at `sqs`.
 pub(super) fn sdk_config(dynamodb: SocketAddr, sqs: SocketAddr, faults: Arc<Faults>) -> SdkConfig {
-    let client = aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-        .build_https();
+    let client = https::client(https::mozilla());
     local_sdk_config(dynamodb)
         .to_builder()
         .service_config(SqsAt(sqs))

@@ -1,24 +1,63 @@
-//! How patient the AWS clients are. A sender waits for us, and its own patience ends after a few seconds.
+//! The AWS clients of a function: where they find AWS, and how patient they are. A sender waits for us, and its
+//! own patience ends after a few seconds.
 
+use std::path::Path;
 use std::time::Duration;
 
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_types::SdkConfig;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+use rustls::RootCertStore;
 
-/// The configuration of every client in a function: region, credentials and endpoint from the environment.
-pub async fn from_env() -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest())
-        .timeout_config(timeouts())
-        .retry_config(retries())
-        .load()
-        .await
+use crate::config::env;
+use crate::https::{self, CaBundleError};
+
+/// The configuration of every client in a function, from the variables that Lambda sets and those that redirect
+/// a client (`AWS_ENDPOINT_URL`, also by service, and `AWS_CA_BUNDLE`). No file is looked for, no other service
+/// is asked.
+///
+/// # Errors
+/// Where `AWS_CA_BUNDLE` names no certificates.
+pub fn from_env() -> Result<SdkConfig, CaBundleError> {
+    let roots = match set("AWS_CA_BUNDLE") {
+        Some(file) => https::ca_bundle(Path::new(&file))?,
+        None => https::mozilla(),
+    };
+    let credentials = Credentials::new(
+        set("AWS_ACCESS_KEY_ID").unwrap_or_default(),
+        set("AWS_SECRET_ACCESS_KEY").unwrap_or_default(),
+        set("AWS_SESSION_TOKEN"),
+        None,
+        "environment",
+    );
+    let mut config = base(roots)
+        .region(set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION")).map(Region::new))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .service_config(PerService)
+        .use_fips(is_true("AWS_USE_FIPS_ENDPOINT"))
+        .use_dual_stack(is_true("AWS_USE_DUALSTACK_ENDPOINT"))
+        .timeout_config(timeouts());
+    config.set_endpoint_url(set("AWS_ENDPOINT_URL"));
+    Ok(config.build())
 }
 
-/// A whole call, retries included, ends within 2.2 s.
+/// What every configuration begins with: how calls are repeated, and the one HTTP client that all share.
+pub fn base(roots: RootCertStore) -> aws_types::sdk_config::Builder {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(https::client(roots))
+        .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+        .retry_config(retries())
+}
+
+/// A whole call, retries included, ends within 2.2 s. Connecting ends within 700 ms.
 pub fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
-        .connect_timeout(Duration::from_millis(700))
         .operation_attempt_timeout(Duration::from_millis(1_000))
         .operation_timeout(Duration::from_millis(2_200))
         .build()
@@ -30,4 +69,24 @@ pub fn retries() -> RetryConfig {
         .with_max_attempts(3)
         .with_initial_backoff(Duration::from_millis(50))
         .with_max_backoff(Duration::from_millis(400))
+}
+
+/// Settings that hold for one service, such as `AWS_ENDPOINT_URL_DYNAMODB`.
+#[derive(Debug)]
+struct PerService;
+
+impl LoadServiceConfig for PerService {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let service = key.service_id().to_uppercase().replace(' ', "_");
+        set(&format!("{}_{service}", key.env()))
+    }
+}
+
+fn is_true(name: &str) -> bool {
+    set(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+/// `sam local` sets to nothing what it is not told.
+fn set(name: &str) -> Option<String> {
+    env(name).filter(|value| !value.trim().is_empty())
 }

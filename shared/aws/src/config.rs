@@ -72,6 +72,9 @@ pub struct RelayConfig {
     pub topic_arn: String,
     /// `QUARANTINE_QUEUE_URL`, for what SNS will never take.
     pub quarantine_queue_url: String,
+    /// How many batches are on their way to SNS at once; not from the environment. With one the order of the
+    /// stream is kept, which a standard topic would not do anyway.
+    pub batches_at_once: usize,
 }
 
 /// Settings that are missing or wrong, all of them.
@@ -79,6 +82,8 @@ pub struct RelayConfig {
 #[error("the function's environment is not complete:{0}")]
 pub struct ConfigError(String);
 
+/// PublishBatch takes SNS some 20 ms, and a full shard's 1,000 records a second are 100 batches.
+const BATCHES_AT_ONCE: usize = 8;
 const RETENTION_DAYS: i64 = 90;
 const RETENTION_DAYS_MIN: i64 = 35;
 
@@ -136,6 +141,7 @@ impl RelayConfig {
             table: settings.required("TABLE_NAME", "the name of the events table"),
             topic_arn: settings.required("TOPIC_ARN", "the ARN of the SNS topic"),
             quarantine_queue_url: settings.required("QUARANTINE_QUEUE_URL", "the URL of an SQS queue"),
+            batches_at_once: BATCHES_AT_ONCE,
         };
         settings.finish(config)
     }

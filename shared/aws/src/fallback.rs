@@ -6,8 +6,8 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
+use aws_types::SdkConfig;
 use data_encoding::BASE64;
 use flate2::Compression;
 use flate2::read::GzDecoder;

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use aws_config::SdkConfig;
+use aws_types::SdkConfig;
 use jiff::Timestamp;
 use lambda_http::http::{StatusCode, header};
 use lambda_http::{Body, Request, RequestExt, Response, service_fn};
@@ -30,7 +30,7 @@ pub const DEADLINE: Duration = Duration::from_millis(1_600);
 pub async fn run<P: Provider>() -> Result<(), lambda_http::Error> {
     let telemetry = telemetry::init()?;
     let config = IngestConfig::read(env)?;
-    let ingest = Ingest::<P>::new(config, &clients::from_env().await);
+    let ingest = Ingest::<P>::new(config, &clients::from_env()?);
     ingest.warm_up().await;
     let (ingest, telemetry) = (&ingest, &telemetry);
     lambda_http::run(service_fn(async |request: Request| {
@@ -56,10 +56,11 @@ impl<P: Provider> Ingest<P> {
         Self { intake: Intake { keys, store, deadline: config.deadline }, fallback }
     }
 
-    /// Reads the keys before the first delivery. That they cannot be read is told by the log now and by
-    /// each answer later.
+    /// Reads the keys and opens the connection to the table before the first delivery: Lambda gives a
+    /// function more processor time while it starts than ever after. What fails is told by the log now and
+    /// by each answer later.
     pub async fn warm_up(&self) {
-        let _ = self.intake.keys.current(Timestamp::now()).await;
+        let _ = tokio::join!(self.intake.keys.current(Timestamp::now()), self.intake.store.warm_up());
     }
 
     /// Answers one request, and tells the log and the metrics.

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::time::Duration;
 
-use aws_config::SdkConfig;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_types::SdkConfig;
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{LambdaEvent, service_fn};
 use livehooks_core::{Delivery, Provider};
@@ -32,7 +32,7 @@ const KEYS_AGE_AT_REFUSAL: SignedDuration = SignedDuration::from_secs(1);
 pub async fn run(ways: &[Way]) -> Result<(), lambda_runtime::Error> {
     let telemetry = telemetry::init()?;
     let names: Vec<&str> = ways.iter().map(|way| way.name).collect();
-    let recover = Recover::new(ways, RecoverConfig::read(&names, env)?, &clients::from_env().await);
+    let recover = Recover::new(ways, RecoverConfig::read(&names, env)?, &clients::from_env()?);
     let (recover, telemetry) = (&recover, &telemetry);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let response = recover.handle(&event.payload).await;

@@ -1,4 +1,4 @@
-//! Stream records to SNS: in order, in batches, at least once.
+//! Stream records to SNS: in batches, several at a time, at least once.
 //!
 //! What SNS cannot take now is reported to the event source, which delivers it again from there on. What
 //! SNS will never take goes whole to a quarantine queue, so that it holds nothing else up.
@@ -6,10 +6,11 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use aws_config::SdkConfig;
 use aws_lambda_events::event::dynamodb::{Event, EventRecord};
 use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
+use aws_types::SdkConfig;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use lambda_runtime::{LambdaEvent, service_fn};
 use metrics::{counter, histogram};
@@ -31,7 +32,8 @@ const BATCH_ENTRIES_MAX: usize = 10;
 /// Settings that are missing, all of them at once; then Lambda's own.
 pub async fn run() -> Result<(), lambda_runtime::Error> {
     let telemetry = telemetry::init()?;
-    let relay = Relay::new(RelayConfig::read(env)?, &clients::from_env().await);
+    let relay = Relay::new(RelayConfig::read(env)?, &clients::from_env()?);
+    relay.warm_up().await;
     let (relay, telemetry) = (&relay, &telemetry);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Event>| {
         let response = relay.handle(&event.payload).await;
@@ -58,6 +60,13 @@ impl Relay {
     /// A relay to the topic that `config` names.
     pub fn new(config: RelayConfig, sdk: &SdkConfig) -> Self {
         Self { config, sns: aws_sdk_sns::Client::new(sdk), sqs: aws_sdk_sqs::Client::new(sdk) }
+    }
+
+    /// Opens the connection that the first batch will find open: SNS refuses a batch of nothing, and that is
+    /// answer enough.
+    pub async fn warm_up(&self) {
+        let nothing = self.sns.publish_batch().topic_arn(&self.config.topic_arn);
+        let _ = nothing.set_publish_batch_request_entries(Some(Vec::new())).send().await;
     }
 
     /// Announces a batch of stream records. The answer names the first record that was not taken, if any:
@@ -90,9 +99,10 @@ impl Relay {
             }
         }
         // What stands before a record that has to come again counts as done: it has to be published first.
-        for batch in batches(&pending) {
-            self.publish(&pending[batch]).await?;
-        }
+        // The answers are taken in the order of the batches, whichever comes first, so that the first failure is
+        // the lowest. Batches behind it that are under way are let go: they come again anyway.
+        let publishing = batches(&pending).into_iter().map(|batch| self.publish(&pending[batch]));
+        stream::iter(publishing).buffered(self.config.batches_at_once).try_collect::<()>().await?;
         settled
     }
 

@@ -15,6 +15,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use jiff::{SignedDuration, Timestamp};
 use livehooks_core::{Dedupe, Normalized};
+use tracing::warn;
 use uuid::Uuid;
 
 use crate::Fault;
@@ -80,6 +81,14 @@ impl Store {
         Self { client, table: table.into(), retention }
     }
 
+    /// Opens the connection that the first write will find open. Any answer will do.
+    pub async fn warm_up(&self) {
+        let key = AttributeValue::S("warm-up".into());
+        if let Err(NotWritten::Fault(fault)) = self.latest(key).await {
+            warn!(fault = fault.code(), "the connection to the table was not opened beforehand: {fault}");
+        }
+    }
+
     /// Writes the event unless it is there already. May be given up at any time, and tried again.
     ///
     /// # Errors
@@ -100,7 +109,7 @@ impl Store {
     }
 
     async fn put_in_sequence(&self, event: &mut Normalized<'_>) -> Result<Written, NotWritten> {
-        let mut known = self.latest(event).await?;
+        let mut known = self.latest(AttributeValue::S(event.event_key())).await?;
         for _ in 0..ATTEMPTS {
             if let Some(occurrence) = repeated(&known, event) {
                 return Ok(Written::Duplicate { id: event.dedupe.event_id(occurrence), altered: false });
@@ -142,13 +151,13 @@ impl Store {
         }
     }
 
-    async fn latest(&self, event: &Normalized<'_>) -> Result<Vec<Item>, NotWritten> {
+    async fn latest(&self, event_key: AttributeValue) -> Result<Vec<Item>, NotWritten> {
         let query = self
             .client
             .query()
             .table_name(&self.table)
             .key_condition_expression("event_key = :key")
-            .expression_attribute_values(":key", AttributeValue::S(event.event_key()))
+            .expression_attribute_values(":key", event_key)
             .projection_expression("occurrence, body_sha256, received_at")
             .scan_index_forward(false)
             .consistent_read(true)

@@ -65,19 +65,18 @@ const LEEWAY_S: i64 = 60;
 
 /// Verifies the token in the first of `headers` that is there, and that it was made for this body.
 ///
-/// Returns the API key that signed.
+/// Returns the API key that signed, and the body's hash.
 pub(crate) fn verify(
     delivery: &Delivery<'_>,
     headers: &[&'static str],
     keys: &ApiKeys,
     now: Timestamp,
-) -> Result<String, Rejection> {
+) -> Result<(String, BodyHash), Rejection> {
     let token = Token::parse(credential(delivery, headers)?)?;
     let claims = Object::parse(&token.claims).ok_or_else(|| malformed("a payload that is no JSON object"))?;
     let api_key = verify_signature(&token, &claims, keys)?;
     verify_time(&claims, now.as_second())?;
-    verify_body(&claims, delivery.body)?;
-    Ok(api_key)
+    Ok((api_key, verify_body(&claims, delivery.body)?))
 }
 
 fn credential<'a>(delivery: &Delivery<'a>, headers: &[&'static str]) -> Result<&'a str, Rejection> {
@@ -156,11 +155,12 @@ fn verify_time(claims: &Object<'_>, now_s: i64) -> Result<(), Rejection> {
     }
 }
 
-fn verify_body(claims: &Object<'_>, body: &[u8]) -> Result<(), Rejection> {
+fn verify_body(claims: &Object<'_>, body: &[u8]) -> Result<BodyHash, Rejection> {
     let claimed = claims.text("sha256").ok_or(Rejection::NoBodyHash)?;
     let claimed = BASE64.decode(claimed.as_bytes()).unwrap_or_default();
-    match bool::from(claimed.ct_eq(BodyHash::of(body).as_bytes())) {
-        true => Ok(()),
+    let found = BodyHash::of(body);
+    match bool::from(claimed.ct_eq(found.as_bytes())) {
+        true => Ok(found),
         false => Err(Rejection::BodyAltered { body_bytes: body.len() }),
     }
 }

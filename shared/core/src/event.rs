@@ -33,9 +33,15 @@ impl Normalized<'_> {
     /// None that an event can cause; serde_json's signature has one.
     pub fn to_json(&mut self, occurrence: u64) -> serde_json::Result<String> {
         self.event.id = self.dedupe.event_id(occurrence);
-        serde_json::to_string(&self.event)
+        let raw_bytes = self.event.data.raw.map_or(0, |raw| raw.get().len());
+        let mut json = Vec::with_capacity(raw_bytes + AROUND_RAW_BYTES);
+        serde_json::to_writer(&mut json, &self.event)?;
+        String::from_utf8(json).map_err(serde::ser::Error::custom)
     }
 }
+
+/// What an event mostly needs beside its raw part.
+const AROUND_RAW_BYTES: usize = 1_024;
 
 /// A CloudEvent. Attributes are those of the specification and of `schema/event.schema.json`.
 #[skip_serializing_none]
@@ -269,7 +275,7 @@ pub(crate) fn normalize<'a, P: Provider>(
         datacontenttype: "application/json",
         data: reading.data,
     };
-    Normalized { event, dedupe, body_hash: BodyHash::of(body) }
+    Normalized { event, dedupe, body_hash: verified.body_hash() }
 }
 
 fn source(provider: &str, account: Option<&str>) -> String {

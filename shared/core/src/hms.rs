@@ -18,7 +18,7 @@ use crate::event::{self, Reading, known, some};
 use crate::json::Object;
 use crate::keys::{self, Keys, KeysError};
 use crate::{
-    Artifact, Assurance, Data, Dedupe, Delivery, ErrorInfo, EventType, File, Ingress, Normalized,
+    Artifact, Assurance, BodyHash, Data, Dedupe, Delivery, ErrorInfo, EventType, File, Ingress, Normalized,
     Participant, Provider, Recording, RecordingScope, Rejection, Room, Session, Stream, Track, Transcription,
     Verified,
 };
@@ -99,7 +99,7 @@ impl Provider for Hms {
                 Assurance::SharedSecret
             }
         };
-        Ok(Verified::new(delivery.body, assurance, None))
+        Ok(Verified::new(delivery.body, BodyHash::of(delivery.body), assurance, None))
     }
 
     fn normalize<'a>(verified: &Verified<'a, Self>, received_at: Timestamp) -> Normalized<'a> {

@@ -37,8 +37,8 @@ impl Provider for LiveKit {
         keys: &ApiKeys,
         now: Timestamp,
     ) -> Result<Verified<'a, Self>, Rejection> {
-        let api_key = body_hash_token::verify(delivery, &[TOKEN_HEADER], keys, now)?;
-        Ok(Verified::new(delivery.body, Assurance::Signed, Some(api_key)))
+        let (api_key, body_hash) = body_hash_token::verify(delivery, &[TOKEN_HEADER], keys, now)?;
+        Ok(Verified::new(delivery.body, body_hash, Assurance::Signed, Some(api_key)))
     }
 
     fn reads(header: &HeaderName) -> bool {

@@ -32,8 +32,8 @@ impl Provider for PlugNmeet {
         keys: &ApiKeys,
         now: Timestamp,
     ) -> Result<Verified<'a, Self>, Rejection> {
-        let api_key = body_hash_token::verify(delivery, &TOKEN_HEADERS, keys, now)?;
-        Ok(Verified::new(delivery.body, Assurance::Signed, Some(api_key)))
+        let (api_key, body_hash) = body_hash_token::verify(delivery, &TOKEN_HEADERS, keys, now)?;
+        Ok(Verified::new(delivery.body, body_hash, Assurance::Signed, Some(api_key)))
     }
 
     fn reads(header: &HeaderName) -> bool {

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName};
 use jiff::Timestamp;
 use std::marker::PhantomData;
 
-use crate::{Assurance, Keys, Normalized, Rejection};
+use crate::{Assurance, BodyHash, Keys, Normalized, Rejection};
 
 /// One provider of webhooks: how its deliveries are proven authentic, and what they say.
 pub trait Provider: Sized + Send + Sync + 'static {
@@ -63,19 +63,31 @@ impl<'a> Delivery<'a> {
 #[derive(Clone, Debug)]
 pub struct Verified<'a, P> {
     body: &'a [u8],
+    body_hash: BodyHash,
     assurance: Assurance,
     account: Option<String>,
     provider: PhantomData<P>,
 }
 
 impl<'a, P: Provider> Verified<'a, P> {
-    pub(crate) fn new(body: &'a [u8], assurance: Assurance, account: Option<String>) -> Self {
-        Self { body, assurance, account, provider: PhantomData }
+    /// `body_hash` is the body's: whoever has verified by it need not hash again.
+    pub(crate) fn new(
+        body: &'a [u8],
+        body_hash: BodyHash,
+        assurance: Assurance,
+        account: Option<String>,
+    ) -> Self {
+        Self { body, body_hash, assurance, account, provider: PhantomData }
     }
 
     /// The body's exact bytes.
     pub fn body(&self) -> &'a [u8] {
         self.body
+    }
+
+    /// SHA-256 of the whole body.
+    pub fn body_hash(&self) -> BodyHash {
+        self.body_hash
     }
 
     /// What the verification has proven.

@@ -16,8 +16,9 @@ use crate::event::{self, Reading, known, some};
 use crate::json::Object;
 use crate::keys::{self, Keys, KeysError};
 use crate::{
-    Artifact, Assurance, Data, Dedupe, Delivery, ErrorInfo, EventType, File, Normalized, Participant,
-    Provider, Recording, RecordingScope, Rejection, Room, Session, Stream, Track, Transcription, Verified,
+    Artifact, Assurance, BodyHash, Data, Dedupe, Delivery, ErrorInfo, EventType, File, Normalized,
+    Participant, Provider, Recording, RecordingScope, Rejection, Room, Session, Stream, Track, Transcription,
+    Verified,
 };
 
 /// The provider VideoSDK.
@@ -81,7 +82,7 @@ impl Provider for VideoSdk {
             .ok_or_else(|| Rejection::MissingHeader { names: vec![SIGNATURE.to_owned()] })?;
         verify_signature(delivery.body, signature, &keys.public_keys)?;
         let assurance = verify_url_token(delivery.url_token, &keys.url_tokens)?;
-        Ok(Verified::new(delivery.body, assurance, None))
+        Ok(Verified::new(delivery.body, BodyHash::of(delivery.body), assurance, None))
     }
 
     fn reads(header: &HeaderName) -> bool {

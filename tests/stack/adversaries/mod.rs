@@ -39,6 +39,7 @@ impl<P: Provider> Function<P> {
             keys: KeySource::Inline(keys.to_string()),
             retention: jiff::SignedDuration::from_hours(24 * 90),
             deadline: PATIENCE,
+            fallback: None,
         };
         Self(Ingest::new(config, &sdk))
     }
@@ -51,7 +52,9 @@ impl<P: Provider> Function<P> {
             Outcome::Stored(_) => "duplicate",
             Outcome::Rejected(rejection) => rejection.code(),
             Outcome::TooLarge { .. } => "too_large",
-            Outcome::Failed(fault) => panic!("no request makes it our fault: {fault}"),
+            Outcome::Failed(fault) | Outcome::Queued { fault, .. } => {
+                panic!("no request makes it our fault: {fault}")
+            }
         };
         (outcome.into_response().status().as_u16(), said)
     }

@@ -1,0 +1,101 @@
+//! The HTTP client below all AWS clients: one connection pool, one TLS configuration.
+//!
+//! The SDK's own would do the same and much more (HTTP/2, proxies, the system's certificates), which every
+//! function would carry and start with.
+
+use std::error::Error;
+use std::path::Path;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::retry::ErrorKind;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::{Client, connect::HttpConnector as Tcp};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::{ClientConfig, RootCertStore};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(700);
+
+/// Certificates that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("AWS_CA_BUNDLE: expected a file with certificates in PEM, found: {0}")]
+pub struct CaBundleError(String);
+
+/// A client that trusts these certificate authorities.
+pub fn client(roots: RootCertStore) -> SharedHttpClient {
+    let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let mut tcp = Tcp::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
+    let pool =
+        Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(https.wrap_connector(tcp));
+    let connector = SharedHttpConnector::new(Https(pool));
+    http_client_fn(move |_, _| connector.clone())
+}
+
+/// Mozilla's certificate authorities, which are compiled in.
+pub fn mozilla() -> RootCertStore {
+    webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()
+}
+
+/// The certificates in a PEM file.
+///
+/// # Errors
+/// Says what is wrong with the file.
+pub fn ca_bundle(file: &Path) -> Result<RootCertStore, CaBundleError> {
+    let mut roots = RootCertStore::empty();
+    let certificates =
+        CertificateDer::pem_file_iter(file).map_err(|error| CaBundleError(error.to_string()))?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|error| CaBundleError(error.to_string()))?;
+        roots.add(certificate).map_err(|error| CaBundleError(error.to_string()))?;
+    }
+    if roots.is_empty() { Err(CaBundleError("none".into())) } else { Ok(roots) }
+}
+
+#[derive(Debug)]
+struct Https(Client<HttpsConnector<Tcp>, SdkBody>);
+
+impl HttpConnector for Https {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let request = match request.try_into_http1x() {
+            Ok(request) => request,
+            Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
+        };
+        let answer = self.0.request(request);
+        HttpConnectorFuture::new(async {
+            let answer = answer.await.map_err(connector_error)?;
+            HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
+                .map_err(|error| ConnectorError::other(error.into(), None))
+        })
+    }
+}
+
+/// Sorts out what is worth another attempt: everything that befell the connection.
+fn connector_error(error: hyper_util::client::legacy::Error) -> ConnectorError {
+    let hyper = source::<hyper::Error>(&error);
+    if error.is_connect()
+        || hyper.is_some_and(|hyper| hyper.is_closed() || hyper.is_canceled())
+        || source::<std::io::Error>(&error).is_some()
+    {
+        ConnectorError::io(error.into())
+    } else if hyper.is_some_and(hyper::Error::is_incomplete_message) {
+        ConnectorError::other(error.into(), Some(ErrorKind::TransientError))
+    } else if hyper.is_some_and(hyper::Error::is_user) {
+        ConnectorError::user(error.into())
+    } else {
+        ConnectorError::other(error.into(), None)
+    }
+}
+
+fn source<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    std::iter::successors(Some(error), |&error| error.source()).find_map(|error| error.downcast_ref())
+}

@@ -1,0 +1,54 @@
+//! Times: each provider's verify, normalize and serialize, and the whole of it beside the floor.
+#![allow(missing_docs, reason = "criterion's macros write functions without")]
+
+mod common;
+
+use std::hint::black_box;
+
+use common::{Case, JOINED, Sender, floor};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use livehooks_core::hms::Hms;
+use livehooks_core::livekit::LiveKit;
+use livehooks_core::plugnmeet::PlugNmeet;
+use livehooks_core::videosdk::VideoSdk;
+
+fn whole(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("livekit participant_joined, 695 bytes");
+    let case = Case::<LiveKit>::signed(JOINED);
+    assert_eq!(case.body.len(), 695);
+    group.bench_function("floor", |bench| bench.iter(|| floor(&case.body)));
+    group.bench_function("whole", |bench| bench.iter(|| case.whole()));
+    group.finish();
+}
+
+fn by_size(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("livekit by size");
+    for kib in [1, 10, 100, 1024] {
+        let case = Case::<LiveKit>::padded(kib * 1024);
+        group.throughput(Throughput::Bytes(case.body.len() as u64));
+        group.bench_function(BenchmarkId::new("whole", format!("{kib} KiB")), |bench| {
+            bench.iter(|| case.whole());
+        });
+    }
+    group.finish();
+}
+
+fn steps<P: Sender>(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group(P::NAME);
+    for (size, bytes) in [("0.5 KB", 500), ("5 KB", 5_000), ("100 KB", 100_000)] {
+        let case = Case::<P>::padded(bytes);
+        group.bench_function(BenchmarkId::new("verify", size), |bench| bench.iter(|| case.verify()));
+        let verified = case.verify();
+        group.bench_function(BenchmarkId::new("normalize", size), |bench| {
+            bench.iter(|| black_box(case.normalize(&verified)));
+        });
+        let mut event = case.normalize(&verified);
+        group.bench_function(BenchmarkId::new("serialize", size), |bench| {
+            bench.iter(|| event.to_json(0));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(core, whole, by_size, steps::<Hms>, steps::<VideoSdk>, steps::<PlugNmeet>, steps::<LiveKit>);
+criterion_main!(core);

@@ -1,0 +1,36 @@
+//! How often the core asks for memory. A number that grows has to be justified here.
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+#![allow(dead_code, reason = "the benchmarks use the rest of what they share")]
+
+#[path = "../benches/common/mod.rs"]
+mod common;
+
+use allocation_counter::measure;
+use common::{Case, JOINED};
+use livehooks_core::livekit::LiveKit;
+
+fn allocations<T>(work: impl FnOnce() -> T) -> u64 {
+    let mut done = None;
+    measure(|| done = Some(work())).count_total
+}
+
+#[test]
+fn a_delivery_of_livekit_is_taken_in_with_few_allocations() {
+    let case = Case::<LiveKit>::signed(JOINED);
+    let verified = case.verify();
+    let mut event = case.normalize(&verified);
+    let found = [
+        allocations(|| case.verify()),
+        allocations(|| case.normalize(&verified)),
+        allocations(|| event.to_json(0).unwrap()),
+    ];
+    assert_eq!(found, [0, 0, 0]);
+}
+
+#[test]
+fn a_hundred_times_the_body_needs_no_more_of_them() {
+    let small = Case::<LiveKit>::padded(10_000);
+    let large = Case::<LiveKit>::padded(1_000_000);
+    let verify = |case: &Case<LiveKit>| allocations(|| case.verify());
+    assert_eq!(verify(&small), verify(&large));
+}

@@ -1,0 +1,141 @@
+//! Measures the functions' real binaries as Lambda sees them, beside one that does nothing but one put.
+//!
+//! ```text
+//! cargo build --release -p livekit -p notify
+//! cargo build --release -p livehooks-tests --example floor
+//! cargo bench -p livehooks-tests --bench meter [-- FOLDER]    of binaries; target/release where none is named
+//! ```
+//!
+//! init: process started -> asks for its first event; first: first event handed out -> answered; warm: the same for
+//! the events behind it; peak: the most memory that was ever resident. The embedded DynamoDB answers on loopback.
+
+#[path = "../common/lambda.rs"]
+mod lambda;
+mod relay;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lambda::Function;
+use livehooks::dev::Database;
+use livehooks::envelope::Delivered;
+use livehooks::keys_file::KeysFile;
+use livehooks::providers::Entry;
+use livehooks::samples::{self, Places};
+use tokio::net::TcpListener;
+
+const COLD_STARTS: usize = 20;
+const WARM_EVENTS: usize = 200;
+
+fn main() {
+    let folder = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    let floor = beside_this("examples/floor");
+    let functions = folder.map_or_else(|| beside_this(""), PathBuf::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        ingest(&floor, &functions.join("livekit")).await;
+        relay::measure(&functions.join("notify")).await;
+    });
+}
+
+/// In the folder that cargo builds binaries into: this program is in `deps` there.
+fn beside_this(path: &str) -> PathBuf {
+    std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join(path)
+}
+
+#[derive(Default)]
+struct Figures {
+    init: Vec<f64>,
+    first: Vec<f64>,
+    warm: Vec<f64>,
+    peak: Vec<f64>,
+}
+
+async fn ingest(floor: &Path, livekit: &Path) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(Database::open(None).unwrap().serve(listener));
+    let keys = KeysFile::make();
+    let sender = Entry::named("livekit").unwrap();
+    let secret = keys.secret(sender).to_string();
+    let variables =
+        [("AWS_ENDPOINT_URL", endpoint.as_str()), ("TABLE_NAME", "Events"), ("PROVIDER_SECRET", &secret)];
+
+    let mut found = [Figures::default(), Figures::default()];
+    // In turn, so that whatever else the machine does befalls both.
+    for round in 0..COLD_STARTS {
+        for (figures, binary) in found.iter_mut().zip([floor, livekit]) {
+            let mut function = Function::start(binary, &variables).await;
+            figures.init.push(ms(function.ready().await));
+            for index in 0..=WARM_EVENTS {
+                let (answer, took) =
+                    function.invoke(delivery(sender, &keys, &format!("{round}-{index}"))).await;
+                assert_eq!(answer["statusCode"], 200, "{answer}");
+                if index == 0 { &mut figures.first } else { &mut figures.warm }.push(ms(took));
+            }
+            figures.peak.push(peak_mib(&function));
+            function.stop().await;
+        }
+    }
+    println!("{COLD_STARTS} cold starts with {WARM_EVENTS} warm events each, a put for each event");
+    for (name, figures) in ["floor", "livekit"].iter().zip(&mut found) {
+        spread(name, "init ms", &mut figures.init);
+        spread(name, "first ms", &mut figures.first);
+        spread(name, "warm ms", &mut figures.warm);
+        spread(name, "peak MiB", &mut figures.peak);
+    }
+    let [floor, livekit] = &found;
+    println!("warm p50, livekit to floor: {:.2}", median(&livekit.warm) / median(&floor.warm));
+}
+
+fn delivery(sender: &Entry, keys: &KeysFile, id: &str) -> String {
+    let now = Timestamp::now();
+    let places = Places {
+        room: "Demo Room".into(),
+        participant: "user-42".into(),
+        session: "RM_hycBMAjmt6Ub".into(),
+        id: id.into(),
+        now,
+    };
+    let samples = samples::of(sender);
+    let sample = samples.iter().find(|sample| sample.name == "participant_joined").unwrap();
+    let body = sample.body(&places);
+    let signed = (sender.sign)(keys.signing(sender).unwrap(), body.as_bytes(), now.into()).unwrap();
+    let delivered = Delivered {
+        path: "/webhooks/livekit",
+        url_token: None,
+        headers: &signed.headers,
+        body: body.as_bytes(),
+        base64: false,
+        received_at: now,
+    };
+    delivered.http_api().to_string()
+}
+
+fn peak_mib(function: &Function) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", function.process.id().unwrap())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// Of sorted figures.
+fn median(figures: &[f64]) -> f64 {
+    figures[figures.len() / 2]
+}
+
+fn spread(name: &str, what: &str, figures: &mut [f64]) {
+    figures.sort_by(f64::total_cmp);
+    let (count, last) = (figures.len(), figures.len() - 1);
+    let p99 = figures[(count * 99 / 100).min(last)];
+    println!(
+        "{name:<8} {what:<9} n={count:<5} min {:8.2}  p50 {:8.2}  p99 {p99:8.2}  max {:8.2}",
+        figures[0],
+        median(figures),
+        figures[last]
+    );
+}

@@ -1,0 +1,92 @@
+//! What `docs/cost.md` reckons with: the requests that an event costs, and the size of its item.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::{Json, Router};
+use jiff::Timestamp;
+use livehooks::dev::{PATIENCE, local_sdk_config};
+use livehooks::providers::Entry;
+use livehooks_aws::Ingest;
+use livehooks_aws::config::{IngestConfig, KeySource};
+use livehooks_core::Provider;
+use livehooks_core::livekit::LiveKit;
+use livehooks_core::videosdk::VideoSdk;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::harness::{KEYS, body};
+
+type Requests = Arc<Mutex<Vec<(String, Value)>>>;
+
+/// A table that takes everything and remembers what it was asked.
+async fn table(State(requests): State<Requests>, headers: HeaderMap, body: String) -> Json<Value> {
+    let operation = headers["x-amz-target"].to_str().unwrap().split('.').nth(1).unwrap().to_owned();
+    requests.lock().unwrap().push((operation, serde_json::from_str(&body).unwrap()));
+    Json(json!({}))
+}
+
+/// The requests that one delivery of about `body_bytes` costs.
+async fn requests<P: Provider>(kind: &str, body_bytes: usize) -> Vec<(String, Value)> {
+    let found = Requests::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let sdk = local_sdk_config(listener.local_addr().unwrap());
+    let app = Router::new().fallback(table).with_state(found.clone());
+    tokio::spawn(axum::serve(listener, app).into_future());
+    let entry = Entry::named(P::NAME).unwrap();
+    let config = IngestConfig {
+        table: "Events".into(),
+        keys: KeySource::Inline(KEYS.secret(entry).to_string()),
+        retention: jiff::SignedDuration::from_hours(24 * 90),
+        deadline: PATIENCE,
+        fallback: None,
+    };
+    let ingest = Ingest::<P>::new(config, &sdk);
+    let body = body(P::NAME, kind, |_| ());
+    let padding = "x".repeat(body_bytes.saturating_sub(body.len() + 13));
+    let body = format!("{},\"padding\":\"{padding}\"}}", body.strip_suffix('}').unwrap());
+    let signed =
+        (entry.sign)(KEYS.signing(entry).unwrap(), body.as_bytes(), Timestamp::now().into()).unwrap();
+    let mut request = lambda_http::Request::new(body.into());
+    for (name, value) in &signed.headers {
+        let name: http::HeaderName = name.parse().unwrap();
+        request.headers_mut().insert(name, value.parse().unwrap());
+    }
+    assert_eq!(ingest.handle(&request).await.status().as_u16(), 200);
+    std::mem::take(&mut *found.lock().unwrap())
+}
+
+fn operations(requests: &[(String, Value)]) -> Vec<&str> {
+    requests.iter().map(|(operation, _)| operation.as_str()).collect()
+}
+
+/// As DynamoDB counts: the names and the values of all attributes; a number takes about half its digits.
+fn item_bytes(requests: &[(String, Value)]) -> usize {
+    let item: BTreeMap<String, BTreeMap<String, String>> =
+        serde_json::from_value(requests.last().unwrap().1["Item"].clone()).unwrap();
+    let value = |value: &BTreeMap<String, String>| match value.iter().next().unwrap() {
+        (kind, text) if kind == "S" => text.len(),
+        (kind, digits) if kind == "N" => digits.len().div_ceil(2) + 1,
+        other => panic!("expected a text or a number, found {other:?}"),
+    };
+    item.iter().map(|(name, of)| name.len() + value(of)).sum()
+}
+
+#[tokio::test]
+async fn an_event_with_an_id_is_one_write_of_as_many_units_as_reckoned() {
+    for (body_bytes, units) in [(1_000, 3), (3_000, 5)] {
+        let requests = requests::<LiveKit>("participant_joined", body_bytes).await;
+        assert_eq!(operations(&requests), ["PutItem"]);
+        let bytes = item_bytes(&requests);
+        assert_eq!(bytes.div_ceil(1024), units, "a body of {body_bytes} bytes became an item of {bytes}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_of_a_sequence_is_one_reading_and_one_write() {
+    let requests = requests::<VideoSdk>("participant-joined", 1_000).await;
+    assert_eq!(operations(&requests), ["Query", "PutItem"]);
+    assert_eq!(item_bytes(&requests).div_ceil(1024), 3);
+}

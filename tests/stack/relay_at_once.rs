@@ -1,0 +1,188 @@
+//! Several batches on their way to SNS at once, answered in another order than they were sent in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use aws_lambda_events::event::dynamodb::Event;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use livehooks::dev::local_sdk_config;
+use livehooks_aws::Relay;
+use livehooks_aws::config::RelayConfig;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+/// An SNS that answers the first `held` batches only when it has them all, and then the last one first.
+#[derive(Clone, Default)]
+struct Sns(Arc<Mutex<Inside>>);
+
+#[derive(Default)]
+struct Inside {
+    held: usize,
+    waiting: BTreeMap<usize, oneshot::Sender<()>>,
+    /// The records that are not taken now, and the batches (by their first record) that get an answer 500.
+    refused: BTreeSet<usize>,
+    broken: BTreeSet<usize>,
+    calls: usize,
+    in_flight: usize,
+    most_in_flight: usize,
+    taken: BTreeMap<usize, usize>,
+}
+
+impl Sns {
+    async fn start(self) -> Relay {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let sdk = local_sdk_config(listener.local_addr().unwrap());
+        tokio::spawn(axum::serve(listener, Router::new().fallback(publish).with_state(self)).into_future());
+        let config = RelayConfig {
+            table: "Events".into(),
+            topic_arn: "arn:aws:sns:us-east-1:000000000000:livehooks".into(),
+            quarantine_queue_url: "http://127.0.0.1:1/000000000000/quarantine".into(),
+            batches_at_once: 8,
+        };
+        Relay::new(config, &sdk)
+    }
+
+    fn inside(&self) -> std::sync::MutexGuard<'_, Inside> {
+        self.0.lock().unwrap()
+    }
+}
+
+async fn publish(State(sns): State<Sns>, body: String) -> Response {
+    let form: BTreeMap<String, String> = form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+    let message = |entry: usize| form.get(&format!("PublishBatchRequestEntries.member.{entry}.Message"));
+    let records: Vec<usize> = (1..).map_while(message).map(|message| number(message)).collect();
+    let turn = {
+        let mut inside = sns.inside();
+        inside.calls += 1;
+        inside.in_flight += 1;
+        inside.most_in_flight = inside.most_in_flight.max(inside.in_flight);
+        (inside.calls <= inside.held).then(|| {
+            let (release, turn) = oneshot::channel();
+            inside.waiting.insert(records[0], release);
+            if inside.waiting.len() == inside.held {
+                release_last(&mut inside);
+            }
+            turn
+        })
+    };
+    if let Some(turn) = turn {
+        turn.await.unwrap();
+        release_last(&mut sns.inside());
+    }
+    sns.inside().answer(&records)
+}
+
+fn release_last(inside: &mut Inside) {
+    if let Some((_, release)) = inside.waiting.pop_last() {
+        release.send(()).unwrap();
+    }
+}
+
+impl Inside {
+    fn answer(&mut self, records: &[usize]) -> Response {
+        self.in_flight -= 1;
+        if self.broken.contains(&records[0]) {
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+        let (mut successes, mut failures) = (String::new(), String::new());
+        for (id, record) in records.iter().enumerate() {
+            if self.refused.contains(record) {
+                failures += &format!(
+                    "<member><Id>{id}</Id><Code>Busy</Code><SenderFault>false</SenderFault></member>"
+                );
+            } else {
+                *self.taken.entry(*record).or_default() += 1;
+                successes += &format!("<member><Id>{id}</Id><MessageId>{record}</MessageId></member>");
+            }
+        }
+        format!(
+            "<PublishBatchResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishBatchResult>\
+             <Successful>{successes}</Successful><Failed>{failures}</Failed>\
+             </PublishBatchResult></PublishBatchResponse>"
+        )
+        .into_response()
+    }
+}
+
+fn number(message: &str) -> usize {
+    let event: Value = serde_json::from_str(message).unwrap();
+    event["id"].as_str().unwrap().parse().unwrap()
+}
+
+/// Stored events with their numbers as ids and sequence numbers.
+fn records(count: usize) -> Event {
+    let record = |index: usize| {
+        let event = json!({
+            "specversion": "1.0", "id": index.to_string(), "type": "live.participant.joined",
+            "provider": "livekit", "assurance": "signed", "data": { "raw": {} },
+        });
+        json!({
+            "eventID": index.to_string(), "eventName": "INSERT", "awsRegion": "us-east-1",
+            "dynamodb": {
+                "SequenceNumber": index.to_string(),
+                "NewImage": {
+                    "event_key": { "S": format!("livekit#{index}") },
+                    "occurrence": { "N": "0" },
+                    "event": { "S": event.to_string() },
+                },
+            },
+        })
+    };
+    let records: Vec<Value> = (0..count).map(record).collect();
+    serde_json::from_value(json!({ "Records": records })).unwrap()
+}
+
+async fn failure(relay: &Relay, event: &Event) -> Option<usize> {
+    let response = relay.handle(event).await;
+    let failed = response.batch_item_failures.into_iter().next()?.item_identifier;
+    Some(failed.unwrap().parse().unwrap())
+}
+
+#[tokio::test]
+async fn a_thousand_records_are_a_hundred_calls_eight_at_a_time() {
+    let sns = Sns::default();
+    sns.inside().held = 8;
+    let relay = sns.clone().start().await;
+    assert_eq!(failure(&relay, &records(1_000)).await, None);
+    let inside = sns.inside();
+    assert_eq!((inside.calls, inside.most_in_flight), (100, 8));
+    assert_eq!(inside.taken, (0..1_000).map(|record| (record, 1)).collect());
+}
+
+#[tokio::test]
+async fn of_failures_in_several_batches_the_lowest_record_is_wanted_again() {
+    for (refused, broken, lowest) in [
+        (vec![57, 23], vec![40], 23),
+        (vec![57], vec![40, 20], 20),
+        (vec![79, 9], vec![70], 9),
+        (vec![], vec![0, 70], 0),
+        (vec![79], vec![], 79),
+    ] {
+        let sns = Sns::default();
+        {
+            let mut inside = sns.inside();
+            inside.held = 8;
+            inside.refused = refused.into_iter().collect();
+            inside.broken = broken.into_iter().collect();
+        }
+        let relay = sns.clone().start().await;
+        assert_eq!(failure(&relay, &records(80)).await, Some(lowest));
+        // What stands before it never comes again.
+        let before: Vec<usize> = sns.inside().taken.range(..lowest).map(|(record, _)| *record).collect();
+        assert_eq!(before, (0..lowest).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn behind_a_failure_no_new_batch_is_begun_for_long() {
+    let sns = Sns::default();
+    sns.inside().broken = (0..1_000).step_by(10).collect();
+    let relay = sns.clone().start().await;
+    assert_eq!(failure(&relay, &records(1_000)).await, Some(0));
+    let calls = sns.inside().calls;
+    assert!(calls <= 8 * 3, "{calls} calls to a topic that takes nothing");
+}
