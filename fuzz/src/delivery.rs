@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use data_encoding::BASE64;
 use http::{HeaderMap, HeaderName};
-use livehooks_core::{Assurance, Delivery, Keys, Provider, Rejection, Verified, redact};
+use livehooks_core::{Assurance, Delivery, Provider, Rejection, Verified, redact};
 use serde_json::value::RawValue;
 
 use crate::NOW;
@@ -14,11 +14,11 @@ use crate::sender::Sender;
 
 /// The input is a request to this provider.
 pub fn delivery<P: Sender>(input: &[u8]) {
-    let keys = P::Keys::from_json(&P::keys()).expect("the fixtures' keys are keys");
+    let keys = P::verifying();
     let request = Request::parse(input);
     let delivery = Delivery { headers: &request.headers, url_token: request.url_token(), body: request.body };
-    match P::verify(&delivery, &keys, NOW) {
-        Ok(verified) => check_authentic(&delivery, &verified, &keys),
+    match P::verify(&delivery, keys, NOW) {
+        Ok(verified) => check_authentic(&delivery, &verified, keys),
         Err(rejection) => check_rejection(&delivery, &rejection),
     }
 
@@ -26,8 +26,8 @@ pub fn delivery<P: Sender>(input: &[u8]) {
     let value = P::sign(request.body).parse().expect("a signature is ASCII");
     let headers = HeaderMap::from_iter([(name, value)]);
     let delivery = Delivery { headers: &headers, url_token: None, body: request.body };
-    let verified = P::verify(&delivery, &keys, NOW).expect("a signed body is authentic, whatever it says");
-    check_authentic(&delivery, &verified, &keys);
+    let verified = P::verify(&delivery, keys, NOW).expect("a signed body is authentic, whatever it says");
+    check_authentic(&delivery, &verified, keys);
 }
 
 fn check_authentic<P: Provider>(delivery: &Delivery<'_>, verified: &Verified<'_, P>, keys: &P::Keys) {

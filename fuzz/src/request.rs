@@ -19,9 +19,10 @@ impl<'a> Request<'a> {
             let name: HeaderName = header.name.parse().ok()?;
             Some((name, HeaderValue::from_bytes(header.value).ok()?))
         };
-        let headers = head.headers.iter().filter_map(header);
         let mut map = HeaderMap::new();
-        headers.for_each(|(name, value)| drop(map.append(name, value)));
+        for (name, value) in head.headers.iter().filter_map(header) {
+            map.append(name, value);
+        }
         Self { path: head.path.unwrap_or_default(), headers: map, body: &input[body_at..] }
     }
 

@@ -9,11 +9,11 @@ use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
 use data_encoding::{BASE64, HEXLOWER};
 use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use livehooks_core::hms::Hms;
+use livehooks_core::hms::{Hms, HmsKeys};
 use livehooks_core::livekit::LiveKit;
 use livehooks_core::plugnmeet::PlugNmeet;
-use livehooks_core::videosdk::VideoSdk;
-use livehooks_core::{BodyHash, Provider};
+use livehooks_core::videosdk::{VideoSdk, VideoSdkKeys};
+use livehooks_core::{ApiKeys, BodyHash, Keys, Provider};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
@@ -24,8 +24,11 @@ pub trait Sender: Provider {
     /// The header that carries the signature of a body.
     const SIGNATURE: &'static str;
 
-    /// What the receiver verifies with.
+    /// What the receiver verifies with, as its secret holds it.
     fn keys() -> Value;
+
+    /// The same, read.
+    fn verifying() -> &'static Self::Keys;
 
     /// The value of that header.
     fn sign(body: &[u8]) -> String;
@@ -39,6 +42,11 @@ impl Sender for Hms {
             "signing_secrets": ["fixture-secret-100ms-0001"],
             "headers": [{ "name": "X-Passcode", "values": ["fixture-secret-passcode-0001"] }],
         })
+    }
+
+    fn verifying() -> &'static HmsKeys {
+        static KEYS: LazyLock<HmsKeys> = LazyLock::new(read::<Hms>);
+        &KEYS
     }
 
     fn sign(body: &[u8]) -> String {
@@ -60,6 +68,11 @@ impl Sender for VideoSdk {
         json!({ "public_keys": [pem::encode(&pem::Pem::new("PUBLIC KEY", key.as_ref()))] })
     }
 
+    fn verifying() -> &'static VideoSdkKeys {
+        static KEYS: LazyLock<VideoSdkKeys> = LazyLock::new(read::<VideoSdk>);
+        &KEYS
+    }
+
     fn sign(body: &[u8]) -> String {
         let mut signature = vec![0; RSA.public_modulus_len()];
         RSA.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), body, &mut signature).expect("the key can sign");
@@ -74,6 +87,11 @@ impl Sender for PlugNmeet {
         json!({ "keys": { "APIfixture01": "fixture-secret-plugnmeet-0001" } })
     }
 
+    fn verifying() -> &'static ApiKeys {
+        static KEYS: LazyLock<ApiKeys> = LazyLock::new(read::<PlugNmeet>);
+        &KEYS
+    }
+
     fn sign(body: &[u8]) -> String {
         token("fixture-secret-plugnmeet-0001", body)
     }
@@ -86,9 +104,18 @@ impl Sender for LiveKit {
         json!({ "keys": { "APIfixture01": "fixture-secret-livekit-0001" } })
     }
 
+    fn verifying() -> &'static ApiKeys {
+        static KEYS: LazyLock<ApiKeys> = LazyLock::new(read::<LiveKit>);
+        &KEYS
+    }
+
     fn sign(body: &[u8]) -> String {
         token("fixture-secret-livekit-0001", body)
     }
+}
+
+fn read<P: Sender>() -> P::Keys {
+    P::Keys::from_json(&P::keys()).expect("the fixtures' keys are keys")
 }
 
 fn token(secret: &str, body: &[u8]) -> String {

@@ -72,7 +72,7 @@ fn search() -> Result<(), Failed> {
     }
     assert!(notes.forbidden.len() > 1_000 && log.lines().count() > 500, "{} lines", log.lines().count());
     let mut found = notes.found_in(&log);
-    let has_query = |line: &&str| line.split("http").skip(1).any(|url| is_url_with_query(url));
+    let has_query = |line: &&str| line.split("http").skip(1).any(is_url_with_query);
     found.extend(log.lines().filter(has_query).map(|line| format!("a URL with a query in {line}")));
     if found.is_empty() { Ok(()) } else { Err(found.join("\n").into()) }
 }

@@ -59,7 +59,7 @@ pub async fn all(notes: &mut Notes) {
     for refuse in [false, true] {
         faults.refuse_quarantine.store(refuse, Relaxed);
         for text in &texts {
-            relay.handle(&records(&[text.clone()])).await;
+            relay.handle(&records(std::slice::from_ref(text))).await;
         }
         relay.handle(&alien()).await;
     }

@@ -111,7 +111,7 @@ async fn a_token_of_awkward_json_is_refused() {
         (format!(r#"{{"iss":"a","exp":1e400,"nbf":{now}}}"#), "no_expiry"),
         (format!(r#"{{"iss":"a","exp":"{}"}}"#, now + 300), "no_expiry"),
         (format!(r#"{{"iss":"a","exp":{},"exp":{}}}"#, now + 300, now - 300), "expired"),
-        (format!(r#"{{"iss":"a","exp":1e18,"nbf":1e18}}"#), "not_yet_valid"),
+        (r#"{"iss":"a","exp":1e18,"nbf":1e18}"#.into(), "not_yet_valid"),
         (format!(r#"{{"iss":"a","exp":{},"sha256":null}}"#, now + 300), "no_body_hash"),
         (format!(r#"{{"iss":"a","exp":{},"sha256":[""]}}"#, now + 300), "no_body_hash"),
         (format!(r#"{{"iss":"a","exp":{},"sha256":"AA=="}}"#, now + 300), "body_altered"),
