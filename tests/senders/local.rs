@@ -8,12 +8,13 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use livehooks::dev::{Announced, Options, Stack, local_sdk_config};
+use livehooks::dev::{Announced, Options, Outage, Stack, local_sdk_config};
 use livehooks::keys_file::KeysFile;
 use livehooks_aws::store;
 use serde::Deserialize;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::sender::PLUGNMEET;
 use crate::wire::{Event, Pace, Wire, real_runtime, simulate};
@@ -67,6 +68,44 @@ impl Local {
         let mut counts = counts.expect("the log lasts as long as the stack").clone();
         counts.retain(|number, _| *number < MARK);
         counts
+    }
+
+    /// How the table fails from now on.
+    pub fn set_table(&self, outage: Option<Outage>) {
+        *self.stack.faults.table.lock().expect("nothing panics with it") = outage;
+    }
+
+    /// Waits until nothing is left in the fallback queue.
+    ///
+    /// # Panics
+    /// Where something was set aside.
+    pub fn recovered(&self) {
+        self.real.block_on(async {
+            loop {
+                let (waiting, dead) = self.stack.queue.bodies().expect("the queue can be read");
+                assert!(dead.is_empty(), "{} deliveries were given up", dead.len());
+                if waiting.is_empty() {
+                    return;
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+    }
+
+    /// How often each event was announced, as soon as `is_enough`, or when nothing new comes for `standstill`.
+    pub fn announced_until(&self, standstill: Duration, is_enough: impl Fn(&Counts) -> bool) -> Counts {
+        let mut announced = self.announced.clone();
+        announced.mark_changed();
+        self.real.block_on(async {
+            loop {
+                let is_new = async { announced.changed().await };
+                let comes = tokio::time::timeout(standstill, is_new).await.is_ok();
+                let counts = announced.borrow_and_update();
+                if is_enough(&counts) || !comes {
+                    return counts.clone();
+                }
+            }
+        })
     }
 
     /// How often each event is stored.

@@ -2,7 +2,9 @@
 //! stack.
 
 mod burst;
+mod load;
 mod local;
+mod outage;
 mod rules;
 mod sender;
 mod statuses;
@@ -31,13 +33,28 @@ enum Command {
     Statuses,
     /// The largest burst of events in one room that loses nothing
     Burst(burst::Burst),
+    /// What an outage of the table costs, with the fallback queue and without it
+    Outage(outage::Outage),
+    /// Load, an outage, and copies of one delivery, in real time; fails where an event is lost or doubled
+    Load(load::Load),
 }
 
 fn main() -> ExitCode {
     let keys = Arc::new(KeysFile::make());
-    match Arguments::parse().command {
-        Command::Statuses => print!("{}", statuses::observe(&keys).table()),
-        Command::Burst(burst) => burst.run(&local::Local::start(&keys, None)),
-    }
-    ExitCode::SUCCESS
+    let is_whole = match Arguments::parse().command {
+        Command::Statuses => {
+            print!("{}", statuses::observe(&keys).table());
+            true
+        }
+        Command::Burst(burst) => {
+            burst.run(&local::Local::start(&keys, None));
+            true
+        }
+        Command::Outage(outage) => {
+            outage.run(&local::Local::start(&keys, None));
+            true
+        }
+        Command::Load(load) => load.run(&keys),
+    };
+    if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
