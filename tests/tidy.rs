@@ -129,7 +129,8 @@ fn no_tool_of_the_laptop_can_get_into_a_function() {
 
 #[test]
 fn ingest_never_publishes_and_the_relay_never_writes_to_the_table() {
-    for path in ["shared/aws/src/ingest.rs", "shared/aws/src/store.rs", "shared/aws/src/keys.rs"] {
+    for name in ["ingest", "intake", "fallback", "recover", "store", "keys"] {
+        let path = &format!("shared/aws/src/{name}.rs");
         assert!(!read(path).contains("sns"), "{path} mentions SNS");
     }
     assert!(!read("shared/aws/src/relay.rs").contains("aws_sdk_dynamodb"), "the relay has a DynamoDB client");
@@ -139,6 +140,7 @@ fn ingest_never_publishes_and_the_relay_never_writes_to_the_table() {
 fn a_provider_is_complete() {
     let conformance = read("tests/conformance/main.rs");
     let registered = read("cli/src/providers.rs");
+    let recover = read("functions/recover/src/main.rs");
     let readme = read("README.md");
     let template = read("template.yaml");
     let schema: Value = serde_json::from_str(&read("schema/event.schema.json")).unwrap();
@@ -171,6 +173,10 @@ fn a_provider_is_complete() {
         need(schema.contains(&name.as_str().into()), "the provider enum of schema/event.schema.json".into());
         need(root().join(format!("events/{name}")).is_dir(), format!("events/{name}"));
         need(template.contains(&format!("Path: /webhooks/{name}\n")), "a block in template.yaml".into());
+        need(
+            recover.contains(&format!("Way::of::<{rust_type}>()")),
+            "a word in functions/recover/src/main.rs".into(),
+        );
         need(readme.contains(&format!("/webhooks/{name}")), "a row in README.md".into());
     }
     assert!(forgotten.is_empty(), "forgotten:\n{}", forgotten.join("\n"));

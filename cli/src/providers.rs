@@ -11,6 +11,7 @@ use axum::http::HeaderMap;
 use data_encoding::BASE64;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use livehooks_aws::recover::Way;
 use livehooks_core::hms::Hms;
 use livehooks_core::livekit::LiveKit;
 use livehooks_core::plugnmeet::PlugNmeet;
@@ -50,6 +51,8 @@ pub struct Entry {
     pub function: &'static str,
     /// The routes of the provider's function.
     pub mount: fn(&Inlets, &Value) -> Router,
+    /// Its way through the recover function.
+    pub way: Way,
 }
 
 impl Entry {
@@ -65,6 +68,7 @@ impl Entry {
             knows_time: P::KNOWS_TIME,
             function: P::FUNCTION,
             mount: Inlets::mount::<P>,
+            way: Way::of::<P>(),
         }
     }
 

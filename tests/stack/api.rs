@@ -118,12 +118,13 @@ async fn announcements_come_as_server_sent_events_one_line_each() {
 }
 
 #[tokio::test]
-async fn a_provider_without_keys_is_our_fault() {
+async fn a_provider_without_keys_is_our_fault_and_its_deliveries_wait_for_them() {
     let keys = serde_json::json!({ "plugnmeet": { "keys": { "a": "b" } } });
     let keys = livehooks::keys_file::KeysFile::from_json(&keys).unwrap();
     let local = Local::start_with(|options| options.keys = keys).await;
-    let (status, _) = local.post("videosdk", b"{}").await;
-    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(local.status("videosdk", b"{}").await, "queued");
+    let (waiting, dead) = local.stack.queue.bodies().unwrap();
+    assert_eq!((waiting.len(), dead.len()), (1, 0));
 }
 
 #[tokio::test]

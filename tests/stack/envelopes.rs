@@ -49,6 +49,7 @@ async fn answers<P: Provider>(kind: &str, timeless: bool) -> Vec<(Fixture, Form,
             keys: KeySource::Inline(fixture.keys.to_string()),
             retention: jiff::SignedDuration::from_hours(24 * 90),
             deadline: PATIENCE,
+            fallback: None,
         };
         let ingest = Ingest::<P>::new(config, &sdk);
         for form in [Form::Plain, Form::Base64, Form::Rest] {

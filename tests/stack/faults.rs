@@ -23,7 +23,8 @@ fn delivery<P: Provider>(case: &str, listener: &TcpListener) -> (Ingest<P>, Requ
         table: "Events".into(),
         keys: KeySource::Inline(fixture.keys.to_string()),
         retention: jiff::SignedDuration::from_hours(24 * 90),
-        deadline: livehooks_aws::store::DEADLINE,
+        deadline: livehooks_aws::ingest::DEADLINE,
+        fallback: None,
     };
     let mut request = Request::new(fixture.body.clone().into());
     *request.headers_mut() = fixture.headers.clone();

@@ -5,14 +5,17 @@ mod fixture;
 #[path = "../common/schema.rs"]
 mod schema;
 
+mod cloud;
 mod harness;
 
 mod api;
 mod dedupe;
 mod envelopes;
 mod events;
+mod fallback;
 mod faults;
 mod keys;
+mod recover;
 mod redaction;
 mod relay;
 mod sizes;

@@ -21,6 +21,7 @@ async fn unrelayed(local: &Local, count: usize) -> (Event, Relay) {
             keys: livehooks_aws::config::KeySource::Inline(KEYS.secret(entry).to_string()),
             retention: jiff::SignedDuration::from_hours(24 * 90),
             deadline: PATIENCE,
+            fallback: None,
         },
         &sdk,
     );

@@ -1,4 +1,4 @@
-//! The data folder: the database, how far its stream was relayed, and which format that is.
+//! The data folder: the database, the fallback queue, how far its stream was relayed, and which format that is.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -77,6 +77,10 @@ impl DataFolder {
 
     pub(super) fn database(&self) -> PathBuf {
         self.folder.join("events.db")
+    }
+
+    pub(super) fn queue(&self) -> PathBuf {
+        self.folder.join("queue.db")
     }
 
     /// How far the stream was relayed, if that was of this stream.

@@ -127,7 +127,7 @@ impl Database {
 }
 
 /// Reads every page of the file, and changes nothing.
-fn check(file: &Path) -> Result<(), String> {
+pub(super) fn check(file: &Path) -> Result<(), String> {
     use rusqlite::{Connection, OpenFlags};
     let open = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(text)?;
     let verdict: String = open.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(text)?;

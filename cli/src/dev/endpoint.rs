@@ -1,5 +1,5 @@
-//! The two other AWS calls that the relay makes, answered on loopback: SNS `PublishBatch` and SQS
-//! `SendMessage`, in the form in which the SDK sends them.
+//! The other AWS calls that the functions make, answered on loopback: SNS `PublishBatch` and SQS `SendMessage`, in
+//! the form in which the SDK sends them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,19 +10,26 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use livehooks_aws::Announcement;
+use livehooks_aws::fallback::MESSAGE_BYTES_MAX;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use super::Announced;
+use super::{Announced, Outage, Queue};
 
 pub(super) const TOPIC_ARN: &str = "arn:aws:sns:us-east-1:000000000000:livehooks";
 pub(super) const QUARANTINE_PATH: &str = "/000000000000/quarantine";
+pub(super) const FALLBACK_PATH: &str = "/000000000000/fallback";
 
-/// What goes wrong next, so that tests can see the relay live through it.
-#[derive(Default)]
+/// What goes wrong next, so that tests can see the handlers and the relay live through it.
+#[derive(Debug, Default)]
 pub struct Faults {
+    /// How the table fails, for as long as it stands here.
+    pub table: Mutex<Option<Outage>>,
+    /// Whether the fallback queue is out of order.
+    pub refuse_fallback: AtomicBool,
     /// Answers for the next batches: an HTTP error for the whole, or failed entries by position.
     pub publish: Mutex<Vec<PublishFault>>,
     /// Whether the quarantine queue is out of order.
@@ -42,17 +49,21 @@ pub enum PublishFault {
     Silent(usize),
 }
 
-#[derive(Clone)]
-struct Endpoint {
-    announced: Arc<Announced>,
-    faults: Arc<Faults>,
+impl Faults {
+    pub(super) fn table_outage(&self) -> Option<Outage> {
+        *lock(&self.table)
+    }
 }
 
-pub(super) async fn serve(listener: TcpListener, announced: Arc<Announced>, faults: Arc<Faults>) {
-    let app = Router::new()
-        .fallback(answer)
-        .layer(DefaultBodyLimit::max(4 << 20))
-        .with_state(Endpoint { announced, faults });
+#[derive(Clone)]
+pub(super) struct Endpoint {
+    pub(super) announced: Arc<Announced>,
+    pub(super) queue: Queue,
+    pub(super) faults: Arc<Faults>,
+}
+
+pub(super) async fn serve(listener: TcpListener, endpoint: Endpoint) {
+    let app = Router::new().fallback(answer).layer(DefaultBodyLimit::max(4 << 20)).with_state(endpoint);
     // It ends only with the process.
     let _ = axum::serve(listener, app).await;
 }
@@ -118,15 +129,35 @@ impl Endpoint {
     }
 
     fn send_message(&self, body: &[u8]) -> Response {
-        if self.faults.refuse_quarantine.load(Ordering::Relaxed) {
-            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-        }
         let request: Value = serde_json::from_slice(body).unwrap_or_default();
         let message = request["MessageBody"].as_str().unwrap_or_default();
-        lock(&self.faults.quarantined).push(message.to_owned());
-        let answer = json!({ "MessageId": Uuid::new_v4().to_string(), "MD5OfMessageBody": "" });
-        ([(header::CONTENT_TYPE, "application/x-amz-json-1.0")], answer.to_string()).into_response()
+        let is_fallback = request["QueueUrl"].as_str().is_some_and(|url| url.ends_with(FALLBACK_PATH));
+        let refuse = if is_fallback { &self.faults.refuse_fallback } else { &self.faults.refuse_quarantine };
+        if refuse.load(Ordering::Relaxed) {
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+        if !(1..=MESSAGE_BYTES_MAX).contains(&message.len()) {
+            let why =
+                format!("expected a message of 1 to {MESSAGE_BYTES_MAX} bytes, found {}", message.len());
+            let error =
+                json!({ "__type": "com.amazonaws.sqs#InvalidParameterValueException", "message": why });
+            return sqs_answer(StatusCode::BAD_REQUEST, &error);
+        }
+        let id = if is_fallback {
+            let Ok(id) = self.queue.send(message, Timestamp::now()) else {
+                return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+            };
+            id
+        } else {
+            lock(&self.faults.quarantined).push(message.to_owned());
+            Uuid::new_v4().to_string()
+        };
+        sqs_answer(StatusCode::OK, &json!({ "MessageId": id, "MD5OfMessageBody": "" }))
     }
+}
+
+fn sqs_answer(status: StatusCode, answer: &Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/x-amz-json-1.0")], answer.to_string()).into_response()
 }
 
 fn attributes<'a>(field: &impl Fn(&str) -> Option<&'a String>) -> BTreeMap<&'static str, String> {

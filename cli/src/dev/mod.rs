@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! web        POST /webhooks/…  ->  the functions' own handlers  ->  database (DynamoDB on loopback)
+//!                                                               ->  queue, in an outage (SQS on loopback)
+//! recovering queue             ->  the function's own Recover   ->  database
 //! relaying   database's stream ->  the function's own Relay     ->  endpoint (SNS and SQS on loopback)
 //! announced  what the endpoint took: a log with a cursor per reader (API, --forward-to)
 //! ```
@@ -11,6 +13,9 @@ mod data;
 mod database;
 mod endpoint;
 mod forward;
+mod outage;
+mod queue;
+mod recovering;
 mod relaying;
 mod report;
 pub mod running;
@@ -23,8 +28,10 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
-use livehooks_aws::Relay;
-use livehooks_aws::config::RelayConfig;
+use jiff::SignedDuration;
+use livehooks_aws::config::{FallbackConfig, KeySource, RecoverConfig, RelayConfig};
+use livehooks_aws::recover::Way;
+use livehooks_aws::{Recover, Relay};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -32,10 +39,13 @@ pub use announced::Announced;
 pub use data::{DataError, default_folder, default_keys_file};
 pub use database::Database;
 pub use endpoint::{Faults, PublishFault};
+pub use outage::Outage;
+pub use queue::{Queue, RECEIVES_MAX};
 pub use report::{Refusal, Report};
 pub use web::Inlets;
 
 use crate::keys_file::KeysFile;
+use crate::providers::{ALL, Entry};
 use data::DataFolder;
 use database::TABLE;
 
@@ -86,7 +96,9 @@ pub struct Stack {
     pub report: Arc<Report>,
     /// What was announced.
     pub announced: Arc<Announced>,
-    /// What the local SNS is to refuse; for tests.
+    /// The deliveries that wait for the table.
+    pub queue: Queue,
+    /// What the local AWS is to refuse; for tests.
     pub faults: Arc<Faults>,
     tasks: JoinSet<()>,
 }
@@ -106,6 +118,7 @@ impl Stack {
         let aws = listen_near(options.aws_host, options.port, 2).await?;
         let folder = options.data.as_deref().map(DataFolder::open).transpose()?;
         let database = Database::open(folder.as_ref().map(DataFolder::database).as_deref())?;
+        let queue = Queue::open(folder.as_ref().map(DataFolder::queue).as_deref())?;
 
         let other = |error: std::io::Error| StartError::Other(error.to_string());
         let address = listener.local_addr().map_err(other)?;
@@ -117,7 +130,11 @@ impl Stack {
 
         let mut tasks = JoinSet::new();
         tasks.spawn(database.serve(dynamodb));
-        tasks.spawn(endpoint::serve(aws, announced.clone(), faults.clone()));
+        let (log, waiting, wrong) = (announced.clone(), queue.clone(), faults.clone());
+        tasks.spawn(endpoint::serve(
+            aws,
+            endpoint::Endpoint { announced: log, queue: waiting, faults: wrong },
+        ));
         if let Some(url) = forward_to {
             tasks.spawn(forward::run(url, announced.clone(), report.clone()));
         }
@@ -129,8 +146,20 @@ impl Stack {
             },
             &local_sdk_config(aws_address),
         );
-        let sdk = local_sdk_config(dynamodb_address);
-        let inlets = Inlets { sdk, report: report.clone(), stored: Arc::default() };
+        let sdk = outage::sdk_config(dynamodb_address, aws_address, faults.clone());
+        let ways: Vec<Way> = ALL.iter().map(|entry| entry.way).collect();
+        let recover = Recover::new(&ways, recover_config(&options.keys), &sdk);
+        let fallback = FallbackConfig {
+            queue_url: format!("http://{aws_address}{}", endpoint::FALLBACK_PATH),
+            deadline: PATIENCE,
+        };
+        let inlets = Inlets { sdk, fallback, report: report.clone(), stored: Arc::default() };
+        let recovering = recovering::Recovering {
+            queue: queue.clone(),
+            recover,
+            report: report.clone(),
+            stored: inlets.stored.clone(),
+        };
         let relaying = relaying::Relaying {
             database,
             relay,
@@ -140,8 +169,18 @@ impl Stack {
             stored: inlets.stored.clone(),
         };
         tasks.spawn(relaying.run());
+        tasks.spawn(recovering.run());
         tasks.spawn(web::serve(listener, inlets, options.keys.clone(), announced.clone()));
-        Ok(Self { address, dynamodb: dynamodb_address, aws: aws_address, report, announced, faults, tasks })
+        Ok(Self {
+            address,
+            dynamodb: dynamodb_address,
+            aws: aws_address,
+            report,
+            announced,
+            queue,
+            faults,
+            tasks,
+        })
     }
 
     /// The base address of the webhooks and the API.
@@ -174,7 +213,20 @@ async fn listen_near(host: Ipv4Addr, port: u16, offset: u16) -> Result<TcpListen
     }
 }
 
-/// On a laptop that is busy compiling a sender has to wait, and does.
+fn recover_config(keys: &KeysFile) -> RecoverConfig {
+    let inline = |entry: &Entry| (entry.name.to_owned(), KeySource::Inline(keys.secret(entry).to_string()));
+    RecoverConfig {
+        table: TABLE.into(),
+        keys: ALL.iter().map(inline).collect(),
+        retention: RETENTION,
+        deadline: PATIENCE,
+    }
+}
+
+/// How long events stay.
+const RETENTION: SignedDuration = SignedDuration::from_hours(24 * 90);
+
+/// On a laptop that is busy compiling a sender has to wait, and does. A table that refuses does not make it wait.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Clients of what listens at `endpoint`, with credentials that no AWS would take.

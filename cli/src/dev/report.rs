@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use livehooks_aws::Outcome;
 use livehooks_aws::ingest::Receipt;
+use livehooks_aws::recover::{Recovered, Taken};
 use livehooks_aws::store::Written;
 use serde::Serialize;
 
@@ -47,7 +48,20 @@ impl Report {
 
     pub(super) fn outcome(&self, provider: &'static str, outcome: &Outcome) {
         match outcome {
-            Outcome::Stored(receipt) => self.stored(provider, receipt),
+            Outcome::Stored(receipt) => {
+                let said = match &receipt.written {
+                    Written::New { .. } => styled(GREEN, "accepted"),
+                    Written::Duplicate { altered: false, .. } => styled(YELLOW, "duplicate"),
+                    Written::Duplicate { altered: true, .. } => {
+                        styled(YELLOW, "duplicate (same id, another body: the first one stays)")
+                    }
+                };
+                self.stored(provider, receipt, said);
+            }
+            Outcome::Queued { fault, .. } => {
+                let detail = format!("{}: {fault}", fault.code());
+                self.line(provider, styled(YELLOW, "queued"), &detail);
+            }
             Outcome::Rejected(rejection) => {
                 self.refused(provider, rejection.code(), rejection.to_string(), rejection.advice());
             }
@@ -62,19 +76,33 @@ impl Report {
         }
     }
 
+    /// What became of a delivery that was queued.
+    pub(super) fn recovered(&self, recovered: &Recovered) {
+        let (provider, outcome) = match &recovered.result {
+            Ok(Taken { provider, outcome, .. }) => (*provider, outcome),
+            Err(why) => return self.trouble("recover", &why.to_string()),
+        };
+        match outcome {
+            Outcome::Stored(receipt) => {
+                let said = match &receipt.written {
+                    Written::New { .. } => styled(GREEN, "recovered"),
+                    Written::Duplicate { .. } => styled(YELLOW, "recovered duplicate"),
+                };
+                self.stored(provider, receipt, said);
+            }
+            Outcome::Queued { fault, .. } | Outcome::Failed(fault) => {
+                self.trouble(provider, &format!("a queued delivery was not taken yet: {fault}"));
+            }
+            Outcome::Rejected(_) | Outcome::TooLarge { .. } => self.outcome(provider, outcome),
+        }
+    }
+
     /// Something that is not about one delivery.
     pub(super) fn trouble(&self, what: &str, why: &str) {
         self.line(what, styled(YELLOW, "waits"), why);
     }
 
-    fn stored(&self, provider: &str, receipt: &Receipt) {
-        let said = match &receipt.written {
-            Written::New { .. } => styled(GREEN, "accepted"),
-            Written::Duplicate { altered: false, .. } => styled(YELLOW, "duplicate"),
-            Written::Duplicate { altered: true, .. } => {
-                styled(YELLOW, "duplicate (same id, another body: the first one stays)")
-            }
-        };
+    fn stored(&self, provider: &str, receipt: &Receipt, said: String) {
         let column = |text: &Option<String>| format!("{:16}", safe(text.as_deref().unwrap_or("-"), 16));
         let kind = format!("{:34}", receipt.r#type.as_str());
         let mut text = format!("{kind} {} {} {said}", column(&receipt.room), column(&receipt.participant));

@@ -16,7 +16,7 @@ use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use lambda_http::RequestExt;
-use livehooks_aws::config::{IngestConfig, KeySource};
+use livehooks_aws::config::{FallbackConfig, IngestConfig, KeySource};
 use livehooks_aws::{Ingest, Outcome, store};
 use livehooks_core::redact;
 use serde::Deserialize;
@@ -25,7 +25,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use super::database::TABLE;
-use super::{Announced, PATIENCE, Report};
+use super::{Announced, PATIENCE, RETENTION, Report};
 use crate::keys_file::KeysFile;
 use crate::providers::{ALL, Sender};
 
@@ -38,6 +38,7 @@ const EVENTS_DEFAULT: usize = 100;
 #[derive(Clone)]
 pub struct Inlets {
     pub(super) sdk: SdkConfig,
+    pub(super) fallback: FallbackConfig,
     pub(super) report: Arc<Report>,
     pub(super) stored: Arc<Notify>,
 }
@@ -75,8 +76,9 @@ impl Inlets {
         let config = IngestConfig {
             table: TABLE.into(),
             keys: KeySource::Inline(secret.to_string()),
-            retention: jiff::SignedDuration::from_hours(24 * 90),
+            retention: RETENTION,
             deadline: PATIENCE,
+            fallback: Some(self.fallback.clone()),
         };
         let ingest = Arc::new(Ingest::<P>::new(config, &self.sdk));
         let inlets = self.clone();

@@ -1,11 +1,12 @@
 //! Settings from the environment. All that is missing or wrong is named at once.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::store::DEADLINE;
+use crate::{fallback, ingest, recover};
 
 /// The settings of an ingest function.
 #[derive(Clone, Debug)]
@@ -16,7 +17,31 @@ pub struct IngestConfig {
     pub keys: KeySource,
     /// `RETENTION_DAYS`, 90 where it is not set, at least 35: 100ms can replay what is 30 days old.
     pub retention: SignedDuration,
-    /// How long a write may take; not from the environment.
+    /// How long reading the keys and writing may take together; not from the environment.
+    pub deadline: Duration,
+    /// Where deliveries go that cannot be stored now; without it the sender has to come back.
+    pub fallback: Option<FallbackConfig>,
+}
+
+/// The fallback queue.
+#[derive(Clone, Debug)]
+pub struct FallbackConfig {
+    /// `FALLBACK_QUEUE_URL`.
+    pub queue_url: String,
+    /// How long it may take to take a delivery; not from the environment.
+    pub deadline: Duration,
+}
+
+/// The settings of the function that recovers queued deliveries.
+#[derive(Clone, Debug)]
+pub struct RecoverConfig {
+    /// `TABLE_NAME`.
+    pub table: String,
+    /// `PROVIDER_SECRET_ID_<NAME>` or `PROVIDER_SECRET_<NAME>` of each provider, its name in capitals.
+    pub keys: BTreeMap<String, KeySource>,
+    /// `RETENTION_DAYS`, as ingest has it.
+    pub retention: SignedDuration,
+    /// How long one delivery may take; not from the environment.
     pub deadline: Duration,
 }
 
@@ -65,30 +90,38 @@ impl IngestConfig {
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut settings = Settings::new(lookup);
         let table = settings.required("TABLE_NAME", "the name of the events table");
-        let keys = match (settings.optional("PROVIDER_SECRET_ID"), settings.optional("PROVIDER_SECRET")) {
-            (Some(id), None) => KeySource::SecretsManager(id),
-            (None, Some(json)) => KeySource::Inline(json),
-            (None, None) => {
-                settings.wrong("PROVIDER_SECRET_ID or PROVIDER_SECRET", "the provider's keys", "neither");
-                KeySource::Inline(String::new())
+        let keys = settings.keys("").unwrap_or_else(|| {
+            settings.wrong("PROVIDER_SECRET_ID or PROVIDER_SECRET", "the provider's keys", "neither");
+            KeySource::Inline(String::new())
+        });
+        let retention = settings.retention();
+        let fallback = settings.optional("FALLBACK_QUEUE_URL");
+        let fallback = fallback.map(|queue_url| FallbackConfig { queue_url, deadline: fallback::DEADLINE });
+        settings.finish(Self { table, keys, retention, deadline: ingest::DEADLINE, fallback })
+    }
+}
+
+impl RecoverConfig {
+    /// Reads the settings through `lookup`, which is `std::env::var` in a function, with the keys of those of
+    /// `providers` that have any.
+    ///
+    /// # Errors
+    /// Names every setting that is missing or wrong.
+    pub fn read(providers: &[&str], lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut settings = Settings::new(lookup);
+        let table = settings.required("TABLE_NAME", "the name of the events table");
+        let mut keys = BTreeMap::new();
+        for provider in providers {
+            let suffix = format!("_{}", provider.to_ascii_uppercase());
+            if let Some(source) = settings.keys(&suffix) {
+                keys.insert((*provider).to_owned(), source);
             }
-            (Some(_), Some(_)) => {
-                settings.wrong("PROVIDER_SECRET_ID or PROVIDER_SECRET", "one of the two", "both");
-                KeySource::Inline(String::new())
-            }
-        };
-        let days = settings.optional("RETENTION_DAYS");
-        let parsed = days.as_deref().map_or(Ok(RETENTION_DAYS), str::parse);
-        let days = match parsed {
-            Ok(days) if (RETENTION_DAYS_MIN..=36_500).contains(&days) => days,
-            _ => {
-                let expected = format!("a number of days, at least {RETENTION_DAYS_MIN}");
-                settings.wrong("RETENTION_DAYS", &expected, &format!("{:?}", days.unwrap_or_default()));
-                RETENTION_DAYS
-            }
-        };
-        let retention = SignedDuration::from_hours(24 * days);
-        settings.finish(Self { table, keys, retention, deadline: DEADLINE })
+        }
+        if keys.is_empty() {
+            settings.wrong("PROVIDER_SECRET_ID_<NAME>", "the keys of at least one provider", "none");
+        }
+        let retention = settings.retention();
+        settings.finish(Self { table, keys, retention, deadline: recover::DEADLINE })
     }
 }
 
@@ -135,6 +168,34 @@ impl<L: Fn(&str) -> Option<String>> Settings<L> {
         value.unwrap_or_default()
     }
 
+    /// The keys in the variables with this suffix, if there are any.
+    fn keys(&mut self, suffix: &str) -> Option<KeySource> {
+        let (id, json) = (format!("PROVIDER_SECRET_ID{suffix}"), format!("PROVIDER_SECRET{suffix}"));
+        match (self.optional(&id), self.optional(&json)) {
+            (Some(id), None) => Some(KeySource::SecretsManager(id)),
+            (None, Some(json)) => Some(KeySource::Inline(json)),
+            (None, None) => None,
+            (Some(_), Some(keys)) => {
+                self.wrong(&format!("{id} or {json}"), "one of the two", "both");
+                Some(KeySource::Inline(keys))
+            }
+        }
+    }
+
+    fn retention(&mut self) -> SignedDuration {
+        let days = self.optional("RETENTION_DAYS");
+        let parsed = days.as_deref().map_or(Ok(RETENTION_DAYS), str::parse);
+        let days = match parsed {
+            Ok(days) if (RETENTION_DAYS_MIN..=36_500).contains(&days) => days,
+            _ => {
+                let expected = format!("a number of days, at least {RETENTION_DAYS_MIN}");
+                self.wrong("RETENTION_DAYS", &expected, &format!("{:?}", days.unwrap_or_default()));
+                RETENTION_DAYS
+            }
+        };
+        SignedDuration::from_hours(24 * days)
+    }
+
     fn wrong(&mut self, name: &str, expected: &str, found: &str) {
         // Writing to a String cannot fail.
         let _ = write!(self.problems, "\n  {name}: expected {expected}, found {found}");
@@ -171,5 +232,21 @@ mod tests {
         let secret = |name: &str| Some(if name == "PROVIDER_SECRET_ID" { "" } else { "35" }.to_owned());
         let config = IngestConfig::read(secret).unwrap();
         assert_eq!(format!("{:?}", config.keys), "PROVIDER_SECRET");
+    }
+
+    #[test]
+    fn recover_has_the_keys_of_the_providers_that_are_switched_on() {
+        let lookup = |name: &str| match name {
+            "TABLE_NAME" => Some("Events".to_owned()),
+            "PROVIDER_SECRET_ID_100MS" => Some("id".to_owned()),
+            "PROVIDER_SECRET_LIVEKIT" => Some("{}".to_owned()),
+            _ => None,
+        };
+        let providers = ["100ms", "videosdk", "livekit"];
+        let config = RecoverConfig::read(&providers, lookup).unwrap();
+        assert_eq!(config.keys.keys().collect::<Vec<_>>(), ["100ms", "livekit"]);
+        assert_eq!(format!("{:?}", config.keys["100ms"]), "secret id");
+        let error = RecoverConfig::read(&providers, |_| None).unwrap_err().to_string();
+        assert!(error.contains("PROVIDER_SECRET_ID_<NAME>: expected the keys of at least one"), "{error}");
     }
 }

@@ -1,21 +1,27 @@
-//! From a request to its answer: verify, normalize, store, and the status contract.
+//! From a request to its answer: the table, else the fallback queue, and the status contract.
 
 use std::convert::Infallible;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
 use jiff::Timestamp;
 use lambda_http::http::{StatusCode, header};
 use lambda_http::{Body, Request, RequestExt, Response, service_fn};
-use livehooks_core::{Delivery, EventType, Normalized, Provider, Rejection, Verified};
+use livehooks_core::{Delivery, Provider};
 use serde_json::json;
 
 use crate::config::{IngestConfig, env};
-use crate::store::{NotWritten, Written};
+use crate::fallback::Fallback;
+use crate::intake::Intake;
+use crate::store::Written;
 use crate::{Fault, KeyRing, Store, clients, telemetry};
 
-/// No provider's body comes near.
-pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+pub use crate::intake::{BODY_BYTES_MAX, Outcome, Receipt};
+
+/// Reading keys and writing to the table end within this time; what is left then goes to the fallback queue, which
+/// has [`crate::fallback::DEADLINE`]. Together 2.4 s: a sender has no timeout of its own, but the room's next events
+/// wait behind this one.
+pub const DEADLINE: Duration = Duration::from_millis(1_600);
 
 /// Runs one provider's function until Lambda stops it.
 ///
@@ -37,52 +43,23 @@ pub async fn run<P: Provider>() -> Result<(), lambda_http::Error> {
 
 /// One provider's way in.
 pub struct Ingest<P: Provider> {
-    keys: KeyRing<P::Keys>,
-    store: Store,
-}
-
-/// What became of a delivery.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// Authentic, and in the table.
-    Stored(Receipt),
-    /// Not authentic: the sender's fault.
-    Rejected(Rejection),
-    /// Too large to be taken: the sender's fault.
-    TooLarge {
-        /// The size that was found, in bytes.
-        bytes: usize,
-        /// The size that would have been taken.
-        bytes_max: usize,
-    },
-    /// Not taken: our fault.
-    Failed(Fault),
-}
-
-/// What is worth telling about an event that is in the table.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names are those of the event's attributes")]
-pub struct Receipt {
-    pub written: Written,
-    pub r#type: EventType,
-    pub provider_type: Option<String>,
-    pub room: Option<String>,
-    pub participant: Option<String>,
+    intake: Intake<P>,
+    fallback: Option<Fallback>,
 }
 
 impl<P: Provider> Ingest<P> {
-    /// A way in to the table and with the keys that `config` names.
+    /// A way in to the table and the queue and with the keys that `config` names.
     pub fn new(config: IngestConfig, sdk: &SdkConfig) -> Self {
         let keys = KeyRing::new(config.keys, aws_sdk_secretsmanager::Client::new(sdk));
-        let client = aws_sdk_dynamodb::Client::new(sdk);
-        let store = Store::new(client, config.table, config.retention, config.deadline);
-        Self { keys, store }
+        let store = Store::new(aws_sdk_dynamodb::Client::new(sdk), config.table, config.retention);
+        let fallback = config.fallback.map(|fallback| Fallback::new(fallback, sdk));
+        Self { intake: Intake { keys, store, deadline: config.deadline }, fallback }
     }
 
     /// Reads the keys before the first delivery. That they cannot be read is told by the log now and by
     /// each answer later.
     pub async fn warm_up(&self) {
-        let _ = self.keys.current(Timestamp::now()).await;
+        let _ = self.intake.keys.current(Timestamp::now()).await;
     }
 
     /// Answers one request, and tells the log and the metrics.
@@ -98,7 +75,7 @@ impl<P: Provider> Ingest<P> {
         self.receive_at(request, Timestamp::now()).await
     }
 
-    /// Takes in one request that was received at `now`.
+    /// Takes in one request that was received at `now`. Nothing but a fault of ours leads to the queue.
     pub async fn receive_at(&self, request: &Request, now: Timestamp) -> Outcome {
         let path = request.path_parameters_ref();
         let delivery = Delivery {
@@ -106,56 +83,20 @@ impl<P: Provider> Ingest<P> {
             url_token: path.and_then(|parameters| parameters.first("token")),
             body: request.body().as_ref(),
         };
-        self.take_in(&delivery, now).await
-    }
-
-    async fn take_in(&self, delivery: &Delivery<'_>, now: Timestamp) -> Outcome {
-        if delivery.body.len() > BODY_BYTES_MAX {
-            return Outcome::TooLarge { bytes: delivery.body.len(), bytes_max: BODY_BYTES_MAX };
-        }
-        let verified = match self.verify(delivery, now).await {
-            Ok(Ok(verified)) => verified,
-            Ok(Err(rejection)) => return Outcome::Rejected(rejection),
-            Err(fault) => return Outcome::Failed(fault),
-        };
-        let mut event = P::normalize(&verified, now);
-        match self.store.put(&mut event).await {
-            Ok(written) => Outcome::Stored(Receipt::new(written, &event)),
-            Err(NotWritten::TooLarge { bytes, bytes_max }) => Outcome::TooLarge { bytes, bytes_max },
-            Err(NotWritten::Fault(fault)) => Outcome::Failed(fault),
+        match self.intake.take_in(&delivery, now, now).await {
+            Outcome::Failed(fault) => self.fall_back(&delivery, now, fault).await,
+            outcome => outcome,
         }
     }
 
-    /// A key may have been added since the keys were read: a failure is final only with the newest ones.
-    async fn verify<'a>(
-        &self,
-        delivery: &Delivery<'a>,
-        now: Timestamp,
-    ) -> Result<Result<Verified<'a, P>, Rejection>, Fault> {
-        let keys = self.keys.current(now).await?;
-        let verdict = P::verify(delivery, &keys, now);
-        match verdict {
-            Err(_) => Ok(match self.keys.newer(now).await? {
-                Some(keys) => P::verify(delivery, &keys, now),
-                None => verdict,
-            }),
-            Ok(_) => Ok(verdict),
-        }
-    }
-}
-
-impl Receipt {
-    fn new(written: Written, normalized: &Normalized<'_>) -> Self {
-        let event = &normalized.event;
-        let participant = event.data.participant.as_ref();
-        Self {
-            written,
-            r#type: event.r#type,
-            provider_type: event.providertype.as_deref().map(str::to_owned),
-            room: event.subject.as_deref().map(str::to_owned),
-            participant: participant
-                .and_then(|participant| participant.user_id.as_ref().or(participant.id.as_ref()))
-                .map(|id| id.clone().into_owned()),
+    async fn fall_back(&self, delivery: &Delivery<'_>, now: Timestamp, fault: Fault) -> Outcome {
+        let Some(fallback) = &self.fallback else { return Outcome::Failed(fault) };
+        match fallback.put::<P>(delivery, now, &fault).await {
+            Ok(id) => Outcome::Queued { id, fault },
+            Err(why) => {
+                telemetry::record_not_queued(P::NAME, &why);
+                Outcome::Failed(fault)
+            }
         }
     }
 }
@@ -166,6 +107,7 @@ impl Outcome {
         match self {
             Self::Stored(Receipt { written: Written::New { id }, .. }) => success("accepted", &id),
             Self::Stored(Receipt { written: Written::Duplicate { id, .. }, .. }) => success("duplicate", &id),
+            Self::Queued { id, .. } => success("queued", &id),
             Self::Rejected(_) => {
                 problem(StatusCode::UNAUTHORIZED, "The delivery could not be authenticated.")
             }

@@ -21,6 +21,7 @@ const REFRESH_INTERVAL: SignedDuration = SignedDuration::from_secs(30);
 pub struct KeyRing<K> {
     source: KeySource,
     client: Client,
+    refresh_interval: SignedDuration,
     state: Mutex<State<K>>,
 }
 
@@ -37,8 +38,14 @@ impl<K: Keys> KeyRing<K> {
         Self {
             source,
             client,
+            refresh_interval: REFRESH_INTERVAL,
             state: Mutex::new(State { keys: None, read_at: Timestamp::MIN, failure: None }),
         }
+    }
+
+    /// The same ring, which a failed verification has read again at most once in `interval`.
+    pub fn refreshed_every(self, interval: SignedDuration) -> Self {
+        Self { refresh_interval: interval, ..self }
     }
 
     /// The keys, read again where they are older than five minutes. Where they cannot be read again the
@@ -59,7 +66,7 @@ impl<K: Keys> KeyRing<K> {
     }
 
     /// Keys that are newer than the ones with which a verification has just failed, where there may be
-    /// any: at most one attempt in 30 s.
+    /// any: at most one attempt in an interval, which is 30 s where no other is set.
     ///
     /// # Errors
     /// A [`Fault`] where the newest keys could not be read: then nobody can say that a delivery is forged.
@@ -68,15 +75,16 @@ impl<K: Keys> KeyRing<K> {
         if matches!(self.source, KeySource::Inline(_)) {
             return Ok(None);
         }
-        if now.duration_since(state.read_at) < REFRESH_INTERVAL {
+        if now.duration_since(state.read_at) < self.refresh_interval {
             return state.failure.clone().map_or(Ok(None), Err);
         }
         self.read(&mut state, now).await.map(Some)
     }
 
     async fn read(&self, state: &mut State<K>, now: Timestamp) -> Result<Arc<K>, Fault> {
-        // A failed attempt counts as well: the next one has to wait its turn.
+        // A failed attempt counts as well: the next one has to wait its turn. So does one that the caller gives up.
         state.read_at = now;
+        state.failure = Some(self.unavailable("no answer in time"));
         let read = async {
             let json = self.fetch().await?;
             self.parse(&json).map(Arc::new)
@@ -96,10 +104,14 @@ impl<K: Keys> KeyRing<K> {
             KeySource::Inline(json) => return Ok(json.clone()),
             KeySource::SecretsManager(id) => id,
         };
-        let unavailable = |why| Fault::KeysUnavailable { from: format!("{:?}", self.source), why };
         let answer = self.client.get_secret_value().secret_id(id).send().await;
-        let answer = answer.map_err(|error| unavailable(describe(&error)))?;
-        answer.secret_string.ok_or_else(|| unavailable("a secret without text".into()))
+        let answer = answer.map_err(|error| self.unavailable(describe(&error)))?;
+        answer.secret_string.ok_or_else(|| self.unavailable("a secret without text"))
+    }
+
+    /// The fault of keys that cannot be read.
+    pub(crate) fn unavailable(&self, why: impl Into<String>) -> Fault {
+        Fault::KeysUnavailable { from: format!("{:?}", self.source), why: why.into() }
     }
 
     fn parse(&self, json: &str) -> Result<K, Fault> {

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! ingest::run::<P>()   API Gateway -> verify -> normalize -> Store (one conditional write)
+//!                      our fault -> fallback queue
+//! recover::run()       fallback queue -> verify -> normalize -> Store
 //! relay::run()         DynamoDB stream -> Relay -> SNS
 //! ```
 //!
@@ -10,17 +12,21 @@
 pub mod announcement;
 pub mod clients;
 pub mod config;
+pub mod fallback;
 pub mod ingest;
 pub mod keys;
+pub mod recover;
 pub mod relay;
 pub mod store;
 pub mod telemetry;
 
 mod fault;
+mod intake;
 
 pub use announcement::Announcement;
 pub use fault::Fault;
 pub use ingest::{Ingest, Outcome};
 pub use keys::KeyRing;
+pub use recover::Recover;
 pub use relay::Relay;
 pub use store::Store;

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
@@ -21,11 +20,11 @@ use uuid::Uuid;
 use crate::Fault;
 use crate::fault::describe;
 
-/// A repeat of the latest event of a sequence is the same event for this long.
+/// A repeat of the event before is the same event for this long.
 const SEQUENCE_WINDOW: SignedDuration = SignedDuration::from_secs(120);
-/// The whole of a write, the reading before it and all attempts included: plugNmeet's last attempt comes three
-/// seconds after its first.
-pub const DEADLINE: Duration = Duration::from_millis(2_400);
+/// How many of the latest items of a sequence are looked at: those that were queued in an outage come later than they
+/// were received.
+const NEIGHBOURS: i32 = 10;
 /// How many places of a sequence are tried before the sender is asked to come back.
 const ATTEMPTS: u32 = 10;
 /// From this size on events are compressed: DynamoDB charges by the kilobyte.
@@ -42,7 +41,6 @@ pub struct Store {
     client: Client,
     table: String,
     retention: SignedDuration,
-    deadline: Duration,
 }
 
 /// What a write has found.
@@ -77,29 +75,20 @@ pub enum NotWritten {
 }
 
 impl Store {
-    /// A store that keeps events for `retention` in `table`, and gives up a write after `deadline`.
-    pub fn new(
-        client: Client,
-        table: impl Into<String>,
-        retention: SignedDuration,
-        deadline: Duration,
-    ) -> Self {
-        Self { client, table: table.into(), retention, deadline }
+    /// A store that keeps events for `retention` in `table`.
+    pub fn new(client: Client, table: impl Into<String>, retention: SignedDuration) -> Self {
+        Self { client, table: table.into(), retention }
     }
 
-    /// Writes the event unless it is there already.
+    /// Writes the event unless it is there already. May be given up at any time, and tried again.
     ///
     /// # Errors
     /// [`NotWritten::TooLarge`] where the event fits into no item, a [`Fault`] for everything else.
     pub async fn put(&self, event: &mut Normalized<'_>) -> Result<Written, NotWritten> {
-        let put = async {
-            match event.dedupe {
-                Dedupe::ProviderId(_) => self.put_by_id(event).await,
-                Dedupe::Sequence(_) => self.put_in_sequence(event).await,
-            }
-        };
-        let timeout = || NotWritten::Fault(Fault::StoreTimeout(self.deadline.as_millis()));
-        tokio::time::timeout(self.deadline, put).await.unwrap_or_else(|_| Err(timeout()))
+        match event.dedupe {
+            Dedupe::ProviderId(_) => self.put_by_id(event).await,
+            Dedupe::Sequence(_) => self.put_in_sequence(event).await,
+        }
     }
 
     async fn put_by_id(&self, event: &mut Normalized<'_>) -> Result<Written, NotWritten> {
@@ -111,22 +100,16 @@ impl Store {
     }
 
     async fn put_in_sequence(&self, event: &mut Normalized<'_>) -> Result<Written, NotWritten> {
-        let mut latest = self.latest(event).await?;
+        let mut known = self.latest(event).await?;
         for _ in 0..ATTEMPTS {
-            let next = match &latest {
-                None => 0,
-                Some(item) => {
-                    let occurrence = number(item, "occurrence").unwrap_or(0);
-                    if is_repeat(item, event) {
-                        let id = event.dedupe.event_id(occurrence);
-                        return Ok(Written::Duplicate { id, altered: false });
-                    }
-                    occurrence + 1
-                }
-            };
-            latest = self.put_if_absent(event, next).await?;
-            if latest.is_none() {
-                return Ok(Written::New { id: event.dedupe.event_id(next) });
+            if let Some(occurrence) = repeated(&known, event) {
+                return Ok(Written::Duplicate { id: event.dedupe.event_id(occurrence), altered: false });
+            }
+            let last = known.iter().filter_map(|item| number(item, "occurrence")).max();
+            let next = last.map_or(0, |last| last + 1);
+            match self.put_if_absent(event, next).await? {
+                None => return Ok(Written::New { id: event.dedupe.event_id(next) }),
+                Some(there) => known.push(there),
             }
         }
         Err(NotWritten::Fault(Fault::Contention(ATTEMPTS)))
@@ -159,7 +142,7 @@ impl Store {
         }
     }
 
-    async fn latest(&self, event: &Normalized<'_>) -> Result<Option<Item>, NotWritten> {
+    async fn latest(&self, event: &Normalized<'_>) -> Result<Vec<Item>, NotWritten> {
         let query = self
             .client
             .query()
@@ -169,9 +152,9 @@ impl Store {
             .projection_expression("occurrence, body_sha256, received_at")
             .scan_index_forward(false)
             .consistent_read(true)
-            .limit(1);
+            .limit(NEIGHBOURS);
         let answer = query.send().await.map_err(|error| store_fault(&error))?;
-        Ok(answer.items.unwrap_or_default().pop())
+        Ok(answer.items.unwrap_or_default())
     }
 
     fn item(
@@ -251,11 +234,22 @@ fn sortable(time: Timestamp) -> String {
     format!("{time:.9}")
 }
 
-fn is_repeat(item: &Item, event: &Normalized<'_>) -> bool {
-    let received_at = text(item, "received_at").and_then(|time| time.parse::<Timestamp>().ok());
-    let is_young = received_at
-        .is_some_and(|received_at| event.event.recordedtime.duration_since(received_at) < SEQUENCE_WINDOW);
-    is_young && has_body(item, event)
+/// The occurrence that the event repeats, if any: its neighbour in the order of receiving, where that has the same
+/// body and was received within the window. Items may have been written in another order.
+fn repeated(known: &[Item], event: &Normalized<'_>) -> Option<u64> {
+    let received_at = event.event.recordedtime;
+    let place = |item| {
+        let time: Timestamp = text(item, "received_at")?.parse().ok()?;
+        Some((time, number(item, "occurrence")?, item))
+    };
+    let mut placed: Vec<(Timestamp, u64, &Item)> = known.iter().filter_map(place).collect();
+    placed.sort_by_key(|(time, occurrence, _)| (*time, *occurrence));
+    let (before, after) = placed.split_at(placed.partition_point(|(time, ..)| *time <= received_at));
+    let is_repeated = |time: Timestamp, item| {
+        received_at.duration_since(time).abs() < SEQUENCE_WINDOW && has_body(item, event)
+    };
+    let mut neighbours = before.last().into_iter().chain(after.first());
+    neighbours.find(|(time, _, item)| is_repeated(*time, item)).map(|(_, occurrence, _)| *occurrence)
 }
 
 fn has_body(item: &Item, event: &Normalized<'_>) -> bool {

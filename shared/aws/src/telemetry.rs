@@ -5,6 +5,7 @@
 use std::io;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 use metrics_cloudwatch_embedded::{Builder, Collector};
 use tracing::{error, info, warn};
@@ -15,6 +16,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::Outcome;
 use crate::config::env;
 use crate::ingest::Receipt;
+use crate::recover::Recovered;
 use crate::store::Written;
 
 /// The CloudWatch namespace of all metrics, where `METRICS_NAMESPACE` does not set another.
@@ -49,10 +51,12 @@ pub fn init() -> Result<Telemetry, lambda_http::Error> {
     {
         describe_counter!(name, Unit::Count, "");
     }
-    for name in ["Announced", "Quarantined", "RelayFailed"] {
+    for name in ["Queued", "Recovered", "Dropped", "RecoverFailed", "Announced", "Quarantined", "RelayFailed"]
+    {
         describe_counter!(name, Unit::Count, "");
     }
     describe_histogram!("AckLatency", Unit::Milliseconds, "");
+    describe_histogram!("RecoverLag", Unit::Milliseconds, "");
     describe_histogram!("RelayLag", Unit::Milliseconds, "");
     Ok(Telemetry(collector))
 }
@@ -62,6 +66,11 @@ pub fn record(provider: &'static str, outcome: &Outcome, elapsed: Duration) {
     histogram!("AckLatency", "provider" => provider).record(elapsed.as_secs_f64() * 1e3);
     match outcome {
         Outcome::Stored(receipt) => record_stored(provider, receipt),
+        Outcome::Queued { id, fault } => {
+            let code = fault.code();
+            error!(provider, fault = code, id, "delivery queued: {fault}");
+            counter!("Queued", "provider" => provider, "fault" => code).increment(1);
+        }
         Outcome::Rejected(rejection) => {
             let (reason, advice) = (rejection.code(), rejection.advice());
             warn!(provider, reason, detail = %rejection, advice, "delivery refused");
@@ -75,6 +84,45 @@ pub fn record(provider: &'static str, outcome: &Outcome, elapsed: Duration) {
             let code = fault.code();
             error!(provider, fault = code, "delivery not taken: {fault}");
             counter!("Failed", "provider" => provider, "fault" => code).increment(1);
+        }
+    }
+}
+
+/// Logs why the fallback queue has not taken a delivery.
+pub(crate) fn record_not_queued(provider: &'static str, why: &str) {
+    error!(provider, "the fallback queue did not take a delivery: {why}");
+}
+
+/// Logs and counts what became of a message of the fallback queue.
+pub(crate) fn record_recovered(recovered: &Recovered, now: Timestamp) {
+    let message_id = &recovered.message_id;
+    let taken = match &recovered.result {
+        Ok(taken) => taken,
+        Err(why) => {
+            error!(message_id, "a message of the fallback queue cannot be recovered: {why}");
+            counter!("RecoverFailed").increment(1);
+            return;
+        }
+    };
+    let provider = taken.provider;
+    let dropped = |reason: &'static str, detail: &str| {
+        error!(provider, message_id, reason, detail, "queued delivery dropped");
+        counter!("Dropped", "provider" => provider, "reason" => reason).increment(1);
+    };
+    match &taken.outcome {
+        Outcome::Stored(receipt) => {
+            record_stored(provider, receipt);
+            counter!("Recovered", "provider" => provider).increment(1);
+            let lag = now.duration_since(taken.received_at);
+            histogram!("RecoverLag").record(lag.as_secs_f64() * 1e3);
+        }
+        Outcome::Rejected(rejection) => dropped(rejection.code(), &rejection.to_string()),
+        Outcome::TooLarge { bytes, bytes_max } => {
+            dropped("too_large", &format!("expected at most {bytes_max} bytes, found {bytes}"));
+        }
+        Outcome::Queued { fault, .. } | Outcome::Failed(fault) => {
+            error!(provider, message_id, fault = fault.code(), "queued delivery not taken yet: {fault}");
+            counter!("RecoverFailed").increment(1);
         }
     }
 }

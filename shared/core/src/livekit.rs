@@ -11,6 +11,7 @@
 
 use std::borrow::Cow;
 
+use http::HeaderName;
 use jiff::Timestamp;
 
 use crate::event::{self, Reading, known, some};
@@ -25,6 +26,8 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct LiveKit;
 
+const TOKEN_HEADER: &str = "Authorization";
+
 impl Provider for LiveKit {
     const NAME: &'static str = "livekit";
     type Keys = ApiKeys;
@@ -34,8 +37,12 @@ impl Provider for LiveKit {
         keys: &ApiKeys,
         now: Timestamp,
     ) -> Result<Verified<'a, Self>, Rejection> {
-        let api_key = body_hash_token::verify(delivery, &["Authorization"], keys, now)?;
+        let api_key = body_hash_token::verify(delivery, &[TOKEN_HEADER], keys, now)?;
         Ok(Verified::new(delivery.body, Assurance::Signed, Some(api_key)))
+    }
+
+    fn reads(header: &HeaderName) -> bool {
+        header == TOKEN_HEADER
     }
 
     fn normalize<'a>(verified: &Verified<'a, Self>, received_at: Timestamp) -> Normalized<'a> {

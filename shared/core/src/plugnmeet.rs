@@ -5,6 +5,7 @@
 //! names (unknown ones numbers), zero values are absent. The documentation differs (`createdAt`,
 //! `room.name`, numbers for enums) and is understood as well.
 
+use http::HeaderName;
 use jiff::Timestamp;
 
 use crate::event::{self, Reading, known, some};
@@ -19,6 +20,9 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct PlugNmeet;
 
+/// The copy is for servers behind which Authorization gets lost.
+const TOKEN_HEADERS: [&str; 2] = ["Authorization", "Hash-Token"];
+
 impl Provider for PlugNmeet {
     const NAME: &'static str = "plugnmeet";
     type Keys = ApiKeys;
@@ -28,9 +32,12 @@ impl Provider for PlugNmeet {
         keys: &ApiKeys,
         now: Timestamp,
     ) -> Result<Verified<'a, Self>, Rejection> {
-        // The copy is for servers behind which Authorization gets lost.
-        let api_key = body_hash_token::verify(delivery, &["Authorization", "Hash-Token"], keys, now)?;
+        let api_key = body_hash_token::verify(delivery, &TOKEN_HEADERS, keys, now)?;
         Ok(Verified::new(delivery.body, Assurance::Signed, Some(api_key)))
+    }
+
+    fn reads(header: &HeaderName) -> bool {
+        TOKEN_HEADERS.iter().any(|name| header == name)
     }
 
     fn normalize<'a>(verified: &Verified<'a, Self>, received_at: Timestamp) -> Normalized<'a> {

@@ -1,6 +1,6 @@
 //! What a provider has to supply, and the types that keep unverified bytes from being normalized.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use jiff::Timestamp;
 use std::marker::PhantomData;
 
@@ -25,6 +25,10 @@ pub trait Provider: Sized + Send + Sync + 'static {
         keys: &Self::Keys,
         now: Timestamp,
     ) -> Result<Verified<'a, Self>, Rejection>;
+
+    /// Whether [`Provider::verify`] may look at a header: what a delivery that is to be verified later has to
+    /// keep.
+    fn reads(header: &HeaderName) -> bool;
 
     /// Translates an authentic body into the common vocabulary. Never fails.
     fn normalize<'a>(verified: &Verified<'a, Self>, received_at: Timestamp) -> Normalized<'a>;

@@ -7,6 +7,7 @@
 
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use data_encoding::BASE64;
+use http::HeaderName;
 use jiff::Timestamp;
 use serde_json::Value;
 use subtle::{Choice, ConstantTimeEq};
@@ -81,6 +82,10 @@ impl Provider for VideoSdk {
         verify_signature(delivery.body, signature, &keys.public_keys)?;
         let assurance = verify_url_token(delivery.url_token, &keys.url_tokens)?;
         Ok(Verified::new(delivery.body, assurance, None))
+    }
+
+    fn reads(header: &HeaderName) -> bool {
+        header == SIGNATURE
     }
 
     fn normalize<'a>(verified: &Verified<'a, Self>, received_at: Timestamp) -> Normalized<'a> {

@@ -1,0 +1,78 @@
+//! The line between the handlers and the local AWS, and what tests do to it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+
+use super::{Faults, local_sdk_config};
+
+/// How a service fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outage {
+    /// It answers 500, at once.
+    Refuses,
+    /// It never answers.
+    Hangs,
+}
+
+/// The table at `dynamodb`, as far as `faults` let it through, and the queue at `sqs`.
+pub(super) fn sdk_config(dynamodb: SocketAddr, sqs: SocketAddr, faults: Arc<Faults>) -> SdkConfig {
+    let client = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .build_https();
+    local_sdk_config(dynamodb)
+        .to_builder()
+        .service_config(SqsAt(sqs))
+        .http_client(SharedHttpClient::new(Line { inner: client, faults }))
+        .build()
+}
+
+#[derive(Debug)]
+struct SqsAt(SocketAddr);
+
+impl LoadServiceConfig for SqsAt {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        (key.service_id() == "SQS").then(|| format!("http://{}", self.0))
+    }
+}
+
+#[derive(Debug)]
+struct Line<C> {
+    inner: C,
+    faults: Arc<Faults>,
+}
+
+impl HttpClient for Line<SharedHttpClient> {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        let inner = self.inner.http_connector(settings, components);
+        SharedHttpConnector::new(Line { inner, faults: self.faults.clone() })
+    }
+}
+
+impl HttpConnector for Line<SharedHttpConnector> {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let outage = if target.starts_with("DynamoDB_") { self.faults.table_outage() } else { None };
+        match outage {
+            None => self.inner.call(request),
+            Some(Outage::Refuses) => {
+                let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR.into();
+                HttpConnectorFuture::ready(Ok(HttpResponse::new(status, "".into())))
+            }
+            Some(Outage::Hangs) => HttpConnectorFuture::new(std::future::pending()),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The fallback queue, handed to the recover function's own code batch by batch, as Lambda's event source would.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use livehooks_aws::Outcome;
+use livehooks_aws::recover::Recover;
+use tokio::sync::Notify;
+
+use super::Report;
+use super::queue::Queue;
+
+const BATCH: usize = 10;
+/// How long a message waits that was not taken: at first, and at most.
+const BACKOFF_MIN: SignedDuration = SignedDuration::from_millis(500);
+const BACKOFF_MAX: SignedDuration = SignedDuration::from_secs(10);
+/// After a batch of which nothing was taken, the table is left alone for this long.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The event source of the recover function.
+pub struct Recovering {
+    pub(super) queue: Queue,
+    pub(super) recover: Recover,
+    pub(super) report: Arc<Report>,
+    /// Rung after each stored event.
+    pub(super) stored: Arc<Notify>,
+}
+
+/// What a step has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Something is done with.
+    Forward,
+    /// There were messages, and none is done with.
+    Stuck,
+    /// There is nothing to see until then.
+    Idle(Option<Timestamp>),
+}
+
+impl Recovering {
+    pub(super) async fn run(self) {
+        loop {
+            match self.step().await {
+                Ok(Step::Forward) => {}
+                Ok(Step::Stuck) => tokio::time::sleep(PAUSE).await,
+                Ok(Step::Idle(None)) => self.queue.sent().await,
+                Ok(Step::Idle(Some(at))) => {
+                    let wait = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
+                    let _ = tokio::time::timeout(wait, self.queue.sent()).await;
+                }
+                Err(why) => {
+                    self.report.trouble("recover", &format!("the fallback queue cannot be read: {why}"));
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn step(&self) -> Result<Step, String> {
+        let now = Timestamp::now();
+        let queue = self.queue.clone();
+        let received = blocking(move || queue.receive(BATCH, now)).await?;
+        if received.dead > 0 {
+            let why = format!("{} deliveries were given up after too many attempts", received.dead);
+            self.report.trouble("recover", &why);
+        }
+        if received.event.records.is_empty() {
+            let queue = self.queue.clone();
+            return Ok(Step::Idle(blocking(move || queue.next_at()).await?));
+        }
+        let recovered = self.recover.recover_at(&received.event, now).await;
+        let again_at = Timestamp::now() + backoff(received.receives);
+        let mut is_forward = false;
+        for message in recovered {
+            self.report.recovered(&message);
+            let is_settled = message.is_settled();
+            is_forward |= is_settled;
+            if matches!(&message.result, Ok(taken) if matches!(taken.outcome, Outcome::Stored(_))) {
+                self.stored.notify_one();
+            }
+            let queue = self.queue.clone();
+            blocking(move || match is_settled {
+                true => queue.delete(&message.message_id),
+                false => queue.show(&message.message_id, again_at),
+            })
+            .await?;
+        }
+        Ok(if is_forward { Step::Forward } else { Step::Stuck })
+    }
+}
+
+fn backoff(receives: u32) -> SignedDuration {
+    let doublings = receives.saturating_sub(1).min(10);
+    (BACKOFF_MIN * 2_i32.pow(doublings)).min(BACKOFF_MAX)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> rusqlite::Result<T> + Send + 'static,
+) -> Result<T, String> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())?;
+    done.map_err(|error| error.to_string())
+}

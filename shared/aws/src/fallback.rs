@@ -1,0 +1,167 @@
+//! The second durable sink: a queue that takes deliveries as they were received, when the table or the keys fail.
+//!
+//! A message holds what verification reads, the body's exact bytes and when they were received. Whoever takes it out
+//! believes nothing of it: it is verified then.
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_sqs::Client;
+use data_encoding::BASE64;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use jiff::Timestamp;
+use lambda_http::http::{HeaderMap, HeaderName, HeaderValue};
+use livehooks_core::{Delivery, Provider};
+use serde::{Deserialize, Serialize};
+
+use crate::Fault;
+use crate::config::FallbackConfig;
+use crate::fault::describe;
+use crate::intake::BODY_BYTES_MAX;
+
+/// How long the queue may take.
+pub const DEADLINE: Duration = Duration::from_millis(800);
+
+/// What SQS takes as one message.
+pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// The way into the queue.
+pub(crate) struct Fallback {
+    sqs: Client,
+    config: FallbackConfig,
+}
+
+/// A delivery that waits in the queue, or comes out of it.
+#[derive(Clone, Debug)]
+pub struct QueuedDelivery {
+    /// Whose it claims to be.
+    pub provider: String,
+    /// When it was received.
+    pub received_at: Timestamp,
+    headers: HeaderMap,
+    url_token: Option<String>,
+    body: Vec<u8>,
+}
+
+/// A message's JSON. Bytes are in base64.
+#[derive(Deserialize, Serialize)]
+struct Message {
+    provider: String,
+    received_at: Timestamp,
+    /// The code of the fault, for people who look into the queue.
+    fault: String,
+    url_token: Option<String>,
+    /// Names and values; a header that came twice stands here twice.
+    headers: Vec<(String, String)>,
+    body: String,
+    gzip: bool,
+}
+
+impl Fallback {
+    pub(crate) fn new(config: FallbackConfig, sdk: &SdkConfig) -> Self {
+        Self { sqs: Client::new(sdk), config }
+    }
+
+    /// Puts a delivery into the queue and returns the message's id.
+    pub(crate) async fn put<P: Provider>(
+        &self,
+        delivery: &Delivery<'_>,
+        received_at: Timestamp,
+        fault: &Fault,
+    ) -> Result<String, String> {
+        let message = message::<P>(delivery, received_at, fault)?;
+        let send = self.sqs.send_message().queue_url(&self.config.queue_url).message_body(message).send();
+        let late = |_| format!("no answer within {} ms", self.config.deadline.as_millis());
+        let sent = tokio::time::timeout(self.config.deadline, send).await.map_err(late)?;
+        let sent = sent.map_err(|error| describe(&error))?;
+        sent.message_id.ok_or_else(|| "an answer without a message's id".into())
+    }
+}
+
+/// A delivery as a message: compressed only where it would be too large otherwise.
+///
+/// # Errors
+/// Says by how much it is too large even so. The table would not take such a body either: an item holds less.
+pub fn message<P: Provider>(
+    delivery: &Delivery<'_>,
+    received_at: Timestamp,
+    fault: &Fault,
+) -> Result<String, String> {
+    let headers = delivery.headers.iter().filter(|(name, _)| P::reads(name));
+    let mut message = Message {
+        provider: P::NAME.into(),
+        received_at,
+        fault: fault.code().into(),
+        url_token: delivery.url_token.map(str::to_owned),
+        headers: headers.map(|(name, value)| (name.to_string(), BASE64.encode(value.as_bytes()))).collect(),
+        body: BASE64.encode(delivery.body),
+        gzip: false,
+    };
+    let json = |message: &Message| serde_json::to_string(message).map_err(|error| error.to_string());
+    let text = json(&message)?;
+    if text.len() <= MESSAGE_BYTES_MAX {
+        return Ok(text);
+    }
+    message.body = BASE64.encode(&gzip(delivery.body).map_err(|error| error.to_string())?);
+    message.gzip = true;
+    match json(&message)? {
+        text if text.len() <= MESSAGE_BYTES_MAX => Ok(text),
+        text => Err(format!("expected a message of at most {MESSAGE_BYTES_MAX} bytes, found {}", text.len())),
+    }
+}
+
+impl QueuedDelivery {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// Says what is not as it should be; never what was found there.
+    pub fn read(message: &str) -> Result<Self, String> {
+        let message: Message = serde_json::from_str(message).map_err(|error| {
+            format!(
+                "expected a queued delivery, found none at line {} column {}",
+                error.line(),
+                error.column()
+            )
+        })?;
+        let decode = |text: &str| BASE64.decode(text.as_bytes()).map_err(|_| "expected base64, found none");
+        let mut headers = HeaderMap::new();
+        for (name, value) in &message.headers {
+            let name = HeaderName::from_bytes(name.as_bytes());
+            let name = name.map_err(|_| "expected the name of a header, found none")?;
+            let value = HeaderValue::from_bytes(&decode(value)?);
+            headers.append(name, value.map_err(|_| "expected the value of a header, found none")?);
+        }
+        let body = decode(&message.body)?;
+        Ok(Self {
+            provider: message.provider,
+            received_at: message.received_at,
+            headers,
+            url_token: message.url_token,
+            body: if message.gzip { gunzip(&body)? } else { body },
+        })
+    }
+
+    /// The delivery, as it was received.
+    pub fn delivery(&self) -> Delivery<'_> {
+        Delivery { headers: &self.headers, url_token: self.url_token.as_deref(), body: &self.body }
+    }
+}
+
+fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}
+
+fn gunzip(gzip: &[u8]) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    let read = GzDecoder::new(gzip).take(BODY_BYTES_MAX as u64 + 1).read_to_end(&mut body);
+    read.map_err(|error| format!("expected gzip, found none: {error}"))?;
+    match body.len() {
+        0..=BODY_BYTES_MAX => Ok(body),
+        _ => Err(format!("expected a body of at most {BODY_BYTES_MAX} bytes, found a larger one")),
+    }
+}

@@ -1,0 +1,182 @@
+//! Deliveries that were queued while the table or the keys failed: verified, normalized and stored as if they came
+//! now, by the clock of their arrival.
+//!
+//! What is in the table, and what is refused for good, is done with. Everything else comes again, and after too many
+//! attempts goes to the dead-letter queue.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use jiff::{SignedDuration, Timestamp};
+use lambda_runtime::{LambdaEvent, service_fn};
+use livehooks_core::{Delivery, Provider};
+
+use crate::config::{KeySource, RecoverConfig, env};
+use crate::fallback::QueuedDelivery;
+use crate::intake::{Intake, Outcome};
+use crate::{KeyRing, Store, clients, telemetry};
+
+/// How long one delivery may take: ten of them have to fit into the function's 30 s.
+pub const DEADLINE: Duration = Duration::from_millis(2_400);
+
+/// A refusal here is final, so it is pronounced by keys of this age at most.
+const KEYS_AGE_AT_REFUSAL: SignedDuration = SignedDuration::from_secs(1);
+
+/// Runs the function for these providers until Lambda stops it.
+///
+/// # Errors
+/// Settings that are missing or wrong, all of them at once; then Lambda's own.
+pub async fn run(ways: &[Way]) -> Result<(), lambda_runtime::Error> {
+    let telemetry = telemetry::init()?;
+    let names: Vec<&str> = ways.iter().map(|way| way.name).collect();
+    let recover = Recover::new(ways, RecoverConfig::read(&names, env)?, &clients::from_env().await);
+    let (recover, telemetry) = (&recover, &telemetry);
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
+        let response = recover.handle(&event.payload).await;
+        telemetry.flush();
+        Ok::<_, lambda_runtime::Error>(response)
+    }))
+    .await
+}
+
+/// One provider's way from the queue to the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    name: &'static str,
+    open: fn(KeySource, &Shared) -> Box<dyn TakeIn>,
+}
+
+impl Way {
+    /// The way of this provider.
+    pub const fn of<P: Provider>() -> Self {
+        Self { name: P::NAME, open: open::<P> }
+    }
+}
+
+/// The way from the queue to the table, for every provider whose keys it has.
+pub struct Recover {
+    ways: BTreeMap<&'static str, Box<dyn TakeIn>>,
+}
+
+/// What became of one message.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// The queue's id of the message.
+    pub message_id: String,
+    /// What became of the delivery in it, or why there is none.
+    pub result: Result<Taken, Unrecoverable>,
+}
+
+/// What became of a delivery that came out of the queue.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names are the documentation")]
+pub struct Taken {
+    pub provider: &'static str,
+    pub received_at: Timestamp,
+    pub outcome: Outcome,
+}
+
+/// Why a message cannot be taken in. It comes again until it is given up.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Unrecoverable {
+    /// The message is no delivery.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The provider is switched off here, or unknown.
+    #[error("expected a provider whose keys are configured, found {0:?}")]
+    NoKeys(String),
+}
+
+impl Recover {
+    /// The ways of those providers that `config` has keys for.
+    pub fn new(ways: &[Way], config: RecoverConfig, sdk: &SdkConfig) -> Self {
+        let shared = Shared {
+            secrets: aws_sdk_secretsmanager::Client::new(sdk),
+            store: Store::new(aws_sdk_dynamodb::Client::new(sdk), config.table, config.retention),
+            deadline: config.deadline,
+        };
+        let mut keys = config.keys;
+        let open = |way: &Way| Some((way.name, (way.open)(keys.remove(way.name)?, &shared)));
+        Self { ways: ways.iter().filter_map(open).collect() }
+    }
+
+    /// Takes in a batch and tells the log and the metrics. The answer names the messages that are to come again.
+    pub async fn handle(&self, event: &SqsEvent) -> SqsBatchResponse {
+        let now = Timestamp::now();
+        let recovered = self.recover_at(event, now).await;
+        recovered.iter().for_each(|recovered| telemetry::record_recovered(recovered, now));
+        response(&recovered)
+    }
+
+    /// Takes in a batch at `now`, in the order in which its deliveries were received.
+    pub async fn recover_at(&self, event: &SqsEvent, now: Timestamp) -> Vec<Recovered> {
+        let read = |message: &SqsMessage| {
+            let message_id = message.message_id.clone().unwrap_or_default();
+            (message_id, QueuedDelivery::read(message.body.as_deref().unwrap_or_default()))
+        };
+        let mut messages: Vec<_> = event.records.iter().map(read).collect();
+        messages.sort_by_key(|(_, read)| read.as_ref().ok().map(|queued| queued.received_at));
+        let mut recovered = Vec::with_capacity(messages.len());
+        for (message_id, read) in messages {
+            let result = match read {
+                Ok(queued) => self.take_in(&queued, now).await,
+                Err(why) => Err(Unrecoverable::Unreadable(why)),
+            };
+            recovered.push(Recovered { message_id, result });
+        }
+        recovered
+    }
+
+    async fn take_in(&self, queued: &QueuedDelivery, now: Timestamp) -> Result<Taken, Unrecoverable> {
+        let way = self.ways.get_key_value(queued.provider.as_str());
+        let (provider, way) = way.ok_or_else(|| Unrecoverable::NoKeys(queued.provider.clone()))?;
+        let outcome = way.take_in(queued.delivery(), queued.received_at, now).await;
+        Ok(Taken { provider, received_at: queued.received_at, outcome })
+    }
+}
+
+impl Recovered {
+    /// Whether the message is done with.
+    pub fn is_settled(&self) -> bool {
+        match &self.result {
+            Ok(taken) => match taken.outcome {
+                Outcome::Stored(_) | Outcome::Rejected(_) | Outcome::TooLarge { .. } => true,
+                Outcome::Failed(_) | Outcome::Queued { .. } => false,
+            },
+            Err(_) => false,
+        }
+    }
+}
+
+/// The answer to the event source: which messages are to come again.
+pub fn response(recovered: &[Recovered]) -> SqsBatchResponse {
+    let mut response = SqsBatchResponse::default();
+    response.set_failures(recovered.iter().filter(|it| !it.is_settled()).map(|it| it.message_id.clone()));
+    response
+}
+
+struct Shared {
+    secrets: aws_sdk_secretsmanager::Client,
+    store: Store,
+    deadline: Duration,
+}
+
+type TakingIn<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+
+trait TakeIn: Send + Sync {
+    fn take_in<'a>(&'a self, delivery: Delivery<'a>, received_at: Timestamp, now: Timestamp) -> TakingIn<'a>;
+}
+
+impl<P: Provider> TakeIn for Intake<P> {
+    fn take_in<'a>(&'a self, delivery: Delivery<'a>, received_at: Timestamp, now: Timestamp) -> TakingIn<'a> {
+        Box::pin(async move { self.take_in(&delivery, received_at, now).await })
+    }
+}
+
+fn open<P: Provider>(keys: KeySource, shared: &Shared) -> Box<dyn TakeIn> {
+    let keys = KeyRing::new(keys, shared.secrets.clone()).refreshed_every(KEYS_AGE_AT_REFUSAL);
+    Box::new(Intake::<P> { keys, store: shared.store.clone(), deadline: shared.deadline })
+}

@@ -1,0 +1,210 @@
+//! AWS for one test: a real table, a real queue and a secret, each of which can fail. Only its clock is the test's.
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+
+use aws_lambda_events::event::sqs::SqsEvent;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use jiff::{SignedDuration, Timestamp};
+use lambda_http::{Request, RequestExt};
+use livehooks::dev::{Database, PATIENCE, Queue, local_sdk_config};
+use livehooks::providers::{ALL, Entry};
+use livehooks_aws::config::{FallbackConfig, IngestConfig, KeySource, RecoverConfig};
+use livehooks_aws::recover::{Recovered, Way};
+use livehooks_aws::{Ingest, Outcome, Recover};
+use livehooks_core::Provider;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::harness::KEYS;
+
+pub const START: Timestamp = Timestamp::constant(1_761_815_000, 0);
+const RETENTION: SignedDuration = SignedDuration::from_hours(24 * 90);
+
+pub fn after(seconds: i64) -> Timestamp {
+    START + SignedDuration::from_secs(seconds)
+}
+
+/// What fails, and how: `hangs` decides whether it answers 500 or not at all.
+#[derive(Default)]
+pub struct Down {
+    pub table: AtomicBool,
+    pub queue: AtomicBool,
+    pub secrets: AtomicBool,
+    pub hangs: AtomicBool,
+}
+
+pub struct Cloud {
+    pub queue: Queue,
+    pub down: Arc<Down>,
+    /// The text of the one secret.
+    pub secret: Arc<Mutex<String>>,
+    sdk: aws_config::SdkConfig,
+}
+
+#[derive(Clone)]
+struct Services {
+    client: reqwest::Client,
+    database: String,
+    queue: Queue,
+    down: Arc<Down>,
+    secret: Arc<Mutex<String>>,
+}
+
+impl Cloud {
+    pub async fn start() -> Self {
+        let database = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let cloud = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let services = Services {
+            client: reqwest::Client::new(),
+            database: format!("http://{}", database.local_addr().unwrap()),
+            queue: Queue::open(None).unwrap(),
+            down: Arc::default(),
+            secret: Arc::default(),
+        };
+        tokio::spawn(Database::open(None).unwrap().serve(database));
+        let sdk = local_sdk_config(cloud.local_addr().unwrap());
+        let limit = DefaultBodyLimit::max(4 << 20);
+        let app = axum::Router::new().fallback(answer).layer(limit).with_state(services.clone());
+        tokio::spawn(axum::serve(cloud, app).into_future());
+        Self { queue: services.queue, down: services.down, secret: services.secret, sdk }
+    }
+
+    /// A way in, with keys from the environment.
+    pub fn ingest<P: Provider>(&self, keys: &Value) -> Ingest<P> {
+        self.ingest_with(|config| config.keys = KeySource::Inline(keys.to_string()))
+    }
+
+    /// A way in, with keys from Secrets Manager where `change` names no others.
+    pub fn ingest_with<P: Provider>(&self, change: impl FnOnce(&mut IngestConfig)) -> Ingest<P> {
+        let fallback = FallbackConfig { queue_url: "http://localhost/fallback".into(), deadline: PATIENCE };
+        let mut config = IngestConfig {
+            table: "Events".into(),
+            keys: KeySource::SecretsManager("keys".into()),
+            retention: RETENTION,
+            deadline: PATIENCE,
+            fallback: Some(fallback),
+        };
+        change(&mut config);
+        Ingest::new(config, &self.sdk)
+    }
+
+    /// The way out of the queue, for one provider.
+    pub fn recover(&self, provider: &str, keys: KeySource) -> Recover {
+        let ways: Vec<Way> = ALL.iter().map(|entry| entry.way).collect();
+        let config = RecoverConfig {
+            table: "Events".into(),
+            keys: [(provider.to_owned(), keys)].into(),
+            retention: RETENTION,
+            deadline: PATIENCE,
+        };
+        Recover::new(&ways, config, &self.sdk)
+    }
+
+    /// One batch of the queue at `now`, as the event source handles it.
+    pub async fn recover_batch(&self, recover: &Recover, now: Timestamp) -> Vec<Recovered> {
+        let event = self.queue.receive(10, now).unwrap().event;
+        let recovered = recover.recover_at(&event, now).await;
+        for message in &recovered {
+            match message.is_settled() {
+                true => self.queue.delete(&message.message_id).unwrap(),
+                false => self.queue.show(&message.message_id, now).unwrap(),
+            }
+        }
+        recovered
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.queue.bodies().unwrap().0.len()
+    }
+
+    /// The items of the table, in the order of their keys.
+    pub async fn items(&self) -> Vec<livehooks_aws::store::Item> {
+        let client = aws_sdk_dynamodb::Client::new(&self.sdk);
+        let mut items = client.scan().table_name("Events").send().await.unwrap().items.unwrap();
+        let occurrence = |item: &livehooks_aws::store::Item| -> u64 {
+            item["occurrence"].as_n().unwrap().parse().unwrap()
+        };
+        items.sort_by_key(|item| (item["event_key"].as_s().unwrap().clone(), occurrence(item)));
+        items
+    }
+}
+
+/// A request as a provider sends it, signed at `now` with the keys of all tests.
+pub fn request(provider: &str, body: &[u8], now: Timestamp) -> Request {
+    signed_request(provider, KEYS.signing(Entry::named(provider).unwrap()).unwrap(), body, now)
+}
+
+pub fn signed_request(provider: &str, keys: &Value, body: &[u8], now: Timestamp) -> Request {
+    let signed = (Entry::named(provider).unwrap().sign)(keys, body, now.into()).unwrap();
+    let mut request = Request::new(body.to_vec().into());
+    for (name, value) in &signed.headers {
+        let name: http::HeaderName = name.parse().unwrap();
+        request.headers_mut().append(name, value.parse().unwrap());
+    }
+    let token = signed.url_token.map(|token| ("token".to_owned(), vec![token]));
+    request.with_path_parameters(token.into_iter().collect::<std::collections::HashMap<_, _>>())
+}
+
+pub fn public_keys(provider: &str) -> Value {
+    KEYS.secret(Entry::named(provider).unwrap())
+}
+
+/// `accepted`, `duplicate`, `queued` or the status.
+pub fn said(outcome: Outcome) -> String {
+    let response = outcome.into_response();
+    let status = response.status().as_u16();
+    let lambda_http::Body::Text(text) = response.into_body() else { panic!("the answer is text") };
+    let body: Value = serde_json::from_str(&text).unwrap();
+    body["status"].as_str().map_or(status.to_string(), str::to_owned)
+}
+
+/// Batch of one message with this text.
+pub fn batch(body: &str) -> SqsEvent {
+    serde_json::from_value(json!({ "Records": [{ "messageId": "message", "body": body }] })).unwrap()
+}
+
+async fn answer(State(services): State<Services>, headers: HeaderMap, body: Bytes) -> Response {
+    let target = headers["x-amz-target"].to_str().unwrap();
+    let (service, operation) = target.split_once('.').unwrap();
+    let down = &services.down;
+    let is_down = match service {
+        "AmazonSQS" => &down.queue,
+        "secretsmanager" => &down.secrets,
+        _ => &down.table,
+    };
+    if is_down.load(SeqCst) {
+        if down.hangs.load(SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    match (service, operation) {
+        ("AmazonSQS", "SendMessage") => {
+            let request: Value = serde_json::from_slice(&body).unwrap();
+            let id = services.queue.send(request["MessageBody"].as_str().unwrap(), START).unwrap();
+            axum::Json(json!({ "MessageId": id, "MD5OfMessageBody": "" })).into_response()
+        }
+        ("secretsmanager", "GetSecretValue") => {
+            axum::Json(json!({ "SecretString": *services.secret.lock().unwrap() })).into_response()
+        }
+        ("DynamoDB_20120810", _) => services.database(&headers, body).await,
+        _ => panic!("{target} is not what a function calls"),
+    }
+}
+
+impl Services {
+    async fn database(&self, headers: &HeaderMap, body: Bytes) -> Response {
+        let mut request = self.client.post(&self.database).body(body);
+        for name in ["x-amz-target", "content-type", "authorization", "x-amz-date"] {
+            if let Some(value) = headers.get(name) {
+                request = request.header(name, value);
+            }
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status(), answer.bytes().await.unwrap()).into_response()
+    }
+}

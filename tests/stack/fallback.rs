@@ -1,0 +1,234 @@
+//! Our own faults lead to the queue, and nothing else does.
+
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue};
+use lambda_http::{Request, RequestExt};
+use livehooks::dev::Outage;
+use livehooks::providers::ALL;
+use livehooks::samples;
+use livehooks_aws::fallback::{MESSAGE_BYTES_MAX, QueuedDelivery, message};
+use livehooks_aws::{Fault, Outcome};
+use livehooks_core::hms::Hms;
+use livehooks_core::livekit::LiveKit;
+use livehooks_core::plugnmeet::PlugNmeet;
+use livehooks_core::videosdk::VideoSdk;
+use livehooks_core::{Delivery, Keys, Provider};
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::cloud::{Cloud, START, after, public_keys, request, said, signed_request};
+use crate::fixture::Fixture;
+use crate::harness::{Local, body};
+
+#[tokio::test]
+async fn an_outage_of_the_table_loses_nothing_and_no_sender_notices() {
+    let local = Local::start().await;
+    *local.stack.faults.table.lock().unwrap() = Some(Outage::Refuses);
+    for entry in ALL {
+        let name = samples::of(entry)[0].name;
+        assert_eq!(local.status(entry.name, body(entry.name, name, |_| ()).as_bytes()).await, "queued");
+    }
+    *local.stack.faults.table.lock().unwrap() = None;
+    let announced = local.announcements(ALL.len()).await;
+    let stored = local.events().await;
+    assert_eq!(stored.len(), ALL.len());
+    assert!(announced.iter().all(|announcement| stored.contains(&announcement["message"])));
+    assert_eq!(local.stack.queue.bodies().unwrap(), (vec![], vec![]));
+    assert_eq!(local.announced_by_now().await.len(), ALL.len());
+}
+
+#[tokio::test]
+async fn with_table_and_queue_down_the_sender_is_asked_to_come_back() {
+    let local = Local::start().await;
+    *local.stack.faults.table.lock().unwrap() = Some(Outage::Refuses);
+    local.stack.faults.refuse_fallback.store(true, SeqCst);
+    let (status, problem) =
+        local.post("plugnmeet", body("plugnmeet", "participant_joined", |_| ()).as_bytes()).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{problem}");
+    assert_eq!(local.stack.queue.bodies().unwrap(), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn a_queued_delivery_survives_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = async || {
+        let data = folder.path().to_owned();
+        Local::start_with(|options| options.data = Some(data)).await
+    };
+    let first = start().await;
+    *first.stack.faults.table.lock().unwrap() = Some(Outage::Refuses);
+    let body = body("plugnmeet", "participant_joined", |places| places.id = "1".into());
+    assert_eq!(first.status("plugnmeet", body.as_bytes()).await, "queued");
+    first.stop().await;
+
+    let second = start().await;
+    assert_eq!(second.announcements(1).await[0]["message"]["id"], "1");
+    assert_eq!(second.events().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_table_or_keys_that_hang_lead_to_the_queue_after_the_deadline() {
+    let cloud = Cloud::start().await;
+    *cloud.secret.lock().unwrap() = public_keys("plugnmeet").to_string();
+    cloud.down.hangs.store(true, SeqCst);
+    for (down, code) in [(&cloud.down.secrets, "keys_unavailable"), (&cloud.down.table, "store_timeout")] {
+        down.store(true, SeqCst);
+        let ingest = cloud.ingest_with::<PlugNmeet>(|config| config.deadline = Duration::from_millis(300));
+        let outcome = ingest.receive_at(&request("plugnmeet", b"{}", START), START).await;
+        let Outcome::Queued { id, fault } = &outcome else { panic!("{outcome:?}") };
+        assert_eq!(fault.code(), code);
+        let event = cloud.queue.receive(1, START).unwrap().event;
+        assert_eq!(event.records[0].message_id.as_ref(), Some(id));
+        down.store(false, SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn a_reading_of_keys_that_was_given_up_never_becomes_a_refusal() {
+    let cloud = Cloud::start().await;
+    *cloud.secret.lock().unwrap() = json!({ "keys": { "a": "old" } }).to_string();
+    let ingest = cloud.ingest_with::<PlugNmeet>(|config| config.deadline = Duration::from_millis(300));
+    let old = signed_request("plugnmeet", &json!({ "keys": { "a": "old" } }), b"{}", START);
+    assert_eq!(said(ingest.receive_at(&old, START).await), "accepted");
+
+    *cloud.secret.lock().unwrap() = json!({ "keys": { "a": "new" } }).to_string();
+    cloud.down.secrets.store(true, SeqCst);
+    cloud.down.hangs.store(true, SeqCst);
+    // The first is cut off while it reads; the second comes before the next reading is due.
+    for seconds in [40, 41] {
+        let new = signed_request("plugnmeet", &json!({ "keys": { "a": "new" } }), b"{}", after(seconds));
+        assert_eq!(said(ingest.receive_at(&new, after(seconds)).await), "queued");
+    }
+}
+
+/// A recorded delivery as a request.
+fn recorded(fixture: &Fixture) -> Request {
+    let mut request = Request::new(fixture.body.clone().into());
+    *request.headers_mut() = fixture.headers.clone();
+    let token = fixture.url_token().map(|token| ("token".to_owned(), vec![token.to_owned()]));
+    request.with_path_parameters(token.into_iter().collect::<std::collections::HashMap<_, _>>())
+}
+
+async fn never_queues_while_all_is_well<P: Provider>() {
+    let cloud = Cloud::start().await;
+    for kind in ["ok", "err"] {
+        for fixture in Fixture::all(P::NAME, kind) {
+            let ingest = cloud.ingest::<P>(&fixture.keys);
+            let outcome = ingest.receive_at(&recorded(&fixture), fixture.now).await;
+            match outcome {
+                Outcome::Stored(_) => assert_eq!(kind, "ok", "{}", fixture.name()),
+                Outcome::Rejected(_) => assert_eq!(kind, "err", "{}", fixture.name()),
+                other => panic!("{}: {other:?}", fixture.name()),
+            }
+        }
+    }
+    let mut hostile = request(P::NAME, &vec![b'['; 1 << 16], START);
+    hostile.headers_mut().append("authorization", HeaderValue::from_bytes(b"\xff\xfe").unwrap());
+    hostile.headers_mut().append("x-large", HeaderValue::from_str(&"x".repeat(8_000)).unwrap());
+    let ingest = cloud.ingest::<P>(&public_keys(P::NAME));
+    for body in [vec![], vec![0xff; 1 << 16], vec![b'x'; (1 << 20) + 1], noise(1 << 16)] {
+        let mut request = request(P::NAME, &body, START);
+        ingest.receive_at(&request, START).await;
+        *request.headers_mut() = HeaderMap::new();
+        ingest.receive_at(&request, START).await;
+    }
+    ingest.receive_at(&hostile, START).await;
+    assert_eq!(cloud.waiting(), 0, "{}", P::NAME);
+}
+
+#[tokio::test]
+async fn nothing_that_a_sender_writes_leads_to_the_queue() {
+    never_queues_while_all_is_well::<Hms>().await;
+    never_queues_while_all_is_well::<VideoSdk>().await;
+    never_queues_while_all_is_well::<PlugNmeet>().await;
+    never_queues_while_all_is_well::<LiveKit>().await;
+}
+
+fn is_verified_alike<P: Provider>() {
+    let mut repeated = 0;
+    for fixture in ["ok", "err"].iter().flat_map(|kind| Fixture::all(P::NAME, kind)) {
+        let delivery =
+            Delivery { headers: &fixture.headers, url_token: fixture.url_token(), body: &fixture.body };
+        let text = message::<P>(&delivery, fixture.now, &Fault::StoreTimeout(1)).unwrap();
+        let queued = QueuedDelivery::read(&text).unwrap();
+        let keys = P::Keys::from_json(&fixture.keys).unwrap();
+        let verdict = |delivery: &Delivery<'_>, now| {
+            P::verify(delivery, &keys, now).map(|it| (it.body().to_vec(), it.assurance()))
+        };
+        let (before, after) =
+            (verdict(&delivery, fixture.now), verdict(&queued.delivery(), queued.received_at));
+        assert_eq!(before, after, "{}", fixture.folder.display());
+        repeated += usize::from(before.is_err_and(|rejection| rejection.code() == "repeated_header"));
+    }
+    assert!(repeated > 0, "{}: a doubled header stays doubled", P::NAME);
+}
+
+#[test]
+fn a_queued_delivery_is_verified_as_it_would_have_been_on_arrival() {
+    is_verified_alike::<Hms>();
+    is_verified_alike::<VideoSdk>();
+    is_verified_alike::<PlugNmeet>();
+    is_verified_alike::<LiveKit>();
+}
+
+#[test]
+fn only_what_verification_reads_is_kept() {
+    let mut headers = HeaderMap::new();
+    for name in ["authorization", "hash-token", "videosdk-signature", "cookie", "x-forwarded-for"] {
+        headers.insert(name, HeaderValue::from_bytes(b"b\xff").unwrap());
+    }
+    let delivery = Delivery { headers: &headers, url_token: None, body: b"{}" };
+    fn kept<P: Provider>(delivery: &Delivery<'_>) -> Vec<String> {
+        let text = message::<P>(delivery, START, &Fault::StoreTimeout(1)).unwrap();
+        let queued = QueuedDelivery::read(&text).unwrap();
+        let headers = queued.delivery().headers.clone();
+        assert!(headers.values().all(|value| value.as_bytes() == b"b\xff"));
+        headers.keys().map(ToString::to_string).collect()
+    }
+    assert_eq!(kept::<PlugNmeet>(&delivery), ["authorization", "hash-token"]);
+    assert_eq!(kept::<LiveKit>(&delivery), ["authorization"]);
+    assert_eq!(kept::<VideoSdk>(&delivery), ["videosdk-signature"]);
+    assert_eq!(kept::<Hms>(&delivery).len(), 5, "the name of its header is in the keys");
+}
+
+/// Bytes that no compression makes shorter.
+fn noise(bytes: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(next).take(bytes).collect()
+}
+
+#[tokio::test]
+async fn a_body_of_one_mebibyte_fits_unless_no_table_could_hold_it() {
+    let headers = HeaderMap::new();
+    let fault = Fault::StoreTimeout(1);
+    let queued = |body: &[u8]| {
+        let delivery = Delivery { headers: &headers, url_token: None, body };
+        message::<PlugNmeet>(&delivery, START, &fault)
+    };
+    let text = vec![b'x'; 1 << 20];
+    let message = queued(&text).unwrap();
+    assert!(message.len() < MESSAGE_BYTES_MAX);
+    assert_eq!(QueuedDelivery::read(&message).unwrap().delivery().body, text);
+    // As much as an item can hold, and twice that.
+    for bytes in [400 << 10, 740 << 10] {
+        assert_eq!(
+            QueuedDelivery::read(&queued(&noise(bytes)).unwrap()).unwrap().delivery().body,
+            noise(bytes)
+        );
+    }
+    assert!(queued(&noise(1 << 20)).unwrap_err().starts_with("expected a message of at most 1048576 bytes"));
+
+    let cloud = Cloud::start().await;
+    cloud.down.table.store(true, SeqCst);
+    let ingest = cloud.ingest::<PlugNmeet>(&public_keys("plugnmeet"));
+    for (body, expected) in [(&text, "queued"), (&noise(1 << 20), "503")] {
+        let request = request("plugnmeet", body, START);
+        assert_eq!(said(ingest.receive_at(&request, START).await), expected);
+    }
+}

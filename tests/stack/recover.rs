@@ -1,0 +1,214 @@
+//! What comes out of the queue is verified, and stored once.
+
+use std::sync::atomic::Ordering::SeqCst;
+
+use livehooks::dev::RECEIVES_MAX;
+use livehooks_aws::Outcome;
+use livehooks_aws::config::KeySource;
+use livehooks_aws::recover::{Recovered, Unrecoverable, response};
+use livehooks_core::Provider;
+use livehooks_core::livekit::LiveKit;
+use livehooks_core::plugnmeet::PlugNmeet;
+use livehooks_core::videosdk::VideoSdk;
+use serde_json::json;
+
+use crate::cloud::{Cloud, START, after, batch, public_keys, request, said, signed_request};
+use crate::harness::body;
+
+fn inline(provider: &str) -> KeySource {
+    KeySource::Inline(public_keys(provider).to_string())
+}
+
+/// What was said of the one message, and whether it is done with.
+fn only(recovered: &[Recovered]) -> (String, bool) {
+    let [message] = recovered else { panic!("expected one message, found {recovered:?}") };
+    (said(message.result.clone().unwrap().outcome), message.is_settled())
+}
+
+#[tokio::test]
+async fn a_token_that_has_expired_while_it_waited_still_counts() {
+    let cloud = Cloud::start().await;
+    let ingest = cloud.ingest::<LiveKit>(&public_keys("livekit"));
+    let recover = cloud.recover("livekit", inline("livekit"));
+    let body = body("livekit", "participant_joined", |_| ());
+    let request = request("livekit", body.as_bytes(), START);
+    cloud.down.table.store(true, SeqCst);
+    assert_eq!(said(ingest.receive_at(&request, START).await), "queued");
+    assert_eq!(only(&cloud.recover_batch(&recover, after(60)).await), ("503".into(), false));
+    assert_eq!(cloud.waiting(), 1);
+
+    cloud.down.table.store(false, SeqCst);
+    let (tomorrow, still) = (after(86_400), cloud.queue.clone());
+    assert_eq!(said(ingest.receive_at(&request, tomorrow).await), "401", "sent again it would be refused");
+    assert_eq!(only(&cloud.recover_batch(&recover, tomorrow).await), ("accepted".into(), true));
+    assert_eq!(still.bodies().unwrap(), (vec![], vec![]));
+    let items = cloud.items().await;
+    assert_eq!(items.len(), 1);
+    assert_eq!(items[0]["received_at"].as_s().unwrap(), "2025-10-30T09:03:20.000000000Z");
+}
+
+#[tokio::test]
+async fn an_outage_of_the_keys_at_a_cold_start_loses_nothing_and_lets_nobody_in() {
+    let cloud = Cloud::start().await;
+    *cloud.secret.lock().unwrap() = public_keys("plugnmeet").to_string();
+    cloud.down.secrets.store(true, SeqCst);
+    let ingest = cloud.ingest_with::<PlugNmeet>(|_| ());
+    let recover = cloud.recover("plugnmeet", KeySource::SecretsManager("keys".into()));
+    let forged = signed_request("plugnmeet", &json!({ "keys": { "plugnmeet-dev": "forged" } }), b"{}", START);
+    for request in [request("plugnmeet", br#"{"id":"1"}"#, START), forged] {
+        assert_eq!(said(ingest.receive_at(&request, START).await), "queued");
+    }
+    for message in cloud.recover_batch(&recover, after(10)).await {
+        assert!(!message.is_settled(), "without keys nothing is dropped: {message:?}");
+    }
+
+    cloud.down.secrets.store(false, SeqCst);
+    let recovered = cloud.recover_batch(&recover, after(20)).await;
+    let said: Vec<String> =
+        recovered.iter().map(|message| said(message.result.clone().unwrap().outcome)).collect();
+    assert_eq!(said, ["accepted", "401"]);
+    assert_eq!((cloud.waiting(), cloud.items().await.len()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_refusal_is_pronounced_by_the_newest_keys_only() {
+    let cloud = Cloud::start().await;
+    let keys = |secret: &str| json!({ "keys": { "a": secret } });
+    *cloud.secret.lock().unwrap() = keys("old").to_string();
+    let recover = cloud.recover("plugnmeet", KeySource::SecretsManager("keys".into()));
+    let ingest = cloud.ingest_with::<PlugNmeet>(|_| ());
+    cloud.down.table.store(true, SeqCst);
+    let old = signed_request("plugnmeet", &keys("old"), br#"{"id":"1"}"#, START);
+    assert_eq!(said(ingest.receive_at(&old, START).await), "queued");
+    cloud.recover_batch(&recover, after(1)).await;
+
+    *cloud.secret.lock().unwrap() = json!({ "keys": { "a": "old", "b": "new" } }).to_string();
+    let new = signed_request("plugnmeet", &json!({ "keys": { "b": "new" } }), br#"{"id":"2"}"#, after(40));
+    assert_eq!(said(ingest.receive_at(&new, after(40)).await), "queued");
+    cloud.down.table.store(false, SeqCst);
+    // Its own keys are 40 s old by now, and would refuse the second one.
+    assert!(cloud.recover_batch(&recover, after(41)).await.iter().all(Recovered::is_settled));
+    assert_eq!(cloud.items().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_message_that_comes_twice_is_one_event() {
+    for (provider, name) in [("plugnmeet", "participant_joined"), ("videosdk", "participant-joined")] {
+        let cloud = Cloud::start().await;
+        let body = body(provider, name, |_| ());
+        cloud.down.table.store(true, SeqCst);
+        queue(&cloud, provider, &body, 0).await;
+        cloud.down.table.store(false, SeqCst);
+        let recover = cloud.recover(provider, inline(provider));
+        let event = cloud.queue.receive(10, after(100)).unwrap().event;
+        let first = recover.recover_at(&event, after(100)).await;
+        let second = recover.recover_at(&event, after(5_000)).await;
+        assert_eq!(only(&first), ("accepted".into(), true));
+        assert_eq!(only(&second), ("duplicate".into(), true));
+        assert_eq!(cloud.items().await.len(), 1);
+    }
+}
+
+async fn receive(cloud: &Cloud, provider: &str, body: &str, seconds: i64) -> String {
+    let request = request(provider, body.as_bytes(), after(seconds));
+    let keys = public_keys(provider);
+    said(match provider {
+        "videosdk" => cloud.ingest::<VideoSdk>(&keys).receive_at(&request, after(seconds)).await,
+        _ => cloud.ingest::<PlugNmeet>(&keys).receive_at(&request, after(seconds)).await,
+    })
+}
+
+async fn queue(cloud: &Cloud, provider: &str, body: &str, seconds: i64) {
+    assert_eq!(receive(cloud, provider, body, seconds).await, "queued");
+}
+
+/// Events of one sequence, each received at its second: those that are queued come into the table later, in
+/// the order in which they stand here. Returns how many events there are then.
+async fn stored(direct: &[(&str, i64)], queued: &[(&str, i64)]) -> usize {
+    let cloud = Cloud::start().await;
+    cloud.down.table.store(true, SeqCst);
+    for (name, seconds) in queued {
+        queue(&cloud, VideoSdk::NAME, &body("videosdk", name, |_| ()), *seconds).await;
+    }
+    cloud.down.table.store(false, SeqCst);
+    for (name, seconds) in direct {
+        receive(&cloud, VideoSdk::NAME, &body("videosdk", name, |_| ()), *seconds).await;
+    }
+    let recover = cloud.recover("videosdk", inline("videosdk"));
+    while cloud.waiting() > 0 {
+        // One by one: a batch would be put in order.
+        let event = cloud.queue.receive(1, after(1_000)).unwrap().event;
+        let message = recover.recover_at(&event, after(1_000)).await.remove(0);
+        assert!(message.is_settled(), "{message:?}");
+        cloud.queue.delete(&message.message_id).unwrap();
+    }
+    cloud.items().await.len()
+}
+
+const JOIN: &str = "participant-joined";
+const LEAVE: &str = "participant-left";
+
+#[tokio::test]
+async fn a_sequence_is_the_same_in_whatever_order_its_events_come_out_of_the_queue() {
+    // Two copies of a join around a leave that came after both.
+    assert_eq!(stored(&[], &[(JOIN, 0), (LEAVE, 60), (JOIN, 1)]).await, 2);
+    // The copy is already in the table, behind what came later.
+    assert_eq!(stored(&[(JOIN, 1), (LEAVE, 60)], &[(JOIN, 0)]).await, 2);
+    // A join, a leave and a join again, within two minutes, in any order: three events.
+    assert_eq!(stored(&[], &[(LEAVE, 30), (JOIN, 60), (JOIN, 0)]).await, 3);
+    assert_eq!(stored(&[], &[(JOIN, 60), (LEAVE, 30), (JOIN, 0)]).await, 3);
+    assert_eq!(stored(&[(LEAVE, 30)], &[(JOIN, 60), (JOIN, 0)]).await, 3);
+    // An old join that was never stored is no repeat of a much later one.
+    assert_eq!(stored(&[(JOIN, 500)], &[(JOIN, 0)]).await, 2);
+}
+
+#[tokio::test]
+async fn a_poison_message_ends_in_the_dead_letter_queue_and_holds_nothing_up() {
+    let cloud = Cloud::start().await;
+    cloud.queue.send("poison", START).unwrap();
+    cloud.down.table.store(true, SeqCst);
+    queue(&cloud, "plugnmeet", "{}", 0).await;
+    cloud.down.table.store(false, SeqCst);
+    let recover = cloud.recover("plugnmeet", inline("plugnmeet"));
+    let first = cloud.recover_batch(&recover, after(1)).await;
+    assert!(matches!(&first[0].result, Err(Unrecoverable::Unreadable(_))), "{first:?}");
+    assert!(first[1].is_settled());
+    for _ in 1..RECEIVES_MAX {
+        assert_eq!(cloud.recover_batch(&recover, after(2)).await.len(), 1);
+    }
+    assert!(cloud.recover_batch(&recover, after(3)).await.is_empty());
+    assert_eq!(cloud.queue.bodies().unwrap(), (vec![], vec!["poison".to_owned()]));
+}
+
+#[tokio::test]
+async fn whatever_is_no_delivery_of_a_known_provider_is_wanted_again() {
+    let cloud = Cloud::start().await;
+    let recover = cloud.recover("plugnmeet", inline("plugnmeet"));
+    let good = json!({
+        "provider": "plugnmeet", "received_at": "2025-10-30T09:03:20Z", "fault": "store",
+        "url_token": null, "headers": [], "body": "e30=", "gzip": false,
+    });
+    let with = |field: &str, value: serde_json::Value| {
+        let mut message = good.clone();
+        message[field] = value;
+        message.to_string()
+    };
+    for message in [
+        "".to_owned(),
+        "{}".to_owned(),
+        with("provider", json!("livekit")),
+        with("provider", json!("nobody")),
+        with("received_at", json!("yesterday")),
+        with("headers", json!([["a b", ""]])),
+        with("headers", json!([["a", "Cg=="]])),
+        with("body", json!("no base64")),
+        with("gzip", json!(true)),
+    ] {
+        let recovered = recover.recover_at(&batch(&message), START).await;
+        assert!(recovered[0].result.is_err(), "{message}");
+        assert_eq!(response(&recovered).batch_item_failures[0].item_identifier, "message");
+    }
+    let recovered = recover.recover_at(&batch(&good.to_string()), START).await;
+    assert!(matches!(&recovered[0].result, Ok(taken) if matches!(taken.outcome, Outcome::Rejected(_))));
+    assert!(response(&recovered).batch_item_failures.is_empty());
+}
