@@ -182,18 +182,18 @@ impl Load {
         let took = started.elapsed();
         let answers: Vec<_> = answers.into_iter().map(|answer| answer.ok().flatten()).collect();
         let count = |said: &str| answers.iter().filter(|answer| answer.as_deref() == Some(said)).count();
-        let (accepted, duplicates) = (count("accepted"), count("duplicate"));
+        let (accepted, duplicates, queued) = (count("accepted"), count("duplicate"), count("queued"));
+        let refused = self.copies - accepted - duplicates - queued;
+        local.recovered();
         let announced = local.announced_until(STANDSTILL, |counts| counts.contains_key(&number));
         let announced = announced.get(&number).copied().unwrap_or_default();
         let stored = local.stored().get(&number).copied().unwrap_or_default();
         println!(
-            "{} copies of one delivery of {} in {took:.1?}: {accepted} accepted, {duplicates} duplicates, \
-             {} others; stored {stored}, announced {announced}",
-            self.copies,
-            sender.provider,
-            self.copies - accepted - duplicates,
+            "{} copies of one delivery of {} in {took:.1?}: {accepted} accepted, {duplicates} duplicate, \
+             {queued} queued, {refused} refused; stored {stored}, announced {announced}",
+            self.copies, sender.provider,
         );
-        accepted == 1 && accepted + duplicates == self.copies && stored == 1 && announced > 0
+        refused == 0 && stored == 1 && announced > 0
     }
 }
 

@@ -7,6 +7,7 @@ use livehooks::keys_file::KeysFile;
 
 use crate::burst::{self, Largest};
 use crate::local::Local;
+use crate::outage::Plan;
 use crate::rules::{Answer, Next, Rules};
 use crate::sender::{HMS, LIVEKIT, PLUGNMEET, VIDEOSDK, Verdict};
 use crate::statuses;
@@ -137,4 +138,22 @@ fn the_largest_burst_follows_from_the_queue_and_the_time_of_an_answer() {
     // Nothing waits for anything else.
     assert_eq!(largest(&HMS, 10, 2400, false, 30), (30, None));
     assert_eq!(largest(&VIDEOSDK, 10, 2400, false, 30), (30, None));
+}
+
+#[test]
+fn an_outage_of_twenty_seconds_loses_nothing_with_the_queue_and_something_of_everyone_without() {
+    let local = Local::start(&KEYS, None);
+    let lost = |has_queue| {
+        let pace =
+            Pace { answer: Duration::from_millis(50), fault: Duration::from_millis(2400), ..Pace::default() };
+        let (lasts, every) = (Duration::from_secs(20), Duration::from_secs(1));
+        let plan = Plan { lasts, has_queue, pace, rooms: 1, every };
+        plan.run(&local).iter().map(|cost| (cost.provider, cost.lost, cost.sent)).collect::<Vec<_>>()
+    };
+    let nothing = ["plugnmeet", "livekit", "100ms", "videosdk"].map(|provider| (provider, 0, 40));
+    assert_eq!(lost(true), nothing);
+    assert_eq!(
+        lost(false),
+        [("plugnmeet", 2, 40), ("livekit", 1, 40), ("100ms", 1, 40), ("videosdk", 20, 40)]
+    );
 }
