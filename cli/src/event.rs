@@ -242,6 +242,7 @@ fn environment(keys: &KeysFile) -> Value {
     let local = json!({
         "TABLE_NAME": "Events",
         "AWS_ENDPOINT_URL": "http://host.docker.internal:3001",
+        "FALLBACK_QUEUE_URL": "",
     });
     let function = |entry: &Entry| {
         let mut variables = local.clone();

@@ -9,7 +9,8 @@ import zipfile
 
 from conftest import BUILD, ROOT
 
-FUNCTIONS = ["HmsFunction", "VideosdkFunction", "PlugnmeetFunction", "LivekitFunction", "NotifyFunction"]
+FUNCTIONS = ["HmsFunction", "VideosdkFunction", "PlugnmeetFunction", "LivekitFunction", "NotifyFunction",
+             "RecoverFunction"]
 # Lambda takes 50 MB zipped; what is over this has linked something that it should not have.
 ZIP_BYTES_MAX = 8 * 1024 * 1024
 

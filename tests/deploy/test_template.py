@@ -18,16 +18,69 @@ def test_sam_and_cfn_lint_find_nothing():
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_an_ingest_role_writes_and_queries_its_table_reads_its_secret_and_nothing_else(template, provider):
+def test_an_ingest_role_writes_and_queries_its_table_reads_its_secret_sends_to_the_fallback_queue_and_nothing_else(template, provider):
     assert permissions(template, f"{provider}Function") == {
         ("dynamodb:PutItem", "EventsTable.Arn"),
         ("dynamodb:Query", "EventsTable.Arn"),
         ("logs:CreateLogStream", "IngestLogGroup.Arn"),
         ("logs:PutLogEvents", "IngestLogGroup.Arn"),
         ("secretsmanager:GetSecretValue", f"{provider}Secret"),
+        ("sqs:SendMessage", "FallbackQueue.Arn"),
         ("xray:PutTelemetryRecords", "*"),
         ("xray:PutTraceSegments", "*"),
     }
+
+
+def test_recover_takes_from_the_fallback_queue_never_sends_to_it_and_does_what_ingest_does(template):
+    assert permissions(template, "RecoverFunction") == {
+        ("dynamodb:PutItem", "EventsTable.Arn"),
+        ("dynamodb:Query", "EventsTable.Arn"),
+        ("logs:CreateLogStream", "IngestLogGroup.Arn"),
+        ("logs:PutLogEvents", "IngestLogGroup.Arn"),
+        *(("secretsmanager:GetSecretValue", f"{provider}Secret") for provider in PROVIDERS),
+        ("sqs:DeleteMessage", "FallbackQueue.Arn"),
+        ("sqs:GetQueueAttributes", "FallbackQueue.Arn"),
+        ("sqs:ReceiveMessage", "FallbackQueue.Arn"),
+        ("xray:PutTelemetryRecords", "*"),
+        ("xray:PutTraceSegments", "*"),
+    }
+
+
+def test_recover_has_the_keys_of_the_providers_that_are_switched_on(template):
+    variables = template["Resources"]["RecoverFunction"]["Properties"]["Environment"]["Variables"]
+    names = {"Hms": "100MS", "Videosdk": "VIDEOSDK", "Plugnmeet": "PLUGNMEET", "Livekit": "LIVEKIT"}
+    assert {name: value for name, value in variables.items() if name.startswith("PROVIDER_SECRET_ID")} == {
+        f"PROVIDER_SECRET_ID_{names[provider]}": {
+            "Fn::If": [f"With{provider}", {"Ref": f"{provider}Secret"}, {"Ref": "AWS::NoValue"}]}
+        for provider in PROVIDERS}
+    policy = template["Resources"]["RecoverRole"]["Properties"]["Policies"][0]["PolicyDocument"]
+    [secrets] = [statement["Resource"] for statement in policy["Statement"] if "secretsmanager" in str(statement["Action"])]
+    assert [secret["Fn::If"][0] for secret in secrets] == [f"With{provider}" for provider in PROVIDERS]
+    for provider in PROVIDERS:
+        ingest = template["Resources"][f"{provider}Function"]["Properties"]["Environment"]["Variables"]
+        assert ingest["FALLBACK_QUEUE_URL"] == {"Ref": "FallbackQueue"}
+        assert ingest["RETENTION_DAYS"] == variables["RETENTION_DAYS"]
+
+
+def test_the_fallback_queue_outlives_an_outage_of_a_day_and_loses_nothing(template):
+    resources = template["Resources"]
+    queue, dead = (resources[name]["Properties"] for name in ("FallbackQueue", "FallbackDeadLetterQueue"))
+    for properties in (queue, dead):
+        assert properties["SqsManagedSseEnabled"] is True
+        assert properties["MessageRetentionPeriod"] == 14 * 86_400
+        assert properties["MaximumMessageSize"] == 1024 * 1024
+    assert queue["VisibilityTimeout"] == 6 * resources["RecoverFunction"]["Properties"]["Timeout"]
+    redrive = queue["RedrivePolicy"]
+    assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": ["FallbackDeadLetterQueue", "Arn"]}
+    assert redrive["maxReceiveCount"] * queue["VisibilityTimeout"] == 86_400
+    source = resources["RecoverFunctionQueue"]["Properties"]
+    assert source["EventSourceArn"] == {"Fn::GetAtt": ["FallbackQueue", "Arn"]}
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert source["ScalingConfig"] == {"MaximumConcurrency": 2}
+    # Ten deliveries of 2.4 s each have to fit into one call.
+    assert source["BatchSize"] * 2.4 < resources["RecoverFunction"]["Properties"]["Timeout"]
+    local = (ROOT / "cli/src/dev/queue.rs").read_text()
+    assert f"RECEIVES_MAX: u32 = {redrive['maxReceiveCount']};" in local
 
 
 def test_the_relay_reads_the_stream_publishes_and_writes_no_table(template):
@@ -61,16 +114,17 @@ def test_no_role_has_wildcards_that_aws_does_not_force(template):
     assert len(trusted) == 1 and '"Service": "lambda.amazonaws.com"' in trusted.pop()
 
 
-def test_only_the_api_may_call_the_ingest_functions_and_nobody_calls_the_relay(template):
+def test_only_the_api_may_call_the_ingest_functions_and_nobody_calls_the_relay_or_recover(template):
     for name, permission in of_type(template, "AWS::Lambda::Permission"):
         assert permission["Properties"]["Principal"] == "apigateway.amazonaws.com", name
         assert "${__ApiId__}" in json.dumps(permission["Properties"]["SourceArn"]), name
-        assert permission["Properties"]["FunctionName"] != {"Ref": "NotifyFunction"}
+        assert permission["Properties"]["FunctionName"] not in ({"Ref": "NotifyFunction"}, {"Ref": "RecoverFunction"})
 
 
 def test_the_relay_is_fed_with_new_items_and_loses_none(template):
-    [(name, source)] = of_type(template, "AWS::Lambda::EventSourceMapping")
-    assert name == "NotifyFunctionStream"
+    sources = dict(of_type(template, "AWS::Lambda::EventSourceMapping"))
+    assert set(sources) == {"NotifyFunctionStream", "RecoverFunctionQueue"}
+    source = sources["NotifyFunctionStream"]
     properties = source["Properties"]
     assert properties["EventSourceArn"] == {"Fn::GetAtt": ["EventsTable", "StreamArn"]}
     assert [json.loads(entry["Pattern"]) for entry in properties["FilterCriteria"]["Filters"]] == [{"eventName": ["INSERT"]}]
@@ -117,7 +171,8 @@ def test_each_function_is_small_traced_and_logs_json_into_a_group_that_forgets(t
     for name, function in of_type(template, "AWS::Lambda::Function"):
         properties = function["Properties"]
         assert properties["MemorySize"] == 256
-        assert properties["Timeout"] == (60 if name == "NotifyFunction" else 5), name
+        # Ingest answers within 2.4 s.
+        assert properties["Timeout"] == {"NotifyFunction": 60, "RecoverFunction": 30}.get(name, 5), name
         assert properties["TracingConfig"] == {"Mode": "Active"}
         assert properties["LoggingConfig"]["LogFormat"] == "JSON"
         assert properties["LoggingConfig"]["LogGroup"]["Ref"] in groups
@@ -164,7 +219,8 @@ def test_each_binary_is_built_from_the_whole_workspace(source_template):
         if resource["Type"] == "AWS::Serverless::Function"
     }
     binaries = {name: resource["Metadata"]["BuildProperties"]["Binary"] for name, resource in functions.items()}
-    assert binaries == {f"{name}Function": binary for name, binary in PROVIDERS.items()} | {"NotifyFunction": "notify"}
+    assert binaries == {f"{name}Function": binary for name, binary in PROVIDERS.items()} | {
+        "NotifyFunction": "notify", "RecoverFunction": "recover"}
     assert source_template["Globals"]["Function"]["CodeUri"] == "."
     for name, resource in functions.items():
         assert "CodeUri" not in resource["Properties"], name
@@ -280,4 +336,6 @@ def named(resource) -> str:
             return f"{name}.{attribute}"
         case {"Ref": name} | {"Fn::Sub": name}:
             return name
+        case {"Fn::If": [_, resource, {"Ref": "AWS::NoValue"}]}:
+            return named(resource)
     return resource

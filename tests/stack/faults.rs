@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use lambda_http::Request;
 use livehooks::dev::{Database, local_sdk_config};
-use livehooks_aws::config::{IngestConfig, KeySource};
+use livehooks_aws::config::{FallbackConfig, IngestConfig, KeySource};
 use livehooks_aws::{Fault, Ingest, Outcome, clients};
 use livehooks_core::Provider;
 use livehooks_core::plugnmeet::PlugNmeet;
@@ -18,13 +18,24 @@ use crate::fixture::{Fixture, root};
 
 /// A recorded delivery, and a way in to a table behind `listener`.
 fn delivery<P: Provider>(case: &str, listener: &TcpListener) -> (Ingest<P>, Request, jiff::Timestamp) {
+    delivery_with(case, listener, |keys| KeySource::Inline(keys.to_string()))
+}
+
+fn delivery_with<P: Provider>(
+    case: &str,
+    listener: &TcpListener,
+    keys: impl FnOnce(&serde_json::Value) -> KeySource,
+) -> (Ingest<P>, Request, jiff::Timestamp) {
     let fixture = Fixture::read(&root().join(P::NAME).join("ok").join(case));
     let config = IngestConfig {
         table: "Events".into(),
-        keys: KeySource::Inline(fixture.keys.to_string()),
+        keys: keys(&fixture.keys),
         retention: jiff::SignedDuration::from_hours(24 * 90),
         deadline: livehooks_aws::ingest::DEADLINE,
-        fallback: None,
+        fallback: Some(FallbackConfig {
+            queue_url: "http://localhost/fallback".into(),
+            deadline: livehooks_aws::fallback::DEADLINE,
+        }),
     };
     let mut request = Request::new(fixture.body.clone().into());
     *request.headers_mut() = fixture.headers.clone();
@@ -35,14 +46,14 @@ fn delivery<P: Provider>(case: &str, listener: &TcpListener) -> (Ingest<P>, Requ
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_table_that_never_answers_is_our_fault_and_the_sender_is_asked_to_come_back() {
+async fn where_neither_table_nor_queue_ever_answers_the_sender_is_asked_to_come_back() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (ingest, request, now) = delivery::<PlugNmeet>("participant_joined", &silent);
     let started = tokio::time::Instant::now();
     let outcome = ingest.receive_at(&request, now).await;
     let waited = started.elapsed();
-    assert!(matches!(outcome, Outcome::Failed(Fault::Store(_) | Fault::StoreTimeout(_))), "{outcome:?}");
-    assert!(waited.as_millis() <= 2_500, "by the paused clock it took {waited:?}");
+    assert!(matches!(outcome, Outcome::Failed(Fault::StoreTimeout(1_600))), "{outcome:?}");
+    assert_eq!(waited.as_millis() / 100, 24, "by the paused clock it took {waited:?}");
     let response = outcome.into_response();
     assert_eq!(response.status().as_u16(), 503);
     assert_eq!(response.headers()["retry-after"], "1");
@@ -56,7 +67,18 @@ async fn a_sequence_write_of_two_calls_is_as_impatient_as_a_single_one() {
     let (ingest, request, now) = delivery::<VideoSdk>(&fixture.unwrap().name(), &silent);
     let started = tokio::time::Instant::now();
     assert!(matches!(ingest.receive_at(&request, now).await, Outcome::Failed(_)));
-    assert!(started.elapsed().as_millis() <= 2_500);
+    assert_eq!(started.elapsed().as_millis() / 100, 24);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_never_come_have_the_tables_time_and_no_more() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let secret = |_: &serde_json::Value| KeySource::SecretsManager("keys".into());
+    let (ingest, request, now) = delivery_with::<PlugNmeet>("participant_joined", &silent, secret);
+    let started = tokio::time::Instant::now();
+    let outcome = ingest.receive_at(&request, now).await;
+    assert!(matches!(outcome, Outcome::Failed(Fault::KeysUnavailable { .. })), "{outcome:?}");
+    assert_eq!(started.elapsed().as_millis() / 100, 24);
 }
 
 #[tokio::test]

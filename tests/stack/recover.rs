@@ -83,11 +83,12 @@ async fn a_refusal_is_pronounced_by_the_newest_keys_only() {
     cloud.recover_batch(&recover, after(1)).await;
 
     *cloud.secret.lock().unwrap() = json!({ "keys": { "a": "old", "b": "new" } }).to_string();
-    let new = signed_request("plugnmeet", &json!({ "keys": { "b": "new" } }), br#"{"id":"2"}"#, after(40));
-    assert_eq!(said(ingest.receive_at(&new, after(40)).await), "queued");
+    let new = signed_request("plugnmeet", &json!({ "keys": { "b": "new" } }), br#"{"id":"2"}"#, after(10));
+    let ingest = cloud.ingest_with::<PlugNmeet>(|_| ());
+    assert_eq!(said(ingest.receive_at(&new, after(10)).await), "queued");
     cloud.down.table.store(false, SeqCst);
-    // Its own keys are 40 s old by now, and would refuse the second one.
-    assert!(cloud.recover_batch(&recover, after(41)).await.iter().all(Recovered::is_settled));
+    // Its own keys are ten seconds old, and would refuse the second one.
+    assert!(cloud.recover_batch(&recover, after(11)).await.iter().all(Recovered::is_settled));
     assert_eq!(cloud.items().await.len(), 2);
 }
 

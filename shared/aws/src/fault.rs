@@ -1,9 +1,9 @@
-//! What can go wrong on our side: never a 4xx, always to be tried again.
+//! What can go wrong on our side: never a 4xx. The delivery is queued, or asked for again.
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use std::error::Error;
 
-/// Our own fault. The sender is asked to come back; the log and the metric say why.
+/// Our own fault, and the only thing that leads a delivery to the fallback queue. The log and the metric say why.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {

@@ -102,11 +102,6 @@ impl Provider for Hms {
         Ok(Verified::new(delivery.body, assurance, None))
     }
 
-    /// All of them: the secret header has the name that the keys give it.
-    fn reads(_header: &HeaderName) -> bool {
-        true
-    }
-
     fn normalize<'a>(verified: &Verified<'a, Self>, received_at: Timestamp) -> Normalized<'a> {
         event::normalize(verified, received_at, |body| read(body, verified.body()))
     }
