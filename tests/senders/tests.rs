@@ -141,7 +141,7 @@ fn the_largest_burst_follows_from_the_queue_and_the_time_of_an_answer() {
 }
 
 #[test]
-fn an_outage_of_twenty_seconds_loses_nothing_with_the_queue_and_something_of_everyone_without() {
+fn an_outage_of_twenty_seconds_loses_nothing_with_the_queue() {
     let local = Local::start(&KEYS, None);
     let lost = |has_queue| {
         let pace =
@@ -150,10 +150,10 @@ fn an_outage_of_twenty_seconds_loses_nothing_with_the_queue_and_something_of_eve
         let plan = Plan { lasts, has_queue, pace, rooms: 1, every };
         plan.run(&local).iter().map(|cost| (cost.provider, cost.lost, cost.sent)).collect::<Vec<_>>()
     };
-    let nothing = ["plugnmeet", "livekit", "100ms", "videosdk"].map(|provider| (provider, 0, 40));
-    assert_eq!(lost(true), nothing);
+    assert_eq!(lost(true), ["plugnmeet", "livekit", "100ms", "videosdk"].map(|provider| (provider, 0, 40)));
+    // Without it only 100ms is patient enough: its last try comes 14 s after the first, and three answers later.
     assert_eq!(
         lost(false),
-        [("plugnmeet", 2, 40), ("livekit", 1, 40), ("100ms", 1, 40), ("videosdk", 20, 40)]
+        [("plugnmeet", 2, 40), ("livekit", 1, 40), ("100ms", 0, 40), ("videosdk", 20, 40)]
     );
 }

@@ -10,6 +10,7 @@ use livehooks::keys_file::KeysFile;
 use livehooks::providers::{Entry, Signed};
 use livehooks::samples::{self, Places};
 use reqwest::{Client, RequestBuilder, header};
+use serde_json::Value;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -34,7 +35,7 @@ pub struct Pace {
     pub init: Duration,
     /// An acknowledgement.
     pub answer: Duration,
-    /// An answer in place of a write that failed.
+    /// An answer after a write that has failed.
     pub fault: Duration,
 }
 
@@ -105,29 +106,29 @@ impl Wire {
         }
         let request = request.try_clone().expect("bodies are bytes");
         let silence = self.silence.clone();
-        let answer = in_real_time(&self.real, async move {
+        let exchanged = in_real_time(&self.real, async move {
             tokio::select! {
                 answer = answer(request) => answer,
-                () = silence.notified() => Answer::Silence,
+                () = silence.notified() => (Answer::Silence, false),
             }
         });
-        let answer = answer.await;
-        let takes =
-            if matches!(answer, Answer::Status(500.., _)) { self.pace.fault } else { self.pace.answer };
-        sleep(takes).await;
+        let (answer, has_failed_first) = exchanged.await;
+        sleep(if has_failed_first { self.pace.fault } else { self.pace.answer }).await;
         self.idle.fetch_add(1, Ordering::SeqCst);
         answer
     }
 }
 
-async fn answer(request: RequestBuilder) -> Answer {
-    let Ok(answer) = request.send().await else { return Answer::Broken };
+/// Sends a request. Returns also whether the answer came after a write that had failed.
+async fn answer(request: RequestBuilder) -> (Answer, bool) {
+    let Ok(answer) = request.send().await else { return (Answer::Broken, false) };
     let status = answer.status().as_u16();
     let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = retry_after.map(str::to_owned);
     // A body that breaks off is one that the senders do not read either.
-    let _ = answer.bytes().await;
-    Answer::Status(status, retry_after)
+    let said = answer.bytes().await.unwrap_or_default();
+    let said: Value = serde_json::from_slice(&said).unwrap_or_default();
+    (Answer::Status(status, retry_after), status >= 500 || said["status"] == "queued")
 }
 
 /// An event's body, and what makes it authentic.
