@@ -1,0 +1,129 @@
+//! The largest burst of events in one room that loses nothing.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::local::Local;
+use crate::rules::Answer;
+use crate::sender::{Fate, Queue, Sender, Verdict};
+use crate::wire::{Event, Pace};
+use crate::{sender, wire};
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct Burst {
+    /// How long an acknowledgement takes
+    #[arg(long, value_delimiter = ',', default_values_t = [10, 50, 100, 150, 200, 500, 1000, 2400])]
+    ack_ms: Vec<u64>,
+    /// How long the start of a function takes before its first acknowledgement
+    #[arg(long, default_value_t = 1000)]
+    init_ms: u64,
+    /// The largest burst to try
+    #[arg(long, default_value_t = 2000)]
+    most: usize,
+}
+
+/// A burst in one room that was sent.
+pub struct Sent {
+    pub fates: Vec<Fate>,
+    /// The number of its first event.
+    pub first: u64,
+}
+
+/// What loses nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Largest {
+    pub events: usize,
+    /// What would become of the next one; `None` where it is not lost either.
+    pub next: Option<Verdict>,
+}
+
+/// Sends as many events of one room at one time.
+pub fn send(local: &Local, sender: &'static Sender, pace: Pace, is_warm: bool, events: usize) -> Sent {
+    let first = local.numbers.fetch_add(events as u64, Ordering::SeqCst);
+    let room = format!("burst-{first}");
+    let event = |index| Event { at: Duration::ZERO, room: room.clone(), number: first + index as u64 };
+    let events: Vec<Event> = (0..events).map(event).collect();
+    let wire = local.wire(pace);
+    wire.idle.store(if is_warm { events.len() } else { 0 }, Ordering::SeqCst);
+    let fates = wire::simulate(sender.room(&wire, &events));
+    Sent { fates, first }
+}
+
+/// The largest burst that loses nothing, found by one of `most` and proven by one of its own size.
+///
+/// # Panics
+/// Where an event of that burst is not stored and announced exactly once.
+pub fn largest(local: &Local, sender: &'static Sender, pace: Pace, is_warm: bool, most: usize) -> Largest {
+    let lost = |fate: &Fate| fate.tries.last().is_none_or(|(_, answer)| *answer != Answer::Status(200, None));
+    let tried = send(local, sender, pace, is_warm, most);
+    let events = tried.fates.iter().position(lost).unwrap_or(most);
+    let next = tried.fates.get(events).map(|fate| fate.verdict);
+    let sent = if next.is_none() { tried } else { send(local, sender, pace, is_warm, events) };
+    assert_eq!(sent.fates.iter().position(lost), None, "{} loses some of {events}", sender.provider);
+    let (stored, announced) = (local.stored(), local.all_announced());
+    for number in sent.first..sent.first + events as u64 {
+        assert_eq!(stored.get(&number), Some(&1), "{} {number} is stored once", sender.provider);
+        assert!(announced.contains_key(&number), "{} {number} is announced", sender.provider);
+    }
+    Largest { events, next }
+}
+
+impl Burst {
+    /// Prints the largest bursts.
+    pub fn run(&self, local: &Local) {
+        let init = Duration::from_millis(self.init_ms);
+        let (p50, p99) = measured(local);
+        println!("The stack on this machine acknowledges in {p50:.1?} (median), {p99:.1?} (p99).\n");
+        let queued: Vec<&'static Sender> =
+            sender::ALL.into_iter().filter(|sender| matches!(sender.queue, Queue::PerRoom { .. })).collect();
+        let names: Vec<String> = queued.iter().map(|s| format!("{0} warm | {0} cold", s.provider)).collect();
+        println!("| acknowledged in | {} |\n|---|{}", names.join(" | "), "---|---|".repeat(queued.len()));
+        for answer in self.ack_ms.iter().map(|ms| Duration::from_millis(*ms)) {
+            let pace = Pace { init, answer, fault: answer };
+            let cells: Vec<String> = queued
+                .iter()
+                .flat_map(|sender| {
+                    [true, false].map(|is_warm| largest(local, sender, pace, is_warm, self.most).told())
+                })
+                .collect();
+            println!("| {answer:?} | {} |", cells.join(" | "));
+        }
+        println!("\ncold: the function starts in {init:?}\n");
+        for sender in sender::ALL.into_iter().filter(|sender| matches!(sender.queue, Queue::Independent)) {
+            let pace = Pace { init, ..Pace::default() };
+            println!(
+                "{}: {}, warm or cold",
+                sender.provider,
+                largest(local, sender, pace, false, self.most).told()
+            );
+        }
+    }
+}
+
+impl Largest {
+    fn told(self) -> String {
+        match self.next {
+            None => format!("{} and more", self.events),
+            Some(Verdict::DroppedQueueFull) => format!("{} (queue full)", self.events),
+            Some(Verdict::DroppedTooOld) => format!("{} (too old)", self.events),
+            Some(Verdict::DroppedRoomOver) => format!("{} (room over)", self.events),
+            Some(other) => format!("{} ({other:?})", self.events),
+        }
+    }
+}
+
+/// How long the stack takes, in real time: the median and the 99th percentile of a thousand.
+fn measured(local: &Local) -> (Duration, Duration) {
+    let wire = local.wire(Pace::default());
+    let mut took: Vec<Duration> = (0..1000)
+        .map(|_| {
+            let number = local.numbers.fetch_add(1, Ordering::SeqCst);
+            let event = Event { at: Duration::ZERO, room: "measured".into(), number };
+            let started = Instant::now();
+            wire::simulate(sender::LIVEKIT.deliver(&wire, &event));
+            started.elapsed()
+        })
+        .collect();
+    took.sort();
+    (took[took.len() / 2], took[took.len() * 99 / 100])
+}

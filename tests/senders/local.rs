@@ -1,0 +1,157 @@
+//! A local stack, and what it has stored and announced.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use livehooks::dev::{Announced, Options, Outage, Stack, local_sdk_config};
+use livehooks::keys_file::KeysFile;
+use livehooks_aws::store;
+use serde::Deserialize;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::sender::PLUGNMEET;
+use crate::wire::{Event, Pace, Wire, real_runtime, simulate};
+
+/// How often there is each event, by its number.
+pub type Counts = HashMap<u64, u32>;
+
+/// Marks the end of what was sent before.
+const MARK: u64 = 1 << 62;
+
+pub struct Local {
+    pub real: Runtime,
+    pub stack: Stack,
+    pub keys: Arc<KeysFile>,
+    pub announced: watch::Receiver<Counts>,
+    /// The number of the next event.
+    pub numbers: AtomicU64,
+}
+
+impl Local {
+    /// Starts a stack that keeps its events in `data`, or in memory.
+    pub fn start(keys: &Arc<KeysFile>, data: Option<PathBuf>) -> Self {
+        let real = real_runtime();
+        let stack = real.block_on(Stack::start(Options {
+            port: 0,
+            dynamodb_port: Some(0),
+            aws_host: Ipv4Addr::LOCALHOST,
+            data,
+            keys: KeysFile::clone(keys),
+            forward_to: None,
+            verbose: false,
+        }));
+        let stack = stack.unwrap_or_else(|error| panic!("{error}"));
+        let (counts, announced) = watch::channel(Counts::new());
+        real.spawn(count(stack.announced.clone(), counts));
+        Self { real, stack, keys: keys.clone(), announced, numbers: AtomicU64::new(0) }
+    }
+
+    /// A wire to the stack with all functions cold.
+    pub fn wire(&self, pace: Pace) -> Arc<Wire> {
+        Arc::new(Wire::new(self.real.handle(), self.stack.url(), &self.keys, pace))
+    }
+
+    /// How often each event was announced, once everything is that was stored before.
+    pub fn all_announced(&self) -> Counts {
+        let mut announced = self.announced.clone();
+        let number = MARK + announced.borrow().len() as u64;
+        let mark = Event { at: Duration::ZERO, room: "mark".into(), number };
+        simulate(PLUGNMEET.deliver(&self.wire(Pace::default()), &mark));
+        let counts = self.real.block_on(announced.wait_for(|counts| counts.contains_key(&number)));
+        let mut counts = counts.expect("the log lasts as long as the stack").clone();
+        counts.retain(|number, _| *number < MARK);
+        counts
+    }
+
+    /// How the table fails from now on.
+    pub fn set_table(&self, outage: Option<Outage>) {
+        *self.stack.faults.table.lock().expect("nothing panics with it") = outage;
+    }
+
+    /// Waits until nothing is left in the fallback queue.
+    ///
+    /// # Panics
+    /// Where something was set aside.
+    pub fn recovered(&self) {
+        self.real.block_on(async {
+            loop {
+                let (waiting, dead) = self.stack.queue.bodies().expect("the queue can be read");
+                assert!(dead.is_empty(), "{} deliveries were given up", dead.len());
+                if waiting.is_empty() {
+                    return;
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+    }
+
+    /// How often each event was announced, as soon as `is_enough`, or when nothing new comes for `standstill`.
+    pub fn announced_until(&self, standstill: Duration, is_enough: impl Fn(&Counts) -> bool) -> Counts {
+        let mut announced = self.announced.clone();
+        announced.mark_changed();
+        self.real.block_on(async {
+            loop {
+                let is_new = async { announced.changed().await };
+                let comes = tokio::time::timeout(standstill, is_new).await.is_ok();
+                let counts = announced.borrow_and_update();
+                if is_enough(&counts) || !comes {
+                    return counts.clone();
+                }
+            }
+        })
+    }
+
+    /// How often each event is stored.
+    pub fn stored(&self) -> Counts {
+        let client = Client::new(&local_sdk_config(self.stack.dynamodb));
+        self.real.block_on(async {
+            let mut counts = Counts::new();
+            let mut items = client.scan().table_name("Events").into_paginator().items().send();
+            while let Some(item) = items.next().await {
+                let item = item.expect("the table can be read");
+                let event = store::unpack(item.get("event")).expect("every item is an event");
+                add(&mut counts, &event);
+            }
+            counts.retain(|number, _| *number < MARK);
+            counts
+        })
+    }
+}
+
+async fn count(announced: Arc<Announced>, counts: watch::Sender<Counts>) {
+    #[derive(Deserialize)]
+    struct Announcement<'a> {
+        #[serde(borrow)]
+        message: &'a serde_json::value::RawValue,
+    }
+    let mut cursor = announced.cursor(true);
+    while let Some(entry) = announced.next(&mut cursor).await {
+        let entry: Announcement<'_> = serde_json::from_str(&entry).expect("announcements are JSON");
+        counts.send_modify(|counts| add(counts, entry.message.get()));
+    }
+}
+
+fn add(counts: &mut Counts, event: &str) {
+    #[derive(Deserialize)]
+    struct Stored {
+        data: Data,
+    }
+    #[derive(Deserialize)]
+    struct Data {
+        participant: Participant,
+    }
+    #[derive(Deserialize)]
+    struct Participant {
+        id: String,
+    }
+    let event: Stored = serde_json::from_str(event).expect("events are of participants");
+    let number = event.data.participant.id.rsplit('-').next().and_then(|number| number.parse().ok());
+    *counts.entry(number.expect("participants have numbers")).or_default() += 1;
+}

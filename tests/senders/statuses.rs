@@ -1,0 +1,209 @@
+//! What each sender makes of each answer: the simulators against an endpoint that gives it to every request.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use livehooks::keys_file::KeysFile;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+use crate::sender::{self, Fate, Sender, Verdict};
+use crate::wire::{Event, Pace, Wire, real_runtime, simulate};
+
+/// What an endpoint does with every request.
+#[derive(Clone, Copy, Debug)]
+pub enum Behaviour {
+    Status(u16, Option<&'static str>),
+    /// To a place that answers 200 to whatever comes.
+    Redirect(u16),
+    Refuse,
+    Close,
+    Silence,
+}
+
+pub const CASES: [(&str, Behaviour); 27] = [
+    ("200", Behaviour::Status(200, None)),
+    ("201", Behaviour::Status(201, None)),
+    ("204", Behaviour::Status(204, None)),
+    ("301", Behaviour::Redirect(301)),
+    ("302", Behaviour::Redirect(302)),
+    ("307", Behaviour::Redirect(307)),
+    ("308", Behaviour::Redirect(308)),
+    ("400", Behaviour::Status(400, None)),
+    ("401", Behaviour::Status(401, None)),
+    ("403", Behaviour::Status(403, None)),
+    ("404", Behaviour::Status(404, None)),
+    ("408", Behaviour::Status(408, None)),
+    ("410", Behaviour::Status(410, None)),
+    ("413", Behaviour::Status(413, None)),
+    ("429", Behaviour::Status(429, None)),
+    ("500", Behaviour::Status(500, None)),
+    ("500 with `Retry-After: 60`", Behaviour::Status(500, Some("60"))),
+    ("501", Behaviour::Status(501, None)),
+    ("502", Behaviour::Status(502, None)),
+    ("503", Behaviour::Status(503, None)),
+    ("503 with `Retry-After: 1`", Behaviour::Status(503, Some("1"))),
+    ("503 with `Retry-After: 60`", Behaviour::Status(503, Some("60"))),
+    ("429 with `Retry-After: 60`", Behaviour::Status(429, Some("60"))),
+    ("504", Behaviour::Status(504, None)),
+    ("connection refused", Behaviour::Refuse),
+    ("connection closed", Behaviour::Close),
+    ("no answer", Behaviour::Silence),
+];
+
+/// A request that came, and how it was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub case: usize,
+    pub provider: String,
+    pub method: Method,
+    pub authorization: Option<String>,
+    pub body: Bytes,
+    pub taken: bool,
+}
+
+/// What was seen on both sides.
+pub struct Observed {
+    pub fates: Vec<(usize, &'static Sender, Fate)>,
+    pub seen: Vec<Seen>,
+}
+
+#[derive(Clone, Default)]
+struct Endpoint {
+    seen: Arc<Mutex<Vec<Seen>>>,
+    silence: Arc<Notify>,
+}
+
+/// Sends an event by every sender to every kind of endpoint.
+pub fn observe(keys: &Arc<KeysFile>) -> Observed {
+    let real = real_runtime();
+    let endpoint = Endpoint::default();
+    let (answering, closing, refusing) = real.block_on(async {
+        let listen = async || TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
+        let (answering, closing, refusing) = (listen().await, listen().await, listen().await);
+        let url = |listener: &TcpListener| {
+            format!("http://{}", listener.local_addr().expect("a listener has an address"))
+        };
+        let urls = (url(&answering), url(&closing), url(&refusing));
+        let app = Router::new()
+            .route("/{case}/webhooks/{provider}", axum::routing::any(answer))
+            .with_state(endpoint.clone());
+        tokio::spawn(axum::serve(answering, app).into_future());
+        tokio::spawn(close_all(closing));
+        urls
+    });
+    let fates = simulate(async {
+        let mut fates = Vec::new();
+        for (case, (_, behaviour)) in CASES.iter().enumerate() {
+            let base = match behaviour {
+                Behaviour::Refuse => refusing.clone(),
+                Behaviour::Close => closing.clone(),
+                _ => format!("{answering}/{case}"),
+            };
+            let mut wire = Wire::new(real.handle(), base, keys, Pace::default());
+            wire.silence = endpoint.silence.clone();
+            for sender in sender::ALL {
+                let event = Event { at: Duration::ZERO, room: "room01".into(), number: 0 };
+                fates.push((case, sender, sender.deliver(&wire, &event).await));
+            }
+        }
+        fates
+    });
+    real.shutdown_background();
+    let seen = endpoint.seen.lock().expect("nothing panics with it").clone();
+    Observed { fates, seen }
+}
+
+async fn answer(
+    State(endpoint): State<Endpoint>,
+    Path((case, provider)): Path<(usize, String)>,
+    method: Method,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let (_, behaviour) = CASES[case % CASES.len()];
+    let is_redirected = case >= CASES.len();
+    let status = match behaviour {
+        _ if is_redirected => StatusCode::OK,
+        Behaviour::Status(status, _) | Behaviour::Redirect(status) => {
+            StatusCode::from_u16(status).expect("cases are statuses")
+        }
+        _ => StatusCode::GATEWAY_TIMEOUT,
+    };
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    endpoint.seen.lock().expect("nothing panics with it").push(Seen {
+        case: case % CASES.len(),
+        provider: provider.clone(),
+        authorization: authorization.map(str::to_owned),
+        taken: status.is_success() && method == Method::POST && !body.is_empty(),
+        method,
+        body,
+    });
+    match behaviour {
+        Behaviour::Status(_, Some(retry_after)) => {
+            (status, [(header::RETRY_AFTER, retry_after)]).into_response()
+        }
+        Behaviour::Redirect(_) if !is_redirected => {
+            let place = format!("/{}/webhooks/{provider}", case + CASES.len());
+            (status, [(header::LOCATION, place)]).into_response()
+        }
+        Behaviour::Silence => {
+            endpoint.silence.notify_one();
+            std::future::pending().await
+        }
+        _ => status.into_response(),
+    }
+}
+
+/// Takes connections and some of what comes, and closes them.
+async fn close_all(listener: TcpListener) {
+    while let Ok((mut connection, _)) = listener.accept().await {
+        // Whether anything came or not, it is closed.
+        let _ = connection.read(&mut [0; 1024]).await;
+    }
+}
+
+impl Observed {
+    /// The table, in Markdown; answers of which every sender makes the same share a row.
+    pub fn table(&self) -> String {
+        let mut rows: Vec<(Vec<&str>, String)> = Vec::new();
+        for (case, (label, _)) in CASES.iter().enumerate() {
+            let fates = self.fates.iter().filter(|(of, ..)| *of == case);
+            let cells: Vec<String> =
+                fates.map(|(_, sender, fate)| told(fate, self.taken(case, sender))).collect();
+            let cells = cells.join(" | ");
+            match rows.iter_mut().find(|(_, there)| *there == cells) {
+                Some((labels, _)) => labels.push(label),
+                None => rows.push((vec![label], cells)),
+            }
+        }
+        let names: Vec<&str> = sender::ALL.iter().map(|sender| sender.provider).collect();
+        let head = format!("| answer | {} |\n|---|---|---|---|---|\n", names.join(" | "));
+        let row = |(labels, cells): &(Vec<&str>, String)| format!("| {} | {cells} |\n", labels.join(", "));
+        head + &rows.iter().map(row).collect::<String>()
+    }
+
+    /// How often the endpoint has taken the event.
+    fn taken(&self, case: usize, sender: &Sender) -> usize {
+        let is_taken = |seen: &&Seen| seen.case == case && seen.provider == sender.provider && seen.taken;
+        self.seen.iter().filter(is_taken).count()
+    }
+}
+
+fn told(fate: &Fate, taken: usize) -> String {
+    let last = fate.tries.last().map_or(0, |(at, _)| at.as_secs());
+    match (taken, fate.verdict, fate.tries.len()) {
+        (1, Verdict::CountedAsDelivered, 1) => "delivered".into(),
+        (0, Verdict::CountedAsDelivered, _) => "**lost**: counts as delivered".into(),
+        (0, Verdict::WaitsOn, _) => "waits for ever".into(),
+        (0, _, 1) => "**lost** after 1 try".into(),
+        (0, _, tries) => format!("**lost** after {tries} tries in {last} s"),
+        (taken, _, tries) => format!("delivered {taken} times by {tries} tries in {last} s"),
+    }
+}
