@@ -113,7 +113,12 @@ impl Dev {
         })
         .await?;
         let keys_file = std::path::absolute(&keys_file).unwrap_or(keys_file);
-        let running = Running { url: stack.url(), keys: keys_file.clone() };
+        let running = Running {
+            url: stack.url(),
+            dynamodb: Some(stack.dynamodb),
+            sns: Some(stack.aws),
+            keys: keys_file.clone(),
+        };
         if let Err(error) = running.write() {
             anstream::eprintln!(
                 "warning: send will need --url and --keys, for .livehooks cannot be written to: {error}"
