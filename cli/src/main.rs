@@ -9,6 +9,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use livehooks::commands::completions::Completions;
 use livehooks::commands::events::Events;
 use livehooks::commands::explain::Explain;
+use livehooks::commands::keys::ManageKeys;
+use livehooks::commands::listen::Listen;
 use livehooks::commands::open_ends::OpenEnds;
 use livehooks::commands::replay::Replay;
 use livehooks::commands::rooms::Rooms;
@@ -52,6 +54,10 @@ enum Command {
     Replay(Box<Replay>),
     /// Find what has started and was never said to have ended
     OpenEnds(OpenEnds),
+    /// Follow a stack and deliver its events to your app, also those that came while it was away
+    Listen(Listen),
+    /// Show, add and retire the keys that a stack verifies with
+    Keys(ManageKeys),
     /// Print a script that completes command lines
     Completions(Completions),
 }
@@ -113,6 +119,8 @@ async fn main() -> ExitCode {
         Command::Verify(verify) => verify.run().map_err(Failure::from),
         Command::Replay(replay) => replay.run().await.map_err(Failure::from),
         Command::OpenEnds(open_ends) => open_ends.run().await.map_err(Failure::from),
+        Command::Listen(listen) => listen.run().await.map_err(Failure::from),
+        Command::Keys(keys) => keys.run().await.map_err(Failure::from),
         Command::Completions(shell) => {
             let script = shell.script(Cli::command().name("livehooks").bin_name("livehooks"));
             let written = io::stdout().write_all(&script);

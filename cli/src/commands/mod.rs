@@ -3,12 +3,16 @@
 pub mod completions;
 pub mod events;
 pub mod explain;
+pub mod keys;
+pub mod listen;
 pub mod open_ends;
 pub mod replay;
 pub mod rooms;
 pub mod timeline;
 pub mod verify;
 
+mod keyring;
+mod keys_store;
 mod options;
 mod outlet;
 mod picture;

@@ -38,13 +38,17 @@ pub enum HistoryError {
     #[error("expected a region, found none\n  give --region, or set AWS_REGION, or a profile that has one")]
     NoRegion,
     #[error(
-        "stack {name} in {region} cannot be described: {why}\n  compare --stack and --region with `sam list stack-outputs`, and check the credentials with `aws sts get-caller-identity`"
+        "stack {name} in {region} cannot be described: {why}\n  compare --stack and --region with `aws cloudformation list-stacks`; credentials of `aws sso login` come in by\n  eval \"$(aws configure export-credentials --format env)\""
     )]
     Stack { name: String, region: String, why: String },
     #[error(
         "stack {name} has no output {key}: it is no livehooks stack, or an older one\n  deploy this version with `sam build && sam deploy`"
     )]
     NoOutput { name: String, key: &'static str },
+    #[error(
+        "stack {name} has no secret for {provider}: the provider is switched off in it\n  deploy it with Enable…=true for this provider"
+    )]
+    NoSecret { name: String, provider: &'static str },
     #[error(
         "the stream of table {table} cannot be read: {why}\n  your credentials need dynamodb:DescribeStream, GetShardIterator and GetRecords on it"
     )]

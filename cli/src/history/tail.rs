@@ -11,6 +11,7 @@ use aws_sdk_dynamodbstreams::Client;
 use aws_sdk_dynamodbstreams::types::{
     AttributeValue as StreamValue, OperationType, Record, Shard, ShardIteratorType,
 };
+use jiff::Timestamp;
 use livehooks_aws::describe;
 use livehooks_aws::store::Item;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,8 @@ pub enum ShardCursor {
 pub struct Tailed {
     /// The event.
     pub stored: Stored,
+    /// When it was written, in whole seconds.
+    pub created_at: Option<Timestamp>,
     shard_id: String,
     sequence_number: String,
 }
@@ -232,5 +235,8 @@ fn tailed(record: &Record, shard: &str) -> Option<Result<Tailed, HistoryError>> 
     let image = change.new_image()?.iter();
     let item: Item = image.filter_map(|(name, found)| Some((name.clone(), value(found)?))).collect();
     let sequence_number = change.sequence_number()?.to_owned();
-    Some(Stored::read(&item).map(|stored| Tailed { stored, shard_id: shard.into(), sequence_number }))
+    let created_at = change.approximate_creation_date_time();
+    let created_at = created_at.and_then(|time| Timestamp::from_second(time.secs()).ok());
+    let shard_id = shard.to_owned();
+    Some(Stored::read(&item).map(|stored| Tailed { stored, created_at, shard_id, sequence_number }))
 }
