@@ -153,6 +153,23 @@ fn a_listener_gets_everything_in_order_also_what_came_while_it_was_away() {
 }
 
 #[test]
+fn a_listener_may_begin_in_the_past() {
+    let folder = tempfile::tempdir().unwrap();
+    let _dev = Dev::start(folder.path(), &["--memory"]);
+    let sent = joins(folder.path(), 2);
+    let app = App::start();
+    // Further back than the stream reaches, the table is read; within it, the stream.
+    for since in ["7d", "1h"] {
+        let arguments = ["listen", "--fresh", "--since", since, "--forward-to", &app.url];
+        let mut listener = start(folder.path(), &arguments);
+        assert_eq!([id(&app.take()), id(&app.take())], sent[..], "{since}");
+        interrupt(&listener);
+        listener.wait().unwrap();
+    }
+    assert!(app.is_idle());
+}
+
+#[test]
 fn a_listener_that_was_away_for_too_long_reads_the_table() {
     let folder = tempfile::tempdir().unwrap();
     let _dev = Dev::start(folder.path(), &["--memory"]);

@@ -154,7 +154,8 @@ fn an_events_story_goes_from_delivery_to_announcement() {
     };
     for part in [
         "live.participant.joined, which plugnmeet calls participant_joined",
-        "signed: a key of this account over exactly this body, account or key plugnmeet-dev",
+        "signed: a key of this account over exactly this body\n",
+        "account or key plugnmeet-dev",
         "by provider-id; new: no item had this key",
         &format!("key plugnmeet#{id} / 0"),
         "1× since the local stack started",

@@ -17,13 +17,9 @@ const POLL: Duration = Duration::from_secs(1);
   cargo livehooks events --stack live --follow
   cargo livehooks events --type live.unknown --json | jq .data.raw
 
-Without --room the whole table is read: with a deployed stack that costs read units (about 0.13 dollars for
+Without --room the whole table is read: with a deployed stack that costs read units (about 0.13 dollars for \
 a million events of 2 KB). --room asks an index.")]
 pub struct Events {
-    #[command(flatten)]
-    stack: StackOptions,
-    #[command(flatten)]
-    events: FilterOptions,
     /// The newest so many
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 50)]
     limit: usize,
@@ -33,6 +29,10 @@ pub struct Events {
     /// One event a line, as subscribers get it
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    events: FilterOptions,
+    #[command(flatten)]
+    stack: StackOptions,
 }
 
 impl Events {
@@ -130,7 +130,7 @@ impl Widths {
     fn of_terminal() -> Self {
         let all = columns();
         let (time, kind) = match all {
-            0..100 => (("%m-%d %H:%M:%S", 14), 22),
+            0..100 => (("%m-%d %H:%M:%S", 14), 23),
             _ => (("%Y-%m-%d %H:%M:%S", 19), 24),
         };
         let left = all.saturating_sub(time.1 + PROVIDER + kind + 5);

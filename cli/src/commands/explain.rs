@@ -20,11 +20,11 @@ Exit status: 0 found, 1 there is no such event, 2 it could not be found out.")]
 pub struct Explain {
     /// The event's id, or how it begins
     event_id: String,
-    #[command(flatten)]
-    stack: StackOptions,
     /// One story a line, as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    stack: StackOptions,
 }
 
 /// What is known about one event.
@@ -91,8 +91,11 @@ impl Explain {
             );
             return Ok(Ending::No);
         }
-        for stored in &found {
+        for (index, stored) in found.iter().enumerate() {
             let story = story(&source, stored).await?;
+            if index > 0 && !self.json {
+                line("")?;
+            }
             match self.json {
                 true => line(serde_json::to_string(&story).unwrap_or_default().replace(['\r', '\n'], " "))?,
                 false => tell(&source, stored, &story)?,
@@ -137,7 +140,7 @@ async fn story<'a>(source: &'a Source, stored: &'a Stored) -> Result<Story<'a>, 
 /// Why it counted as new.
 async fn decision(source: &Source, stored: &Stored) -> Result<String, CommandError> {
     if stored.event.dedupebasis == "provider-id" {
-        return Ok("new: no item had this key; whatever comes with this id from now on is a duplicate".into());
+        return Ok("new: no item had this key".into());
     }
     let Some(before) = stored.occurrence.checked_sub(1) else {
         return Ok("new: the first of its sequence".into());
@@ -233,19 +236,18 @@ fn tell(source: &Source, stored: &Stored, story: &Story<'_>) -> Result<(), Comma
         Some(_) => format!(", {} later", length(lag)),
     };
     say("received", &format!("{}{lag}", time(stored.received_at)))?;
-    let account = event
-        .source
-        .split('/')
-        .nth(3)
-        .map_or(String::new(), |key| format!(", account or key {}", safe(key, 60)));
-    say("verified", &format!("{}: {}{account}", event.assurance, assured(&event.assurance)))?;
+    say("verified", &format!("{}: {}", event.assurance, assured(&event.assurance)))?;
+    if let Some(account) = event.source.split('/').nth(3) {
+        say("", &format!("account or key {}", safe(account, 60)))?;
+    }
     say("dedupe", &format!("by {}; {}", event.dedupebasis, story.dedupe.decision))?;
     say(
         "stored",
         &format!("table {}, key {} / {}", source.table, safe(&stored.event_key, 120), stored.occurrence),
     )?;
     let packed = if stored.is_compressed { " compressed" } else { "" };
-    say("", &format!("{} bytes{packed}, body SHA-256 {}", stored.event_bytes, stored.body_sha256))?;
+    say("", &format!("{} bytes{packed}", stored.event_bytes))?;
+    say("", &format!("body {}", stored.body_sha256))?;
     if let Some(expires_at) = stored.expires_at {
         say("", &format!("expires {}", time(expires_at)))?;
     }

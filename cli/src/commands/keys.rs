@@ -21,8 +21,8 @@ use crate::terminal::{BOLD, YELLOW, column, line, safe, styled};
   cargo livehooks keys retire --stack live --provider plugnmeet 8f4c21d07a3b
   cargo livehooks keys show --keys .livehooks/keys.json --provider 100ms
 
-Secrets come from a prompt or the standard input, never from the command line. To rotate: add the new key, wait
-five minutes, switch the provider over, retire the old key. Needs secretsmanager:GetSecretValue, and for changes
+Secrets come from a prompt or the standard input, never from the command line. To rotate: add the new key, wait \
+five minutes, switch the provider over, retire the old key. Needs secretsmanager:GetSecretValue, and for changes \
 PutSecretValue and UpdateSecretVersionStage. A change that somebody else makes meanwhile is not overwritten.")]
 pub struct ManageKeys {
     #[command(subcommand)]
@@ -35,21 +35,21 @@ enum Action {
     Show(Which),
     /// Add a key beside those that are there
     Add {
-        #[command(flatten)]
-        which: Which,
         /// The list it goes into [default: the only one that the provider has]
         #[arg(long)]
         field: Option<String>,
         /// The API key that the secret belongs to, or the name of the secret header
         #[arg(long)]
         label: Option<String>,
+        #[command(flatten)]
+        which: Which,
     },
     /// Take a key out
     Retire {
-        #[command(flatten)]
-        which: Which,
         /// The key's fingerprint, as `show` prints it
         fingerprint: String,
+        #[command(flatten)]
+        which: Which,
     },
 }
 
@@ -59,14 +59,14 @@ struct Which {
     /// 100ms, videosdk, plugnmeet or livekit
     #[arg(long, value_parser = provider)]
     provider: String,
-    #[command(flatten)]
-    stack: StackOptions,
     /// A keys file of the local stack
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
     /// One key a line, as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    stack: StackOptions,
 }
 
 /// A key, without the key.

@@ -13,7 +13,7 @@ use livehooks_aws::Announcement;
 use serde::{Deserialize, Serialize};
 
 use super::run_state::StateFile;
-use super::{CommandError, Ending, FilterOptions, StackOptions};
+use super::{CommandError, Ending, Moment, Selection, StackOptions};
 use crate::deliver::App;
 use crate::history::{
     Cursor, Filter, HistoryError, Place, ShardCursor, Source, Stored, Tail, TailError, Tailed,
@@ -35,26 +35,29 @@ const SAVE_EVERY: SignedDuration = SignedDuration::from_mins(1);
   cargo livehooks listen --stack live --forward-to http://127.0.0.1:8080/events
   cargo livehooks listen --stack live --room standup --forward-to http://127.0.0.1:8080/events
 
-Events come as SNS would post them (raw delivery, attributes as headers), in the stream's order, each until the
-app answers 2xx. The first time it begins now; later it goes on where it stopped, however long ago, for each
+Events come as SNS would post them (raw delivery, attributes as headers), in the stream's order, each until the \
+app answers 2xx. The first time it begins now, or with --since; later it goes on where it stopped, however long ago, for each \
 stack and URL. An event may come twice: take source and id together as the key.
 
-A stream's shard serves two readers well, and the relay is one of them: with several developers on one
+A stream's shard serves two readers well, and the relay is one of them: with several developers on one \
 stack, subscribe queues to the topic instead.")]
 pub struct Listen {
-    #[command(flatten)]
-    stack: StackOptions,
-    #[command(flatten)]
-    events: FilterOptions,
     /// The app's URL
     #[arg(long, value_name = "URL")]
     forward_to: String,
-    /// Forget where it stopped, and begin now
+    /// Where it begins the first time: with what was received 30m, 2h, 7d ago, or at a time [default: now]
+    #[arg(long, value_name = "TIME")]
+    since: Option<Moment>,
+    /// Forget where it stopped, and begin anew
     #[arg(long)]
     fresh: bool,
     /// What was delivered, one event a line, as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    events: Selection,
+    #[command(flatten)]
+    stack: StackOptions,
 }
 
 /// Where a listener is.
@@ -95,22 +98,27 @@ impl Listen {
         let key = format!("{}\n{}", source.table, self.forward_to);
         let state = StateFile::open(&source, "listen", &key)?;
         let saved: Option<Whereabouts> = state.read().filter(|_| !self.fresh);
-        let now = Timestamp::now();
-        let said = match &saved {
-            None => "begins now".to_owned(),
-            Some(place) => format!("goes on from {}", local(place.caught_up, "%Y-%m-%d %H:%M:%S")),
+        let said = match (&saved, &self.since) {
+            (Some(place), _) => format!("goes on from {}", local(place.caught_up, "%Y-%m-%d %H:%M:%S")),
+            (None, Some(since)) => format!("begins with {}", local(since.time, "%Y-%m-%d %H:%M:%S")),
+            (None, None) => "begins now".to_owned(),
         };
-        let place = match saved {
-            Some(place) => place,
-            None => Whereabouts {
-                cursor: Tail::from_now(&source).await.map_err(following)?.cursor().clone(),
-                begun: now,
-                caught_up: now,
+        let place = match (saved, &self.since) {
+            (Some(place), _) => place,
+            (None, Some(since)) => Whereabouts {
+                cursor: Cursor::default(),
+                begun: since.time,
+                caught_up: since.time,
                 in_table: None,
             },
+            (None, None) => {
+                let begun = Timestamp::now();
+                let cursor = Tail::from_now(&source).await.map_err(following)?.cursor().clone();
+                Whereabouts { cursor, begun, caught_up: begun, in_table: None }
+            }
         };
         anstream::eprintln!("{} to {}: {said}", source.name(), self.forward_to);
-        let filter = self.events.filter(None);
+        let filter = self.events.filter();
         let mut listener = Listener { source: &source, app, filter, state, place, json: self.json };
         listener.save()?;
         tokio::select! {

@@ -22,7 +22,7 @@ mod run_state;
 use std::io;
 use std::path::PathBuf;
 
-pub use options::{FilterOptions, Moment, StackOptions};
+pub use options::{FilterOptions, Moment, Selection, StackOptions};
 
 use crate::history::HistoryError;
 use crate::keys_file::KeysFileError;

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::options::duration;
 use super::{CommandError, Ending, Moment, StackOptions};
 use crate::history::Filter;
-use crate::terminal::{BOLD, DIM, column, columns, length, line, local, styled};
+use crate::terminal::{BOLD, DIM, column, columns, length, line, local, safe, styled};
 use crate::timeline::{OpenEnd, Timeline};
 
 /// What counts as open, and how it is shown.
@@ -17,8 +17,6 @@ use crate::timeline::{OpenEnd, Timeline};
 
 Exit status: 0 nothing is open, 3 something is, 2 it could not be found out.")]
 pub struct OpenEnds {
-    #[command(flatten)]
-    stack: StackOptions,
     /// Started at least so long ago
     #[arg(long, value_name = "LENGTH", value_parser = duration, default_value = "6h")]
     older_than: SignedDuration,
@@ -34,6 +32,8 @@ pub struct OpenEnds {
     /// One open end a line, as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    stack: StackOptions,
 }
 
 impl OpenEnds {
@@ -69,33 +69,24 @@ impl OpenEnds {
 }
 
 fn table(open: &[OpenEnd], now: Timestamp) -> Result<(), CommandError> {
-    let left = columns().saturating_sub(17 + 14 + 10 + 14 + 4);
+    let time = if columns() < 100 { ("%m-%d %H:%M", 11) } else { ("%Y-%m-%d %H:%M", 16) };
+    let left = columns().saturating_sub(time.1 + 13 + 9 + 4);
     let (room, who) = (left / 2, left - left / 2);
-    line(styled(
-        BOLD,
-        format!(
-            "{} {} {} {} {}",
-            column("STARTED", 17),
-            column("WHAT", 14),
-            column("PROVIDER", 10),
-            column("ROOM", room),
-            column("WHO OR WHICH", who).trim_end(),
-        ),
-    ))?;
+    let row = |started: &str, cells: [&str; 4]| {
+        let [what, provider, room_id, label] = cells;
+        let (what, provider, room) = (column(what, 13), column(provider, 9), column(room_id, room));
+        format!("{started} {what} {provider} {room} {}", column(label, who)).trim_end().to_owned()
+    };
+    line(styled(BOLD, row(&column("STARTED", time.1), ["WHAT", "PROVIDER", "ROOM", "WHO OR WHICH"])))?;
     for end in open {
-        line(format!(
-            "{} {} {} {} {}",
-            styled(DIM, local(end.since, "%Y-%m-%d %H:%M ")),
-            column(end.kind.as_str(), 14),
-            column(&end.provider, 10),
-            column(end.room.as_deref().unwrap_or("-"), room),
-            column(&end.label, who).trim_end(),
-        ))?;
+        let started = styled(DIM, local(end.since, time.0));
+        let room = end.room.as_deref().unwrap_or("-");
+        line(row(&started, [end.kind.as_str(), &end.provider, room, &end.label]))?;
         let said = match end.presumed_end {
             None => format!("open for {}", length(now.duration_since(end.since))),
-            Some(end) => format!("its end was lost: it must have ended by {}", local(end, "%Y-%m-%d %H:%M")),
+            Some(over) => format!("end lost, over by {}", local(over, time.0)),
         };
-        line(styled(DIM, format!("  {said}; explain {}", crate::terminal::safe(&end.event, 60))))?;
+        line(styled(DIM, format!("  {said:32} explain {}", safe(&end.event, 60))))?;
     }
     Ok(())
 }

@@ -36,10 +36,10 @@ impl StackOptions {
     }
 }
 
-/// Which events.
+/// Which events, whenever they came.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Which events")]
-pub struct FilterOptions {
+pub struct Selection {
     /// 100ms, videosdk, plugnmeet or livekit
     #[arg(long, value_parser = provider)]
     pub provider: Option<String>,
@@ -55,6 +55,14 @@ pub struct FilterOptions {
     /// A text that the event holds anywhere
     #[arg(long)]
     pub text: Option<String>,
+}
+
+/// Which events.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Which events")]
+pub struct FilterOptions {
+    #[command(flatten)]
+    pub(crate) selection: Selection,
     /// Received since: 30m, 2h, 7d ago, or a time (2026-01-31, 2026-01-31T22:00, …Z)
     #[arg(long, value_name = "TIME")]
     pub since: Option<Moment>,
@@ -63,19 +71,25 @@ pub struct FilterOptions {
     pub until: Option<Moment>,
 }
 
-impl FilterOptions {
+impl Selection {
     /// The filter that is meant.
-    pub(crate) fn filter(&self, limit: Option<usize>) -> Filter {
+    pub(crate) fn filter(&self) -> Filter {
         Filter {
             provider: self.provider.clone(),
             r#type: self.kind.clone(),
             room: self.room.clone(),
             participant: self.participant.clone(),
             text: self.text.clone(),
-            since: self.since.as_ref().map(|since| since.time),
-            until: self.until.as_ref().map(|until| until.time),
-            limit,
+            ..Filter::default()
         }
+    }
+}
+
+impl FilterOptions {
+    /// The filter that is meant.
+    pub(crate) fn filter(&self, limit: Option<usize>) -> Filter {
+        let time = |moment: &Option<Moment>| moment.as_ref().map(|moment| moment.time);
+        Filter { since: time(&self.since), until: time(&self.until), limit, ..self.selection.filter() }
     }
 }
 

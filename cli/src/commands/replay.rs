@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::events::{heading, row};
 use super::outlet::{Outlet, Taken};
 use super::run_state::StateFile;
-use super::{CommandError, Ending, FilterOptions, StackOptions};
+use super::{CommandError, Ending, FilterOptions, Selection, StackOptions};
 use crate::deliver::App;
 use crate::history::{Filter, HistoryError, Place, Source};
 use crate::terminal::{BOLD, GREEN, RED, length, line, local, safe, styled};
@@ -30,16 +30,12 @@ use crate::terminal::{BOLD, GREEN, RED, length, line, local, safe, styled};
   cargo livehooks replay --stack live --since 2026-01-31 --type 'live.recording.*' --dry-run
   cargo livehooks replay --stack live --since 2026-01-31 --type 'live.recording.*' --to-topic --rate 50
 
-Events go out oldest first, each with a `replayid` of its own. Ctrl-C stops after what is on its way; the same
+Events go out oldest first, each with a `replayid` of its own. Ctrl-C stops after what is on its way; the same \
 command goes on from there, and nothing is announced twice in one run. --to-topic needs sns:Publish.
 
 Exit status: 0 all announced, 1 some were refused for good, 2 it stopped on an error, 130 stopped by Ctrl-C."
 )]
 pub struct Replay {
-    #[command(flatten)]
-    stack: StackOptions,
-    #[command(flatten)]
-    events: FilterOptions,
     /// Post to this URL, as SNS does with raw delivery
     #[arg(long, value_name = "URL")]
     to: Option<String>,
@@ -58,6 +54,10 @@ pub struct Replay {
     /// What was announced, one event a line, as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    events: FilterOptions,
+    #[command(flatten)]
+    stack: StackOptions,
 }
 
 /// How far a run has come.
@@ -159,7 +159,8 @@ impl Replay {
 
     /// What makes two command lines the same run.
     fn query(&self, source: &Source) -> String {
-        let FilterOptions { provider, kind, room, participant, text, since, until } = &self.events;
+        let FilterOptions { selection, since, until } = &self.events;
+        let Selection { provider, kind, room, participant, text } = selection;
         let [since, until] = [since, until].map(|time| time.as_ref().map(|time| time.said.as_str()));
         let texts = [provider, kind, room, participant, text, &self.to].map(|text| text.as_deref());
         format!("{}\n{texts:?}\n{since:?}\n{until:?}", source.table)

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{CommandError, Ending, FilterOptions, StackOptions};
-use crate::terminal::{BOLD, DIM, YELLOW, column, columns, line, local, styled};
+use crate::terminal::{BOLD, DIM, RED, YELLOW, column, columns, line, local, styled};
 use crate::timeline::{LaneKind, Timeline};
 
 /// Which rooms, and how they are shown.
@@ -14,13 +14,13 @@ use crate::timeline::{LaneKind, Timeline};
   cargo livehooks rooms --stack live --since 24h
   cargo livehooks rooms --json | jq 'select(.open_recordings > 0)'")]
 pub struct Rooms {
-    #[command(flatten)]
-    stack: StackOptions,
-    #[command(flatten)]
-    events: FilterOptions,
     /// One room a line, as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    events: FilterOptions,
+    #[command(flatten)]
+    stack: StackOptions,
 }
 
 #[derive(Serialize)]
@@ -60,16 +60,20 @@ impl Rooms {
             anstream::eprintln!("no room in {} has such an event", source.name());
             return Ok(Ending::Fine);
         }
-        let room_width = columns().saturating_sub(72).clamp(8, 40);
+        let time = if columns() < 100 { ("%m-%d %H:%M", 11) } else { ("%Y-%m-%d %H:%M", 16) };
+        let width = columns().saturating_sub(47 + 2 * time.1).clamp(8, 40);
         line(styled(
             BOLD,
             format!(
-                "PROVIDER  {} FIRST SEEN        LAST SEEN         EVENTS  PRESENT  RECORDING",
-                column("ROOM", room_width)
+                "{} {} {} {} EVENTS PRESENT  RECORDING FAILED",
+                column("PROVIDER", 9),
+                column("ROOM", width),
+                column("FIRST SEEN", time.1),
+                column("LAST SEEN", time.1),
             ),
         ))?;
         for room in &rooms {
-            line(row(room, room_width))?;
+            line(row(room, width, time.0))?;
         }
         Ok(Ending::Fine)
     }
@@ -94,24 +98,20 @@ fn summary(timeline: &Timeline) -> Summary<'_> {
     }
 }
 
-fn row(room: &Summary<'_>, width: usize) -> String {
+fn row(room: &Summary<'_>, width: usize, time: &str) -> String {
     let of = |part: usize, all: usize| format!("{part} of {all}");
     let recording = format!("{:9}", of(room.open_recordings, room.recordings));
-    format!(
-        "{:9} {} {} {} {:6}  {:8} {}{}",
-        room.provider,
+    let failures = if room.failures == 0 { String::new() } else { format!("{:6}", room.failures) };
+    let row = format!(
+        "{} {} {} {} {:6} {:8} {} {}",
+        column(room.provider, 9),
         column(room.room.unwrap_or("(no room)"), width),
-        styled(DIM, local(room.first_seen, "%Y-%m-%d %H:%M ")),
-        styled(DIM, local(room.last_seen, "%Y-%m-%d %H:%M ")),
+        styled(DIM, local(room.first_seen, time)),
+        styled(DIM, local(room.last_seen, time)),
         room.events,
         of(room.present, room.participants),
         if room.open_recordings > 0 { styled(YELLOW, recording) } else { recording },
-        match room.failures {
-            0 => String::new(),
-            1 => styled(crate::terminal::RED, " 1 failure"),
-            failures => styled(crate::terminal::RED, format!(" {failures} failures")),
-        }
-    )
-    .trim_end()
-    .to_owned()
+        if room.failures > 0 { styled(RED, failures) } else { failures },
+    );
+    row.trim_end().to_owned()
 }

@@ -23,8 +23,6 @@ In the picture:  ┣━━┫ from start to end   ╌╌ no event says how it we
 pub struct ShowTimeline {
     /// The room's id
     room: String,
-    #[command(flatten)]
-    stack: StackOptions,
     /// 100ms, videosdk, plugnmeet or livekit, where several have a room of this name
     #[arg(long, value_parser = provider)]
     provider: Option<String>,
@@ -37,6 +35,8 @@ pub struct ShowTimeline {
     /// One timeline a line, as JSON: one for each provider that has a room of this name
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    stack: StackOptions,
 }
 
 impl ShowTimeline {

@@ -24,8 +24,8 @@ use crate::terminal::{GREEN, RED, line, local, safe, styled};
   cargo livehooks verify --provider livekit --keys secret.json --now 2026-01-31T22:00:05Z request.http
   aws secretsmanager get-secret-value --secret-id ID --query SecretString --output text >secret.json
 
-request.http holds the request as it came: request line, headers, an empty line, and the body's exact bytes
-(`-` reads it from the standard input). The keys are a keys file of the local stack, or the provider's secret
+request.http holds the request as it came: request line, headers, an empty line, and the body's exact bytes \
+(`-` reads it from the standard input). The keys are a keys file of the local stack, or the provider's secret \
 alone. Nothing is sent anywhere, and no secret is shown.
 
 Exit status: 0 authentic, 1 refused, 2 it could not be checked.")]
