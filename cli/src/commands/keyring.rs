@@ -63,7 +63,7 @@ pub(super) fn add(
             let is_it = |header: &&mut Value| {
                 header["name"].as_str().is_some_and(|found| found.eq_ignore_ascii_case(&name))
             };
-            match headers.iter_mut().find(is_it).and_then(|header| header["values"].as_array_mut()) {
+            match headers.iter_mut().find(is_it).and_then(|header| header.get_mut("values")?.as_array_mut()) {
                 Some(values) => push(values, value)?,
                 None => headers.push(json!({ "name": name, "values": [value] })),
             }
@@ -103,7 +103,8 @@ pub(super) fn retire(secret: &mut Value, fingerprint: &str) -> Result<(), String
         match value {
             Value::Object(keys) => keys.retain(|_, value| is_kept(value)),
             Value::Array(values) => {
-                for values in values.iter_mut().filter_map(|header| header["values"].as_array_mut()) {
+                for values in values.iter_mut().filter_map(|header| header.get_mut("values")?.as_array_mut())
+                {
                     values.retain(is_kept);
                 }
                 values.retain(|value| is_kept(value) && value["values"] != json!([]));

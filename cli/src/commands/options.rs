@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn times_are_so_long_ago_or_local_or_absolute() {
-        let now: Zoned = "2026-01-31T12:00:00+01:00[Europe/Berlin]".parse().unwrap();
+        let now: Zoned = "2026-01-31T12:00:00+01:00[+01:00]".parse().unwrap();
         for (text, expected) in [
             ("90s", "2026-01-31T10:58:30Z"),
             ("30m", "2026-01-31T10:30:00Z"),
