@@ -1,10 +1,22 @@
 //! The `livehooks` command.
 
+use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use livehooks::commands::completions::Completions;
+use livehooks::commands::events::Events;
+use livehooks::commands::explain::Explain;
+use livehooks::commands::keys::ManageKeys;
+use livehooks::commands::listen::Listen;
+use livehooks::commands::open_ends::OpenEnds;
+use livehooks::commands::replay::Replay;
+use livehooks::commands::rooms::Rooms;
+use livehooks::commands::timeline::ShowTimeline;
+use livehooks::commands::verify::Verify;
+use livehooks::commands::{CommandError, Ending};
 use livehooks::dev::running::Running;
 use livehooks::dev::{self, Options, Stack, StartError};
 use livehooks::event::{EventError, PrintEvent};
@@ -28,6 +40,26 @@ enum Command {
     Send(Send),
     /// Print a signed event as API Gateway hands it to a function
     Event(PrintEvent),
+    /// Show what was stored, and what is being stored
+    Events(Events),
+    /// Show the rooms: when they were seen, who is in them, what is being recorded
+    Rooms(Rooms),
+    /// Draw a room's evening: who was there when, what was recorded, what is missing
+    Timeline(ShowTimeline),
+    /// Tell the whole story of one event, from delivery to announcement
+    Explain(Explain),
+    /// Check a captured request offline, and say precisely why it is refused
+    Verify(Verify),
+    /// Announce stored events again
+    Replay(Box<Replay>),
+    /// Find what has started and was never said to have ended
+    OpenEnds(OpenEnds),
+    /// Follow a stack and deliver its events to your app, also those that came while it was away
+    Listen(Listen),
+    /// Show, add and retire the keys that a stack verifies with
+    Keys(ManageKeys),
+    /// Print a script that completes command lines
+    Completions(Completions),
 }
 
 #[derive(clap::Args)]
@@ -69,18 +101,35 @@ enum Failure {
     Send(#[from] SendError),
     #[error(transparent)]
     Event(#[from] EventError),
+    #[error(transparent)]
+    Command(#[from] CommandError),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let either = |is_fine| if is_fine { Ending::Fine } else { Ending::No };
     let done = match Cli::parse().command {
-        Command::Dev(dev) => dev.run().await.map(|()| true),
-        Command::Event(event) => event.run().map(|()| true).map_err(Failure::from),
-        Command::Send(send) => send.run().await.map_err(Failure::from),
+        Command::Dev(dev) => dev.run().await.map(|()| Ending::Fine),
+        Command::Event(event) => event.run().map(|()| Ending::Fine).map_err(Failure::from),
+        Command::Send(send) => send.run().await.map(either).map_err(Failure::from),
+        Command::Events(events) => events.run().await.map_err(Failure::from),
+        Command::Rooms(rooms) => rooms.run().await.map_err(Failure::from),
+        Command::Timeline(timeline) => timeline.run().await.map_err(Failure::from),
+        Command::Explain(explain) => explain.run().await.map_err(Failure::from),
+        Command::Verify(verify) => verify.run().map_err(Failure::from),
+        Command::Replay(replay) => replay.run().await.map_err(Failure::from),
+        Command::OpenEnds(open_ends) => open_ends.run().await.map_err(Failure::from),
+        Command::Listen(listen) => listen.run().await.map_err(Failure::from),
+        Command::Keys(keys) => keys.run().await.map_err(Failure::from),
+        Command::Completions(shell) => {
+            let script = shell.script(Cli::command().name("livehooks").bin_name("livehooks"));
+            let written = io::stdout().write_all(&script);
+            written.map(|()| Ending::Fine).map_err(|error| Failure::Command(error.into()))
+        }
     };
     match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(ending) => ExitCode::from(ending.code()),
+        Err(Failure::Command(error)) if error.is_closed_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
             anstream::eprintln!("error: {failure}");
             ExitCode::from(2)
@@ -113,7 +162,12 @@ impl Dev {
         })
         .await?;
         let keys_file = std::path::absolute(&keys_file).unwrap_or(keys_file);
-        let running = Running { url: stack.url(), keys: keys_file.clone() };
+        let running = Running {
+            url: stack.url(),
+            dynamodb: Some(stack.dynamodb),
+            sns: Some(stack.aws),
+            keys: keys_file.clone(),
+        };
         if let Err(error) = running.write() {
             anstream::eprintln!(
                 "warning: send will need --url and --keys, for .livehooks cannot be written to: {error}"

@@ -1,91 +1,14 @@
 //! The command as a user meets it: processes, terminals and exit codes.
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
+mod harness;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-struct Dev {
-    process: Child,
-    lines: BufReader<std::process::ChildStdout>,
-    url: String,
-}
-
-fn livehooks(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_livehooks"));
-    command.current_dir(folder).stdin(Stdio::null());
-    command
-}
-
-impl Dev {
-    fn start(folder: &Path, arguments: &[&str]) -> Self {
-        let mut command = livehooks(folder);
-        command.args(["dev", "--port", "0"]).args(arguments);
-        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap());
-        let mut dev = Self { process, lines, url: String::new() };
-        while dev.url.is_empty() {
-            let line = dev.line();
-            assert!(!line.is_empty(), "the process ended before it was ready");
-            dev.url = line.strip_prefix("ready").unwrap_or_default().trim().to_owned();
-        }
-        dev
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).unwrap();
-        line
-    }
-
-    fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-
-    fn connect(&self, path: &str) -> TcpStream {
-        let address = self.url.strip_prefix("http://").unwrap();
-        let mut stream = TcpStream::connect(address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
-        stream
-    }
-
-    fn get(&self, path: &str) -> String {
-        let mut answer = String::new();
-        self.connect(path).read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    /// The first announcement since the start; waits for it.
-    fn announcement(&self) -> Value {
-        let lines = BufReader::new(self.connect("/api/announcements?replay=all")).lines();
-        let data = lines.map(Result::unwrap).find_map(|line| line.strip_prefix("data: ").map(str::to_owned));
-        serde_json::from_str(&data.unwrap()).unwrap()
-    }
-}
-
-impl Drop for Dev {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn send(folder: &Path, arguments: &[&str]) -> Output {
-    livehooks(folder).arg("send").args(arguments).output().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
+use harness::{Dev, livehooks, send, stderr, stdout};
 
 /// What `dev` says when it cannot start.
 fn refusal(folder: &Path, arguments: &[&str]) -> String {

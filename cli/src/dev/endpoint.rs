@@ -19,7 +19,8 @@ use uuid::Uuid;
 
 use super::{Announced, Outage, Queue};
 
-pub(super) const TOPIC_ARN: &str = "arn:aws:sns:us-east-1:000000000000:livehooks";
+/// The topic of the local stack.
+pub const TOPIC_ARN: &str = "arn:aws:sns:us-east-1:000000000000:livehooks";
 pub(super) const QUARANTINE_PATH: &str = "/000000000000/quarantine";
 pub(super) const FALLBACK_PATH: &str = "/000000000000/fallback";
 

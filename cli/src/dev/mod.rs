@@ -38,17 +38,17 @@ use tokio::task::JoinSet;
 
 pub use announced::Announced;
 pub use data::{DataError, default_folder, default_keys_file};
-pub use database::Database;
-pub use endpoint::{Faults, PublishFault};
+pub use database::{Database, TABLE};
+pub use endpoint::{Faults, PublishFault, TOPIC_ARN};
 pub use outage::Outage;
 pub use queue::{Queue, RECEIVES_MAX};
 pub use report::{Refusal, Report};
 pub use web::Inlets;
 
+use crate::history::Source;
 use crate::keys_file::KeysFile;
 use crate::providers::{ALL, Entry};
 use data::DataFolder;
-use database::TABLE;
 
 /// How to start a local stack.
 #[derive(Clone)]
@@ -150,6 +150,7 @@ impl Stack {
             &local_sdk_config(aws_address),
         );
         let sdk = outage::sdk_config(dynamodb_address, aws_address, faults.clone());
+        let source = Source::local(dynamodb_address, aws_address);
         let ways: Vec<Way> = ALL.iter().map(|entry| entry.way).collect();
         let recover = Recover::new(&ways, recover_config(&options.keys), &sdk);
         let fallback = FallbackConfig {
@@ -173,7 +174,7 @@ impl Stack {
         };
         tasks.spawn(relaying.run());
         tasks.spawn(recovering.run());
-        tasks.spawn(web::serve(listener, inlets, options.keys.clone(), announced.clone()));
+        tasks.spawn(web::serve(listener, inlets, source, options.keys.clone(), announced.clone()));
         Ok(Self {
             address,
             dynamodb: dynamodb_address,

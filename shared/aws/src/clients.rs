@@ -24,10 +24,7 @@ use crate::https::{self, CaBundleError};
 /// # Errors
 /// Where `AWS_CA_BUNDLE` names no certificates.
 pub fn from_env() -> Result<SdkConfig, CaBundleError> {
-    let roots = match set("AWS_CA_BUNDLE") {
-        Some(file) => https::ca_bundle(Path::new(&file))?,
-        None => https::mozilla(),
-    };
+    let roots = roots()?;
     let credentials = Credentials::new(
         set("AWS_ACCESS_KEY_ID").unwrap_or_default(),
         set("AWS_SECRET_ACCESS_KEY").unwrap_or_default(),
@@ -44,6 +41,17 @@ pub fn from_env() -> Result<SdkConfig, CaBundleError> {
         .timeout_config(timeouts());
     config.set_endpoint_url(set("AWS_ENDPOINT_URL"));
     Ok(config.build())
+}
+
+/// The certificate authorities that `AWS_CA_BUNDLE` names, or Mozilla's.
+///
+/// # Errors
+/// Where `AWS_CA_BUNDLE` names no certificates.
+pub fn roots() -> Result<RootCertStore, CaBundleError> {
+    match set("AWS_CA_BUNDLE") {
+        Some(file) => https::ca_bundle(Path::new(&file)),
+        None => Ok(https::mozilla()),
+    }
 }
 
 /// What every configuration begins with: how calls are repeated, and the one HTTP client that all share.

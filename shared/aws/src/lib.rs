@@ -25,7 +25,7 @@ mod fault;
 mod intake;
 
 pub use announcement::Announcement;
-pub use fault::Fault;
+pub use fault::{Fault, describe};
 pub use ingest::{Ingest, Outcome};
 pub use keys::KeyRing;
 pub use recover::Recover;

@@ -1,0 +1,189 @@
+//! `livehooks keys`: what a stack verifies with; adding and retiring keys without showing any.
+
+use std::io::{IsTerminal, Read};
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::keys_store::KeysStore;
+use super::options::provider;
+use super::{CommandError, Ending, StackOptions, keyring};
+use crate::providers::Entry;
+use crate::terminal::{BOLD, YELLOW, column, line, safe, styled};
+
+/// What to do with which keys.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo livehooks keys show --stack live --provider plugnmeet
+  cargo livehooks keys add --stack live --provider plugnmeet --label APInew
+  openssl rand -hex 32 | cargo livehooks keys add --stack live --provider videosdk --field url_tokens
+  cargo livehooks keys retire --stack live --provider plugnmeet 8f4c21d07a3b
+  cargo livehooks keys show --keys .livehooks/keys.json --provider 100ms
+
+Secrets come from a prompt or the standard input, never from the command line. To rotate: add the new key, wait \
+five minutes, switch the provider over, retire the old key. Needs secretsmanager:GetSecretValue, and for changes \
+PutSecretValue and UpdateSecretVersionStage. A change that somebody else makes meanwhile is not overwritten.")]
+pub struct ManageKeys {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Clone, Debug, clap::Subcommand)]
+enum Action {
+    /// List the keys: labels and fingerprints, never the keys
+    Show(Which),
+    /// Add a key beside those that are there
+    Add {
+        /// The list it goes into [default: the only one that the provider has]
+        #[arg(long)]
+        field: Option<String>,
+        /// The API key that the secret belongs to, or the name of the secret header
+        #[arg(long)]
+        label: Option<String>,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Take a key out
+    Retire {
+        /// The key's fingerprint, as `show` prints it
+        fingerprint: String,
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+#[derive(Clone, Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("where").required(true).args(["stack", "keys"])))]
+struct Which {
+    /// 100ms, videosdk, plugnmeet or livekit
+    #[arg(long, value_parser = provider)]
+    provider: String,
+    /// A keys file of the local stack
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+    /// One key a line, as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    stack: StackOptions,
+}
+
+/// A key, without the key.
+#[derive(Serialize)]
+struct Shown<'a> {
+    provider: &'a str,
+    field: &'a str,
+    label: Option<&'a str>,
+    fingerprint: &'a str,
+}
+
+impl ManageKeys {
+    /// Does it, and shows what is there afterwards.
+    ///
+    /// # Errors
+    /// Where the keys cannot be read or written, or would not serve any more.
+    pub async fn run(self) -> Result<Ending, CommandError> {
+        let (Action::Show(which) | Action::Add { which, .. } | Action::Retire { which, .. }) = &self.action;
+        let entry = Entry::named(&which.provider).ok_or_else(|| CommandError::Usage {
+            option: "--provider",
+            expected: "a provider".into(),
+            found: which.provider.clone(),
+            advice: "",
+        })?;
+        let store = match &which.keys {
+            Some(file) => KeysStore::File(file.clone()),
+            None => KeysStore::of_stack(&which.stack.source().await?, entry)?,
+        };
+        let held = store.read(entry).await?;
+        let mut secret = held.secret.clone();
+        let wrong = |option, expected: &str, found: &str| CommandError::Usage {
+            option,
+            expected: expected.into(),
+            found: found.into(),
+            advice: "",
+        };
+        match &self.action {
+            Action::Show(_) => {}
+            Action::Add { field, label, .. } => {
+                let key = read_secret()?;
+                keyring::add(&mut secret, field.as_deref(), label.as_deref(), &key).map_err(|expected| {
+                    wrong("--field, --label", &expected, label.as_deref().unwrap_or_default())
+                })?;
+            }
+            Action::Retire { fingerprint, .. } => {
+                keyring::retire(&mut secret, fingerprint)
+                    .map_err(|expected| wrong("FINGERPRINT", &expected, fingerprint))?;
+            }
+        }
+        let weakness =
+            (entry.check_keys)(&keyring::public(entry, &secret)).map_err(|error| CommandError::Stopped {
+                what: "nothing was changed: it",
+                why: format!("the keys would not serve any more: {error}"),
+                advice: "add another key first".into(),
+            })?;
+        if secret != held.secret {
+            store.write(entry, &held, &secret).await?;
+        }
+        self.show(entry, which, &secret, weakness)
+    }
+
+    fn show(
+        &self,
+        entry: &Entry,
+        which: &Which,
+        secret: &Value,
+        weakness: Option<String>,
+    ) -> Result<Ending, CommandError> {
+        let keys = keyring::list(&keyring::public(entry, secret));
+        if !which.json {
+            line(styled(BOLD, format!("{:16} {} FINGERPRINT", "FIELD", column("LABEL", 28))))?;
+        }
+        for key in &keys {
+            let shown = Shown {
+                provider: entry.name,
+                field: &key.field,
+                label: key.label.as_deref(),
+                fingerprint: &key.fingerprint,
+            };
+            match which.json {
+                true => line(serde_json::to_string(&shown).unwrap_or_default())?,
+                false => {
+                    let label = column(key.label.as_deref().unwrap_or("-"), 28);
+                    line(format!("{} {label} {}", column(&key.field, 16), key.fingerprint))?;
+                }
+            }
+        }
+        if let Some(weakness) = weakness {
+            anstream::eprintln!("{}: {}", styled(YELLOW, "warning"), safe(&weakness, 400));
+        }
+        if !matches!(self.action, Action::Show(_)) && which.keys.is_none() {
+            anstream::eprintln!(
+                "functions read their keys again within five minutes: wait so long before the next step"
+            );
+        }
+        Ok(Ending::Fine)
+    }
+}
+
+/// From a prompt that shows nothing, or all of the standard input but its last line end.
+fn read_secret() -> Result<String, CommandError> {
+    let failed = |error| CommandError::File { file: "the secret".into(), error };
+    let secret = if std::io::stdin().is_terminal() {
+        rpassword::prompt_password("secret (it is not shown): ").map_err(failed)?
+    } else {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map_err(failed)?;
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        line.strip_suffix('\r').unwrap_or(line).to_owned()
+    };
+    match secret.trim().is_empty() {
+        false => Ok(secret),
+        true => Err(CommandError::Usage {
+            option: "the secret",
+            expected: "a text".into(),
+            found: "nothing".into(),
+            advice: "\n  type it at the prompt, or hand it over on the standard input",
+        }),
+    }
+}

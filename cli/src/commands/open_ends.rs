@@ -1,0 +1,92 @@
+//! `livehooks open-ends`: what has started and was never said to have ended. Providers lose such events.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::options::duration;
+use super::{CommandError, Ending, Moment, StackOptions};
+use crate::history::Filter;
+use crate::terminal::{BOLD, DIM, column, columns, length, line, local, safe, styled};
+use crate::timeline::{OpenEnd, Timeline};
+
+/// What counts as open, and how it is shown.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo livehooks open-ends
+  cargo livehooks open-ends --stack live --older-than 12h --since 30d
+  cargo livehooks open-ends --stack live --json >open.ndjson || notify 'something never ended'
+
+Exit status: 0 nothing is open, 3 something is, 2 it could not be found out.")]
+pub struct OpenEnds {
+    /// Started at least so long ago
+    #[arg(long, value_name = "LENGTH", value_parser = duration, default_value = "6h")]
+    older_than: SignedDuration,
+    /// Look at events received since: 30m, 2h, 7d ago, or a time
+    #[arg(long, value_name = "TIME", default_value = "7d")]
+    since: Moment,
+    /// 100ms, videosdk, plugnmeet or livekit
+    #[arg(long, value_parser = super::options::provider)]
+    provider: Option<String>,
+    /// The room's id
+    #[arg(long)]
+    room: Option<String>,
+    /// One open end a line, as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    stack: StackOptions,
+}
+
+impl OpenEnds {
+    /// Shows them, the longest open first.
+    ///
+    /// # Errors
+    /// Where the table cannot be read.
+    pub async fn run(self) -> Result<Ending, CommandError> {
+        let source = self.stack.source().await?;
+        let (provider, room) = (self.provider, self.room);
+        let filter = Filter { provider, room, since: Some(self.since.time), ..Filter::default() };
+        let stored = source.events(&filter).await?;
+        let now = Timestamp::now();
+        let timelines = Timeline::of_rooms(stored.iter().map(|stored| &stored.event));
+        let mut open: Vec<OpenEnd> = timelines.iter().flat_map(Timeline::open_ends).collect();
+        open.retain(|open| now.duration_since(open.since) >= self.older_than);
+        open.sort_by_key(|open| open.since);
+        if self.json {
+            for open in &open {
+                line(serde_json::to_string(open).unwrap_or_default())?;
+            }
+        } else if open.is_empty() {
+            anstream::eprintln!(
+                "nothing in {} is open for longer than {}",
+                source.name(),
+                length(self.older_than)
+            );
+        } else {
+            table(&open, now)?;
+        }
+        Ok(if open.is_empty() { Ending::Fine } else { Ending::Open })
+    }
+}
+
+fn table(open: &[OpenEnd], now: Timestamp) -> Result<(), CommandError> {
+    let time = if columns() < 100 { ("%m-%d %H:%M", 11) } else { ("%Y-%m-%d %H:%M", 16) };
+    let left = columns().saturating_sub(time.1 + 13 + 9 + 4);
+    let (room, who) = (left / 2, left - left / 2);
+    let row = |started: &str, cells: [&str; 4]| {
+        let [what, provider, room_id, label] = cells;
+        let (what, provider, room) = (column(what, 13), column(provider, 9), column(room_id, room));
+        format!("{started} {what} {provider} {room} {}", column(label, who)).trim_end().to_owned()
+    };
+    line(styled(BOLD, row(&column("STARTED", time.1), ["WHAT", "PROVIDER", "ROOM", "WHO OR WHICH"])))?;
+    for end in open {
+        let started = styled(DIM, local(end.since, time.0));
+        let room = end.room.as_deref().unwrap_or("-");
+        line(row(&started, [end.kind.as_str(), &end.provider, room, &end.label]))?;
+        let said = match end.presumed_end {
+            None => format!("open for {}", length(now.duration_since(end.since))),
+            Some(over) => format!("end lost, over by {}", local(over, time.0)),
+        };
+        line(styled(DIM, format!("  {said:32} explain {}", safe(&end.event, 60))))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! The command as a process, and the local stack that it starts.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
+
+use serde_json::Value;
+
+pub struct Dev {
+    pub process: Child,
+    lines: BufReader<std::process::ChildStdout>,
+    pub url: String,
+}
+
+pub fn livehooks(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_livehooks"));
+    command.current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+impl Dev {
+    pub fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut command = livehooks(folder);
+        command.args(["dev", "--port", "0"]).args(arguments);
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap());
+        let mut dev = Self { process, lines, url: String::new() };
+        while dev.url.is_empty() {
+            let line = dev.line();
+            assert!(!line.is_empty(), "the process ended before it was ready");
+            dev.url = line.strip_prefix("ready").unwrap_or_default().trim().to_owned();
+        }
+        dev
+    }
+
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        line
+    }
+
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    pub fn connect(&self, path: &str) -> TcpStream {
+        let address = self.url.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+        stream
+    }
+
+    pub fn get(&self, path: &str) -> String {
+        let mut answer = String::new();
+        self.connect(path).read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// The first announcement since the start; waits for it.
+    pub fn announcement(&self) -> Value {
+        let lines = BufReader::new(self.connect("/api/announcements?replay=all")).lines();
+        let data = lines.map(Result::unwrap).find_map(|line| line.strip_prefix("data: ").map(str::to_owned));
+        serde_json::from_str(&data.unwrap()).unwrap()
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+pub fn send(folder: &Path, arguments: &[&str]) -> Output {
+    livehooks(folder).arg("send").args(arguments).output().unwrap()
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Runs the command to its end.
+pub fn run(folder: &Path, arguments: &[&str]) -> Output {
+    livehooks(folder).args(arguments).output().unwrap()
+}
+
+/// Runs the command, expects its exit code, and returns its standard output.
+pub fn ran(folder: &Path, arguments: &[&str], code: i32) -> String {
+    let output = run(folder, arguments);
+    let said = format!("{}{}", stdout(&output), stderr(&output));
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+    stdout(&output)
+}
+
+/// What the command prints as JSON, a value a line.
+pub fn json_lines(folder: &Path, arguments: &[&str]) -> Vec<Value> {
+    ran(folder, arguments, 0).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A developer's app: it tells what came, and answers what it is told.
+pub struct App {
+    pub url: String,
+    came: Receiver<(String, Value)>,
+    answers: Sender<u16>,
+}
+
+impl App {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/events", listener.local_addr().unwrap());
+        let (tell, came) = mpsc::channel();
+        let (answers, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = BufReader::new(stream.unwrap());
+                let mut head = String::new();
+                while !head.ends_with("\r\n\r\n") {
+                    if stream.read_line(&mut head).unwrap() == 0 {
+                        break;
+                    }
+                }
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                let mut body = vec![0; length.unwrap().parse().unwrap()];
+                stream.read_exact(&mut body).unwrap();
+                if tell.send((head, serde_json::from_slice(&body).unwrap())).is_err() {
+                    return;
+                }
+                let Ok(status): Result<u16, _> = told.recv() else { return };
+                let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                // The command may be gone by now.
+                let _ = stream.get_mut().write_all(answer.as_bytes());
+            }
+        });
+        Self { url, came, answers }
+    }
+
+    /// The next request, which stays unanswered: its headers and its event. Waits for it.
+    pub fn next(&self) -> (String, Value) {
+        self.came.recv_timeout(Duration::from_secs(60)).expect("a request within a minute")
+    }
+
+    /// Answers the request that came last.
+    pub fn answer(&self, status: u16) {
+        self.answers.send(status).unwrap();
+    }
+
+    /// The next request's event, answered with 200.
+    pub fn take(&self) -> Value {
+        let (_, event) = self.next();
+        self.answer(200);
+        event
+    }
+
+    /// Whether nothing has come that was not taken.
+    pub fn is_idle(&self) -> bool {
+        self.came.try_recv().is_err()
+    }
+}
+
+/// As Ctrl-C does.
+#[cfg(unix)]
+pub fn interrupt(process: &Child) {
+    let done = Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap();
+    assert!(done.success());
+}

@@ -1,0 +1,216 @@
+//! The commands that look at what was stored.
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+
+mod harness;
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+
+use harness::{Dev, json_lines, livehooks, ran, run, send, stderr, stdout};
+
+/// A local stack with one of each type of plugNmeet in room `standup`, and a join in room `other`.
+fn stack(folder: &Path) -> Dev {
+    let dev = Dev::start(folder, &["--memory"]);
+    assert!(send(folder, &["plugnmeet", "all", "--room", "standup"]).status.success());
+    assert!(send(folder, &["videosdk", "participant-joined", "--room", "other"]).status.success());
+    dev
+}
+
+#[test]
+fn events_are_filtered_as_they_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let _dev = stack(folder.path());
+    let types = |arguments: &[&str]| -> Vec<String> {
+        let events = json_lines(folder.path(), &[&["events", "--json", "-n", "1000"], arguments].concat());
+        events.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(types(&[]).len() > 15);
+    assert_eq!(types(&["--room", "other"]), ["live.participant.joined"]);
+    assert_eq!(types(&["--provider", "videosdk", "--type", "live.*.joined"]), ["live.participant.joined"]);
+    assert!(types(&["--type", "live.recording.*"]).iter().all(|kind| kind.starts_with("live.recording.")));
+    assert!(!types(&["--type", "live.recording.*"]).is_empty());
+    assert_eq!(types(&["--text", "VIDEOSDK"]), ["live.participant.joined"]);
+    assert_eq!(types(&["--participant", "nobody"]), [""; 0]);
+    assert_eq!(types(&["--since", "2100-01-01"]), [""; 0]);
+    assert_eq!(types(&["--until", "1h"]), [""; 0]);
+    assert_eq!(types(&["--since", "1h", "--room", "other"]).len(), 1);
+    let newest = json_lines(folder.path(), &["events", "--json", "-n", "1"]);
+    assert_eq!(newest[0]["provider"], "videosdk", "a limit keeps the newest");
+
+    let table = ran(folder.path(), &["events", "--room", "standup"], 0);
+    assert!(table.starts_with("RECEIVED "), "{table}");
+    assert!(table.lines().any(|line| line.contains(" participant.joined ") && line.contains(" standup ")));
+    assert!(!table.contains('\u{1b}'), "no colours where there is no terminal");
+    let none = run(folder.path(), &["events", "--room", "nowhere"]);
+    assert!(none.status.success() && none.stdout.is_empty() && stderr(&none).contains("no such event"));
+}
+
+#[test]
+fn without_a_stack_the_way_out_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Dev::start(folder.path(), &["--memory"]));
+    let output = run(folder.path(), &["events"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("start it with `cargo livehooks dev`"), "{}", stderr(&output));
+    let output = run(folder.path(), &["events", "--since", "yesterday"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("expected 2h, 2026-01-31"), "{}", stderr(&output));
+}
+
+#[test]
+fn what_nobody_reads_any_more_is_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let _dev = stack(folder.path());
+    let mut child =
+        livehooks(folder.path()).args(["events", "--follow"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    lines.read_line(&mut String::new()).unwrap();
+    drop(lines);
+    send(folder.path(), &["100ms", "peer.join.success"]);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn following_shows_what_comes_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let _dev = Dev::start(folder.path(), &["--memory"]);
+    send(folder.path(), &["plugnmeet", "room_started", "--room", "a"]);
+    let mut command = livehooks(folder.path());
+    command.args(["events", "--follow", "--json", "--room", "a"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut kind = || {
+        let event: serde_json::Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        event["type"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(kind(), "live.session.started");
+    send(folder.path(), &["plugnmeet", "participant_joined", "--room", "b"]);
+    send(folder.path(), &["plugnmeet", "participant_left", "--room", "a"]);
+    assert_eq!(kind(), "live.participant.left");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn rooms_say_who_is_there_and_what_is_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let _dev = stack(folder.path());
+    send(folder.path(), &["livekit", "egress_started", "--room", "recorded"]);
+    let rooms = json_lines(folder.path(), &["rooms", "--json"]);
+    let room = |name: &str| rooms.iter().find(|room| room["room"] == name).unwrap();
+    assert_eq!((&room("other")["participants"], &room("other")["present"]), (&1.into(), &1.into()));
+    assert_eq!(room("standup")["present"], 0, "who joined there has left");
+    assert_eq!(room("recorded")["open_recordings"], 1);
+    assert!(ran(folder.path(), &["rooms"], 0).contains("1 of 1"));
+}
+
+#[test]
+fn a_timeline_is_drawn_as_wide_as_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let _dev = stack(folder.path());
+    for width in ["80", "120"] {
+        let output =
+            livehooks(folder.path()).env("COLUMNS", width).args(["timeline", "standup"]).output().unwrap();
+        let drawn = stdout(&output);
+        let widest = drawn.lines().map(unicode_width::UnicodeWidthStr::width).max().unwrap();
+        assert!(widest <= width.parse().unwrap(), "{widest} columns:\n{drawn}");
+        assert!(
+            drawn.lines().any(|line| line.starts_with("participant ") && line.contains("Zoë <b>")),
+            "{drawn}"
+        );
+        assert!(drawn.contains('┣') || drawn.contains('┫'), "{drawn}");
+    }
+    let timelines = json_lines(folder.path(), &["timeline", "standup", "--json"]);
+    let kinds: Vec<_> = timelines[0]["lanes"].as_array().unwrap().iter().map(|lane| &lane["kind"]).collect();
+    assert!(
+        ["session", "participant", "recording", "stream"].iter().all(|kind| kinds.contains(&&(*kind).into()))
+    );
+
+    let none = run(folder.path(), &["timeline", "nowhere"]);
+    assert_eq!(none.status.code(), Some(1));
+    assert!(stderr(&none).contains("cargo livehooks rooms"));
+}
+
+#[test]
+fn an_events_story_goes_from_delivery_to_announcement() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path(), &["--memory"]);
+    for _ in 0..2 {
+        send(folder.path(), &["videosdk", "participant-joined", "--participant", "p"]);
+        send(folder.path(), &["videosdk", "participant-left", "--participant", "p"]);
+    }
+    send(folder.path(), &["plugnmeet", "participant_joined"]);
+    let joined = json_lines(folder.path(), &["events", "--json", "--type", "live.participant.joined"]);
+    dev.announcement();
+
+    let id = joined.last().unwrap()["id"].as_str().unwrap();
+    let told = loop {
+        let told = ran(folder.path(), &["explain", id], 0);
+        // The relay is a moment behind the table.
+        if !told.contains("not since this start") {
+            break told;
+        }
+    };
+    for part in [
+        "live.participant.joined, which plugnmeet calls participant_joined",
+        "signed: a key of this account over exactly this body\n",
+        "account or key plugnmeet-dev",
+        "by provider-id; new: no item had this key",
+        &format!("key plugnmeet#{id} / 0"),
+        "1× since the local stack started",
+        "by the provider's clock",
+        "expires ",
+    ] {
+        assert!(told.contains(part), "{part:?} is not in:\n{told}");
+    }
+
+    let id = joined[0]["id"].as_str().unwrap();
+    let story = json_lines(folder.path(), &["explain", id, "--json"]).remove(0);
+    assert_eq!(story["dedupe"]["basis"], "sequence");
+    assert_eq!(story["event"]["id"], id);
+    assert_eq!(story["delivery_lag_s"], serde_json::Value::Null, "VideoSDK gives no time");
+    assert_eq!(story["announced"]["is_announced"], true);
+
+    assert!(ran(folder.path(), &["explain", &id[..12]], 0).contains(id), "the beginning of an id will do");
+    assert_eq!(run(folder.path(), &["explain", "nothing"]).status.code(), Some(1));
+}
+
+#[test]
+fn open_ends_are_told_to_a_cron_by_the_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let _dev = Dev::start(folder.path(), &["--memory"]);
+    send(folder.path(), &["livekit", "egress_started", "--room", "a"]);
+    assert_eq!(ran(folder.path(), &["open-ends"], 0), "", "what has just begun is no open end");
+    let open = ran(folder.path(), &["open-ends", "--older-than", "0s", "--json"], 3);
+    let open: serde_json::Value = serde_json::from_str(&open).unwrap();
+    assert_eq!((&open["kind"], &open["room"]), (&"recording".into(), &"a".into()));
+    assert!(ran(folder.path(), &["open-ends", "--older-than", "0s"], 3).contains("open for "));
+    send(folder.path(), &["livekit", "egress_ended", "--room", "a"]);
+    assert_eq!(ran(folder.path(), &["open-ends", "--older-than", "0s"], 0), "");
+}
+
+#[test]
+fn every_command_has_help_with_examples_and_is_completed() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = ran(folder.path(), &["completions", "bash"], 0);
+    for command in [
+        "dev",
+        "send",
+        "event",
+        "events",
+        "rooms",
+        "timeline",
+        "explain",
+        "verify",
+        "replay",
+        "open-ends",
+        "listen",
+        "keys",
+        "completions",
+    ] {
+        assert!(script.contains(command), "{command} is not completed");
+        let help = ran(folder.path(), &[command, "--help"], 0);
+        assert!(help.contains("Examples:") || command == "event", "{command} has no examples:\n{help}");
+    }
+}
