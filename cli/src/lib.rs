@@ -3,6 +3,7 @@
 pub mod dev;
 pub mod envelope;
 pub mod event;
+pub mod inspect;
 pub mod keys_file;
 pub mod providers;
 pub mod samples;

@@ -1,7 +1,7 @@
 //! What happened: a line on the terminal for each delivery, and the latest refusals.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -10,6 +10,7 @@ use livehooks_aws::ingest::Receipt;
 use livehooks_aws::store::Written;
 use serde::Serialize;
 
+use crate::inspect::{Became, Log, Row};
 use crate::terminal::{DIM, GREEN, RED, YELLOW, safe, styled};
 
 /// A delivery that was refused.
@@ -30,6 +31,7 @@ pub struct Refusal {
 /// What happened since the start.
 pub struct Report {
     verbose: bool,
+    log: Arc<Log>,
     refusals: Mutex<VecDeque<Refusal>>,
 }
 
@@ -37,7 +39,12 @@ const REFUSALS_MAX: usize = 1_000;
 
 impl Report {
     pub(super) fn new(verbose: bool) -> Self {
-        Self { verbose, refusals: Mutex::default() }
+        Self { verbose, log: Arc::default(), refusals: Mutex::default() }
+    }
+
+    /// What became of each delivery.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
     }
 
     /// The latest refusals, newest first.
@@ -45,19 +52,37 @@ impl Report {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    pub(super) fn outcome(&self, provider: &'static str, outcome: &Outcome) {
+    /// Tells what became of a delivery that was received at this time.
+    pub(super) fn outcome(&self, provider: &'static str, received: Timestamp, outcome: &Outcome) {
         match outcome {
-            Outcome::Stored(receipt) => self.stored(provider, receipt),
+            Outcome::Stored(receipt) => self.stored(provider, received, receipt),
             Outcome::Rejected(rejection) => {
-                self.refused(provider, rejection.code(), rejection.to_string(), rejection.advice());
+                self.refused(Refusal {
+                    time: received,
+                    provider,
+                    diagnosis: rejection.code(),
+                    detail: rejection.to_string(),
+                    advice: rejection.advice(),
+                });
             }
             Outcome::TooLarge { bytes, bytes_max } => {
-                let detail = format!("expected at most {bytes_max} bytes, found {bytes}");
-                self.refused(provider, "too_large", detail, "no provider sends as much: see who does");
+                self.refused(Refusal {
+                    time: received,
+                    provider,
+                    diagnosis: "too_large",
+                    detail: format!("expected at most {bytes_max} bytes, found {bytes}"),
+                    advice: "no provider sends as much: see who does",
+                });
             }
             Outcome::Failed(fault) => {
                 let detail = format!("{}: {fault}", fault.code());
                 self.line(provider, styled(RED, "not taken"), &detail);
+                self.log.push(Row {
+                    diagnosis: Some(fault.code().into()),
+                    detail: Some(fault.to_string()),
+                    advice: Some("the sender was asked to come again (503): see the terminal of the local stack"),
+                    ..Row::new(Became::Failed, provider, received)
+                });
             }
         }
     }
@@ -67,7 +92,8 @@ impl Report {
         self.line(what, styled(YELLOW, "waits"), why);
     }
 
-    fn stored(&self, provider: &str, receipt: &Receipt) {
+    fn stored(&self, provider: &str, received: Timestamp, receipt: &Receipt) {
+        self.log.push(row(provider, received, receipt));
         let said = match &receipt.written {
             Written::New { .. } => styled(GREEN, "accepted"),
             Written::Duplicate { altered: false, .. } => styled(YELLOW, "duplicate"),
@@ -85,9 +111,15 @@ impl Report {
         self.print(provider, &text);
     }
 
-    fn refused(&self, provider: &'static str, diagnosis: &'static str, detail: String, advice: &'static str) {
+    fn refused(&self, refusal: Refusal) {
+        let Refusal { provider, diagnosis, detail, advice, .. } = &refusal;
         self.line(provider, styled(RED, format!("refused: {diagnosis}")), &format!("{detail}; {advice}"));
-        let refusal = Refusal { time: Timestamp::now(), provider, diagnosis, detail, advice };
+        self.log.push(Row {
+            diagnosis: Some((*diagnosis).into()),
+            detail: Some(detail.clone()),
+            advice: Some(advice),
+            ..Row::new(Became::Refused, provider, refusal.time)
+        });
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         refusals.push_front(refusal);
         refusals.truncate(REFUSALS_MAX);
@@ -102,5 +134,22 @@ impl Report {
             let time = Timestamp::now().to_zoned(TimeZone::system()).strftime("%H:%M:%S");
             anstream::println!("{} {provider:10} {text}", styled(DIM, time));
         }
+    }
+}
+
+fn row(provider: &str, received: Timestamp, receipt: &Receipt) -> Row {
+    let (became, id, altered) = match &receipt.written {
+        Written::New { id } => (Became::Stored, id, None),
+        Written::Duplicate { id, altered } => (Became::Duplicate, id, Some(*altered)),
+    };
+    Row {
+        stored: (became == Became::Stored).then(Timestamp::now),
+        id: Some(id.clone()),
+        r#type: Some(receipt.r#type.as_str().into()),
+        provider_type: receipt.provider_type.clone(),
+        room: receipt.room.clone(),
+        participant: receipt.participant.clone(),
+        altered,
+        ..Row::new(became, provider, received)
     }
 }
