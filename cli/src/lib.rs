@@ -1,12 +1,14 @@
-//! The parts of the `livehooks` command: the local stack, the sample events and their senders.
+//! The parts of the `livehooks` command: the local stack, the sample events and their senders, and what was stored.
 
 pub mod dev;
 pub mod envelope;
 pub mod event;
+pub mod history;
 pub mod inspect;
 pub mod keys_file;
 pub mod providers;
 pub mod samples;
 pub mod send;
+pub mod timeline;
 
 mod terminal;

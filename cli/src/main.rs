@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use livehooks::dev::running::Running;
 use livehooks::dev::{self, Options, Stack, StartError};
 use livehooks::event::{EventError, PrintEvent};
+use livehooks::inspect::{Inspect, InspectError};
 use livehooks::keys_file::{KeysFile, KeysFileError};
 use livehooks::providers::ALL;
 use livehooks::send::{Send, SendError};
@@ -28,6 +29,8 @@ enum Command {
     Send(Send),
     /// Print a signed event as API Gateway hands it to a function
     Event(PrintEvent),
+    /// Serve the page over a deployed stack, read-only, on this machine alone
+    Inspect(Inspect),
 }
 
 #[derive(clap::Args)]
@@ -69,6 +72,8 @@ enum Failure {
     Send(#[from] SendError),
     #[error(transparent)]
     Event(#[from] EventError),
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
 }
 
 #[tokio::main]
@@ -76,6 +81,7 @@ async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Dev(dev) => dev.run().await.map(|()| true),
         Command::Event(event) => event.run().map(|()| true).map_err(Failure::from),
+        Command::Inspect(inspect) => inspect.run().await.map(|()| true).map_err(Failure::from),
         Command::Send(send) => send.run().await.map_err(Failure::from),
     };
     match done {
@@ -113,7 +119,12 @@ impl Dev {
         })
         .await?;
         let keys_file = std::path::absolute(&keys_file).unwrap_or(keys_file);
-        let running = Running { url: stack.url(), keys: keys_file.clone() };
+        let running = Running {
+            url: stack.url(),
+            dynamodb: Some(stack.dynamodb),
+            sns: Some(stack.aws),
+            keys: keys_file.clone(),
+        };
         if let Err(error) = running.write() {
             anstream::eprintln!(
                 "warning: send will need --url and --keys, for .livehooks cannot be written to: {error}"
@@ -124,7 +135,7 @@ impl Dev {
         for entry in ALL {
             anstream::println!("webhooks   {url}/webhooks/{}", entry.name);
         }
-        anstream::println!("events     {url}/api/events");
+        anstream::println!("page       {url}/");
         anstream::println!("dynamodb   http://{}  (table Events, any credentials)", stack.dynamodb);
         anstream::println!("sns, sqs   http://{}  (for notify alone)", stack.aws);
         anstream::println!(

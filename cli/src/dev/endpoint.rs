@@ -17,7 +17,8 @@ use uuid::Uuid;
 
 use super::Announced;
 
-pub(super) const TOPIC_ARN: &str = "arn:aws:sns:us-east-1:000000000000:livehooks";
+/// The topic of the local stack.
+pub const TOPIC_ARN: &str = "arn:aws:sns:us-east-1:000000000000:livehooks";
 pub(super) const QUARANTINE_PATH: &str = "/000000000000/quarantine";
 
 /// What goes wrong next, so that tests can see the relay live through it.

@@ -30,14 +30,14 @@ use tokio::task::JoinSet;
 
 pub use announced::Announced;
 pub use data::{DataError, default_folder, default_keys_file};
-pub use database::Database;
-pub use endpoint::{Faults, PublishFault};
+pub use database::{Database, TABLE};
+pub use endpoint::{Faults, PublishFault, TOPIC_ARN};
 pub use report::{Refusal, Report};
 pub use web::Inlets;
 
+use crate::history::Source;
 use crate::keys_file::KeysFile;
 use data::DataFolder;
-use database::TABLE;
 
 /// How to start a local stack.
 #[derive(Clone)]
@@ -131,6 +131,7 @@ impl Stack {
         );
         let sdk = local_sdk_config(dynamodb_address);
         let inlets = Inlets { sdk, report: report.clone(), stored: Arc::default() };
+        let source = Source::local(dynamodb_address, aws_address);
         let relaying = relaying::Relaying {
             database,
             relay,
@@ -140,7 +141,7 @@ impl Stack {
             stored: inlets.stored.clone(),
         };
         tasks.spawn(relaying.run());
-        tasks.spawn(web::serve(listener, inlets, options.keys.clone(), announced.clone()));
+        tasks.spawn(web::serve(listener, inlets, source, options.keys.clone(), announced.clone()));
         Ok(Self { address, dynamodb: dynamodb_address, aws: aws_address, report, announced, faults, tasks })
     }
 

@@ -1,7 +1,8 @@
-//! Where the local stack is running, for `livehooks send`.
+//! Where the local stack is running, for the other commands.
 
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,10 @@ use super::default_folder;
 pub struct Running {
     /// Its base address.
     pub url: String,
+    /// Its DynamoDB.
+    pub dynamodb: Option<SocketAddr>,
+    /// Its SNS.
+    pub sns: Option<SocketAddr>,
     /// Its keys file.
     pub keys: PathBuf,
 }

@@ -5,8 +5,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::AttributeValue;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Query, Request, State};
@@ -18,8 +16,7 @@ use axum::routing::{get, post};
 use jiff::Timestamp;
 use lambda_http::RequestExt;
 use livehooks_aws::config::{IngestConfig, KeySource};
-use livehooks_aws::{Ingest, Outcome, store};
-use livehooks_core::redact;
+use livehooks_aws::{Ingest, Outcome};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -27,7 +24,8 @@ use tokio::sync::Notify;
 
 use super::database::TABLE;
 use super::{Announced, PATIENCE, Report};
-use crate::inspect::{self, About, Inspected, loopback_only, problem};
+use crate::history::{Filter, Source};
+use crate::inspect::{self, Inspected, Sending, loopback_only, problem};
 use crate::keys_file::KeysFile;
 use crate::providers::{ALL, Sender};
 
@@ -46,15 +44,24 @@ pub struct Inlets {
 
 #[derive(Clone)]
 struct Api {
-    client: Client,
+    source: Source,
     report: Arc<Report>,
     announced: Arc<Announced>,
 }
 
-pub(super) async fn serve(listener: TcpListener, inlets: Inlets, keys: KeysFile, announced: Arc<Announced>) {
-    let client = Client::new(&inlets.sdk);
-    let page = inspect::router(Inspected { about: About::Local, log: inlets.report.log().clone() });
-    let api = Api { client, report: inlets.report.clone(), announced };
+pub(super) async fn serve(
+    listener: TcpListener,
+    inlets: Inlets,
+    source: Source,
+    keys: KeysFile,
+    announced: Arc<Announced>,
+) {
+    let log = inlets.report.log().clone();
+    let sending = listener.local_addr().ok().map(|to| Sending { url: format!("http://{to}"), keys: keys.clone() });
+    let page = inspect::router(Inspected { source: source.clone(), log: log.clone(), sending });
+    tokio::spawn(inspect::fill(source.clone(), log.clone()));
+    tokio::spawn(inspect::note_announcements(announced.clone(), log));
+    let api = Api { source, report: inlets.report.clone(), announced };
     let api = Router::new()
         .route("/api/events", get(events))
         .route("/api/rejections", get(rejections))
@@ -122,56 +129,24 @@ async fn take_in<P: Sender>(
 }
 
 #[derive(Deserialize)]
-struct Filter {
+struct Events {
     provider: Option<String>,
     r#type: Option<String>,
     room: Option<String>,
     limit: Option<usize>,
 }
 
-async fn events(State(api): State<Api>, Query(filter): Query<Filter>) -> Response {
-    let limit = filter.limit.unwrap_or(EVENTS_DEFAULT).min(EVENTS_MAX);
-    match find(&api.client, &filter, limit).await {
+async fn events(State(api): State<Api>, Query(query): Query<Events>) -> Response {
+    let limit = Some(query.limit.unwrap_or(EVENTS_DEFAULT).min(EVENTS_MAX));
+    let (provider, r#type, room) = (query.provider, query.r#type, query.room);
+    match api.source.events(&Filter { provider, r#type, room, limit, ..Filter::default() }).await {
         Ok(events) => {
-            let json = format!("[{}]", events.join(","));
+            let newest_first: Vec<&str> = events.iter().rev().map(|stored| stored.json.as_str()).collect();
+            let json = format!("[{}]", newest_first.join(","));
             ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], json)
                 .into_response()
         }
-        Err(why) => problem(StatusCode::INTERNAL_SERVER_ERROR, &why),
-    }
-}
-
-/// Reads the whole table, which on a laptop is the simplest thing that is always right.
-async fn find(client: &Client, filter: &Filter, limit: usize) -> Result<Vec<String>, String> {
-    let mut pages = client.scan().table_name(TABLE).into_paginator().items().send();
-    let mut found: Vec<(Option<String>, Option<AttributeValue>)> = Vec::new();
-    let newest = |found: &mut Vec<(Option<String>, _)>| {
-        found.sort_by(|(one, _), (other, _)| other.cmp(one));
-        found.truncate(limit);
-    };
-    while let Some(item) = pages.next().await {
-        let mut item = item.map_err(|error| error.to_string())?;
-        if filter.takes(&item) {
-            let received_at = item.get("received_at").and_then(|time| time.as_s().ok()).cloned();
-            found.push((received_at, item.remove("event")));
-        }
-        if found.len() > 2 * EVENTS_MAX {
-            newest(&mut found);
-        }
-    }
-    newest(&mut found);
-    let shown = |event: Option<_>| store::unpack(event.as_ref()).map(|json| redact(&json).into_owned());
-    found.into_iter().map(|(_, event)| shown(event)).collect()
-}
-
-impl Filter {
-    fn takes(&self, item: &store::Item) -> bool {
-        let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str);
-        let provider = text("event_key").and_then(|key| key.split_once('#')).map(|(provider, _)| provider);
-        let room = text("room_key").and_then(|key| key.split_once('#')).map(|(_, room)| room);
-        let is =
-            |wanted: &Option<String>, found| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
-        is(&self.provider, provider) && is(&self.r#type, text("type")) && is(&self.room, room)
+        Err(why) => problem(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string()),
     }
 }
 

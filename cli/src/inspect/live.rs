@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc::{Sender, channel};
 
 use super::Inspected;
@@ -42,7 +42,7 @@ type Line = Result<Event, Infallible>;
 async fn follow(inspected: &Inspected, mut after: u64, sender: &Sender<Line>) -> Option<()> {
     let epoch = inspected.log.epoch();
     let mut versions = inspected.log.versions();
-    let about = json!({ "epoch": epoch, "about": inspected.about });
+    let about = json!({ "epoch": epoch, "about": about(inspected) });
     send(sender, Event::default().event("about").data(about.to_string())).await?;
     let mut is_caught_up = false;
     loop {
@@ -62,6 +62,14 @@ async fn follow(inspected: &Inspected, mut after: u64, sender: &Sender<Line>) ->
             changed = versions.wait_for(|version| *version > after) => drop(changed.ok()?),
         }
         tokio::time::sleep(GATHER).await;
+    }
+}
+
+/// What is being looked at.
+fn about(inspected: &Inspected) -> Value {
+    match &inspected.source.stack {
+        None => json!({ "kind": "local" }),
+        Some(stack) => json!({ "kind": "deployed", "stack": stack.name, "region": stack.region }),
     }
 }
 

@@ -4,10 +4,16 @@
 //! page    the files of cli/page, and the policy under which a browser runs them
 //! log     what became of each delivery, bounded; fed by the local stack or by reading a deployed table
 //! live    the log as server-sent events
+//! one     one event in full, and a room's timeline
+//! again   what sends an event once more
 //! ```
 
+mod again;
+mod deployed;
+mod feeding;
 mod live;
-pub mod log;
+mod log;
+mod one;
 mod page;
 
 use std::sync::Arc;
@@ -18,38 +24,35 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde::Serialize;
 use serde_json::json;
 
+pub use again::Sending;
+pub use deployed::{Inspect, InspectError};
+pub use feeding::{fill, note_announcements};
 pub use log::{Became, Log, Row};
+
+use crate::history::Source;
 
 /// What the page shows.
 #[derive(Clone)]
 pub struct Inspected {
-    /// What it is, for people.
-    pub about: About,
-    /// What became of each delivery.
+    /// Where the events are stored.
+    pub source: Source,
+    /// What became of each delivery. The local stack sees every one; of a deployed stack only the table is
+    /// read, where duplicates and refusals leave no trace.
     pub log: Arc<Log>,
-}
-
-/// What is being looked at.
-#[derive(Clone, Debug, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum About {
-    /// The local stack, which sees every delivery.
-    Local,
-    /// A deployed stack, of which only the table is read: duplicates and refusals leave no trace there.
-    Deployed {
-        /// The stack's name.
-        stack: String,
-        /// Its region.
-        region: String,
-    },
+    /// How a delivery can be sent again; only the local stack's keys are at hand.
+    pub sending: Option<Sending>,
 }
 
 /// The page and its API.
 pub fn router(inspected: Inspected) -> Router {
-    let api = Router::new().route("/api/live", get(live::live)).with_state(inspected);
+    let api = Router::new()
+        .route("/api/live", get(live::live))
+        .route("/api/event", get(one::event))
+        .route("/api/timeline", get(one::timeline))
+        .route("/api/again", get(again::again))
+        .with_state(inspected);
     page::router().merge(api).layer(middleware::from_fn(loopback_only))
 }
 

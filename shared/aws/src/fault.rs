@@ -51,7 +51,7 @@ impl Fault {
 
 /// What an AWS call failed with: code and message of the service, or the chain of causes below it. Never
 /// the request.
-pub(crate) fn describe<E: ProvideErrorMetadata + Error + 'static, R>(error: &SdkError<E, R>) -> String {
+pub fn describe<E: ProvideErrorMetadata + Error + 'static, R>(error: &SdkError<E, R>) -> String {
     if let Some(service) = error.as_service_error() {
         let code = service.code().unwrap_or("an error without code");
         return format!("{code}: {}", service.message().unwrap_or("no message"));

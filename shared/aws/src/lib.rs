@@ -19,7 +19,7 @@ pub mod telemetry;
 mod fault;
 
 pub use announcement::Announcement;
-pub use fault::Fault;
+pub use fault::{Fault, describe};
 pub use ingest::{Ingest, Outcome};
 pub use keys::KeyRing;
 pub use relay::Relay;

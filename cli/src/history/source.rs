@@ -1,0 +1,89 @@
+//! Where events are stored: the local stack's DynamoDB, or that of a deployed stack.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::Client;
+
+use super::HistoryError;
+use crate::dev::running::Running;
+use crate::dev::{TABLE, TOPIC_ARN, local_sdk_config};
+
+/// A table of events, and the topic on which they are announced.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// DynamoDB.
+    pub client: Client,
+    /// The table's name.
+    pub table: String,
+    /// The topic's ARN.
+    pub topic_arn: String,
+    /// How clients reach the topic and the secrets.
+    pub sdk: SdkConfig,
+    /// The deployed stack; `None` for the local one.
+    pub stack: Option<DeployedStack>,
+}
+
+/// A stack in AWS, as CloudFormation describes it.
+#[derive(Clone, Debug)]
+pub struct DeployedStack {
+    /// The stack's name.
+    pub name: String,
+    /// Its region.
+    pub region: String,
+    /// Its outputs.
+    pub outputs: BTreeMap<String, String>,
+}
+
+impl Source {
+    /// The stack that `cargo livehooks dev` runs with its DynamoDB at `dynamodb`, its SNS at `sns`.
+    pub fn local(dynamodb: SocketAddr, sns: SocketAddr) -> Self {
+        Self {
+            client: Client::new(&local_sdk_config(dynamodb)),
+            table: TABLE.into(),
+            topic_arn: TOPIC_ARN.into(),
+            sdk: local_sdk_config(sns),
+            stack: None,
+        }
+    }
+
+    /// The local stack that was started from this folder; the default ports where none was.
+    pub fn running() -> Self {
+        let running = Running::read();
+        let address = |found: Option<SocketAddr>, port| found.unwrap_or(([127, 0, 0, 1], port).into());
+        let dynamodb = running.as_ref().and_then(|running| running.dynamodb);
+        Self::local(address(dynamodb, 3001), address(running.and_then(|running| running.sns), 3002))
+    }
+
+    /// A deployed stack, found by its name with the ordinary AWS credentials.
+    ///
+    /// # Errors
+    /// Says what CloudFormation answered, and what to do about it.
+    pub async fn of_stack(name: &str, region: Option<&str>) -> Result<Self, HistoryError> {
+        let mut loader = aws_config::defaults(BehaviorVersion::latest());
+        if let Some(region) = region {
+            loader = loader.region(Region::new(region.to_owned()));
+        }
+        let sdk = loader.load().await;
+        let region = sdk.region().ok_or(HistoryError::NoRegion)?.to_string();
+        let stack = |why| HistoryError::Stack { name: name.into(), region: region.clone(), why };
+        let describe = aws_sdk_cloudformation::Client::new(&sdk).describe_stacks().stack_name(name);
+        let answer = describe.send().await.map_err(|error| stack(livehooks_aws::describe(&error)))?;
+        let found = answer.stacks().first().ok_or_else(|| stack("it describes no stack".into()))?;
+        let output = |output: &aws_sdk_cloudformation::types::Output| {
+            Some((output.output_key()?.to_owned(), output.output_value()?.to_owned()))
+        };
+        let outputs: BTreeMap<String, String> = found.outputs().iter().filter_map(output).collect();
+        let one = |key: &'static str| {
+            outputs.get(key).cloned().ok_or_else(|| HistoryError::NoOutput { name: name.into(), key })
+        };
+        Ok(Self {
+            client: Client::new(&sdk),
+            table: one("TableName")?,
+            topic_arn: one("TopicArn")?,
+            sdk,
+            stack: Some(DeployedStack { name: name.into(), region, outputs }),
+        })
+    }
+}

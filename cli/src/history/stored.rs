@@ -1,0 +1,69 @@
+//! An item of the table, as it is shown.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use livehooks_aws::store::{Item, unpack};
+use livehooks_core::redact;
+
+use super::{Event, HistoryError};
+
+/// A stored event: what subscribers got, and what the table keeps beside it.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The event.
+    pub event: Event,
+    /// The event as CloudEvents JSON, the provider's raw JSON in it byte for byte, secrets struck out.
+    pub json: String,
+    /// The item's hash key, `<provider>#<id or sequence>`.
+    pub event_key: String,
+    /// The item's range key: which one of its sequence it is.
+    pub occurrence: u64,
+    /// When livehooks received it.
+    pub received_at: Timestamp,
+    /// SHA-256 of the body that came, in hex.
+    pub body_sha256: String,
+    /// Told one attempt to write from another.
+    pub write_id: String,
+    /// When DynamoDB deletes it.
+    pub expires_at: Option<Timestamp>,
+    /// The size of the event in the table, compressed where `is_compressed`.
+    pub event_bytes: usize,
+    /// Whether the table holds it compressed.
+    pub is_compressed: bool,
+}
+
+impl Stored {
+    /// Reads an item.
+    ///
+    /// # Errors
+    /// Names the item and what was found in it.
+    pub fn read(item: &Item) -> Result<Self, HistoryError> {
+        let event_key = text(item, "event_key").unwrap_or_default();
+        let wrong = |why: String| HistoryError::NoEvent { event_key: event_key.into(), why };
+        let json = redact(&unpack(item.get("event")).map_err(wrong)?).into_owned();
+        let event: Event = serde_json::from_str(&json).map_err(|error| wrong(error.to_string()))?;
+        let number = |name| item.get(name).and_then(|value| value.as_n().ok()?.parse::<i64>().ok());
+        let (event_bytes, is_compressed) = match item.get("event") {
+            Some(AttributeValue::B(bytes)) => (bytes.as_ref().len(), true),
+            Some(AttributeValue::S(json)) => (json.len(), false),
+            _ => (0, false),
+        };
+        Ok(Self {
+            event_key: event_key.into(),
+            occurrence: number("occurrence").and_then(|number| number.try_into().ok()).unwrap_or(0),
+            received_at: event.recordedtime,
+            body_sha256: text(item, "body_sha256").unwrap_or_default().into(),
+            write_id: text(item, "write_id").unwrap_or_default().into(),
+            expires_at: number("expires_at").and_then(|seconds| Timestamp::from_second(seconds).ok()),
+            event_bytes,
+            is_compressed,
+            event,
+            json,
+        })
+    }
+}
+
+/// A text attribute.
+pub(super) fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    item.get(name)?.as_s().ok().map(String::as_str)
+}

@@ -1,0 +1,302 @@
+//! From events in order to lanes.
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Lane, LaneKind, Marker, Span};
+use crate::history::Event;
+
+/// A second start of the same thing within this time is a repeat; later it means that the end was lost.
+const REPEAT: SignedDuration = SignedDuration::from_secs(120);
+
+/// What an event does to its lane.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// It is about to start: a start that a real one replaces.
+    Prepare,
+    Start,
+    End,
+    Fail,
+    /// What was made is there: ends what is open, and is no end of what is not.
+    Ready,
+    Note,
+}
+
+/// What an event is about.
+struct About {
+    kind: LaneKind,
+    step: Step,
+    key: Option<String>,
+    label: Option<String>,
+    /// Tells the stays of one lane apart, where the provider does.
+    instance: Option<String>,
+    /// The times that an end repeats about its start.
+    started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+}
+
+#[derive(Default)]
+struct Drawing {
+    lanes: Vec<Lane>,
+    index: HashMap<(LaneKind, String), usize>,
+    /// For each span its instance, and whether its start was only prepared.
+    notes: Vec<Vec<(Option<String>, bool)>>,
+    markers: Vec<Marker>,
+}
+
+/// The lanes of one room, and what belongs to none.
+pub(super) fn draw(events: &[&Event]) -> (Vec<Lane>, Vec<Marker>) {
+    let mut drawing = Drawing::default();
+    for event in events {
+        match about(event) {
+            Some(about) => drawing.take(event, about),
+            None => drawing.mark(None, event),
+        }
+    }
+    let Drawing { mut lanes, markers, .. } = drawing;
+    presume_ends(&mut lanes);
+    lanes.sort_by_key(|lane| (lane.kind, lane.spans.first().map(|span| (span.from, span.to))));
+    (lanes, markers)
+}
+
+fn about(event: &Event) -> Option<About> {
+    let (family, what) = event.r#type.strip_prefix("live.")?.split_once('.')?;
+    let step = match what {
+        "starting" => Step::Prepare,
+        "started" | "joined" => Step::Start,
+        "ended" | "stopped" | "left" => Step::End,
+        "ready" => Step::Ready,
+        "failed" => Step::Fail,
+        _ => Step::Note,
+    };
+    let session = event.session_id().map(str::to_owned);
+    let of_session = |what: &str| Some(format!("{what} of {}", session.as_deref().unwrap_or("the room")));
+    let data = &event.data;
+    let plain = |kind, key: Option<String>, label: Option<String>| About {
+        kind,
+        step,
+        instance: key.clone(),
+        key,
+        label,
+        started_at: None,
+        ended_at: None,
+    };
+    Some(match family {
+        "session" => {
+            let known = data.session.as_ref();
+            About {
+                started_at: known.and_then(|session| session.started_at),
+                ended_at: known.and_then(|session| session.ended_at),
+                ..plain(LaneKind::Session, session.clone().or(Some("session".into())), session)
+            }
+        }
+        "participant" => {
+            let known = data.participant.as_ref()?;
+            About {
+                instance: known.sid.clone().or_else(|| known.id.clone()),
+                started_at: known.joined_at,
+                ended_at: known.left_at,
+                ..plain(
+                    LaneKind::Participant,
+                    event.participant_key().or(known.sid.as_deref()).map(str::to_owned),
+                    known.name.clone(),
+                )
+            }
+        }
+        "recording" => {
+            let known = data.recording.as_ref()?;
+            let scope = known.scope.as_deref().unwrap_or("room");
+            let who = event.participant_key().map_or(String::new(), |who| format!(" {who}"));
+            let key = known.id.clone().or_else(|| of_session(&format!("{scope}{who}")));
+            plain(LaneKind::Recording, key, Some(format!("{scope}{who}")))
+        }
+        "stream" => {
+            let known = data.stream.as_ref()?;
+            let protocol = known.protocol.as_deref().unwrap_or("stream");
+            plain(LaneKind::Stream, known.id.clone().or_else(|| of_session(protocol)), Some(protocol.into()))
+        }
+        "ingress" => {
+            let known = data.ingress.as_ref()?;
+            About {
+                started_at: known.started_at,
+                ended_at: known.ended_at,
+                ..plain(
+                    LaneKind::Ingress,
+                    known.id.clone().or_else(|| of_session("ingress")),
+                    known.name.clone(),
+                )
+            }
+        }
+        "transcription" => {
+            let known = data.transcription.as_ref()?;
+            let key = known.id.clone().or_else(|| of_session("transcription"));
+            plain(LaneKind::Transcription, key, None)
+        }
+        _ => return None,
+    })
+}
+
+impl Drawing {
+    fn take(&mut self, event: &Event, about: About) {
+        let Some(key) = about.key.clone() else { return self.mark(None, event) };
+        // A failure to join, or a change of role, is no reason for a lane of somebody who never was there.
+        if matches!(about.step, Step::Note) && !self.index.contains_key(&(about.kind, key.clone())) {
+            return self.mark(None, event);
+        }
+        let lane = self.lane(event, &about, key);
+        if let Some(label) = about.label.clone() {
+            self.lanes[lane].label = label;
+        }
+        match about.step {
+            Step::Prepare | Step::Start => self.start(lane, event, &about),
+            Step::End | Step::Fail => self.end(lane, event, &about),
+            Step::Ready => {
+                if self.open(lane, &about, event).is_some() {
+                    self.end(lane, event, &about);
+                }
+            }
+            Step::Note => {}
+        }
+        if matches!(about.step, Step::Ready | Step::Fail | Step::Note) {
+            self.mark(Some(lane), event);
+        }
+    }
+
+    fn lane(&mut self, event: &Event, about: &About, key: String) -> usize {
+        if let Some(lane) = self.index.get(&(about.kind, key.clone())) {
+            return *lane;
+        }
+        // The file of a recording may have another id than the recording: it belongs to the only one there is.
+        if about.step == Step::Ready {
+            let of_session = |lane: &&usize| {
+                let lane = &self.lanes[**lane];
+                lane.kind == about.kind
+                    && lane.label == about.label.as_deref().unwrap_or(&lane.label)
+                    && lane.spans.iter().any(|span| span.session.as_deref() == event.session_id())
+            };
+            let all: Vec<usize> = (0..self.lanes.len()).collect();
+            if let [lane] = all.iter().filter(of_session).collect::<Vec<_>>()[..] {
+                return *lane;
+            }
+        }
+        let lane = self.lanes.len();
+        self.index.insert((about.kind, key.clone()), lane);
+        self.notes.push(Vec::new());
+        self.lanes.push(Lane {
+            kind: about.kind,
+            label: key.clone(),
+            key,
+            spans: Vec::new(),
+            markers: Vec::new(),
+        });
+        lane
+    }
+
+    /// The open stay that the event is about: of the same instance, else the latest of the session.
+    fn open(&self, lane: usize, about: &About, event: &Event) -> Option<usize> {
+        let spans = self.lanes[lane].spans.iter().enumerate();
+        let open: Vec<(usize, &Span)> = spans.filter(|(_, span)| span.is_running()).collect();
+        let is_same = |at: usize| about.instance.is_some() && self.notes[lane][at].0 == about.instance;
+        let of_session = |span: &Span| {
+            let sessions = (span.session.as_deref(), event.session_id());
+            !matches!(sessions, (Some(one), Some(other)) if one != other)
+        };
+        let mut latest = open.iter().rev().filter(|(_, span)| of_session(span));
+        let same = latest.clone().find(|(at, _)| is_same(*at));
+        let unknown = |at: usize| about.instance.is_none() || self.notes[lane][at].0.is_none();
+        same.or_else(|| latest.find(|(at, _)| unknown(*at))).map(|(at, _)| *at)
+    }
+
+    fn start(&mut self, lane: usize, event: &Event, about: &About) {
+        let is_prepared = about.step == Step::Prepare;
+        if let Some(at) = self.open(lane, about, event) {
+            let span = &mut self.lanes[lane].spans[at];
+            let was_prepared = self.notes[lane][at].1;
+            let has_sid = event.data.participant.as_ref().is_some_and(|known| known.sid.is_some());
+            let started = span.from.unwrap_or(event.time);
+            if was_prepared && !is_prepared {
+                (span.from, span.started_by) = (Some(event.time), Some(event.id.clone()));
+                self.notes[lane][at].1 = false;
+                return;
+            }
+            if is_prepared || has_sid || event.time.duration_since(started) <= REPEAT {
+                return;
+            }
+            span.presumed_end = Some(event.time);
+        }
+        self.lanes[lane].spans.push(Span {
+            from: Some(event.time),
+            to: None,
+            started_by: Some(event.id.clone()),
+            ended_by: None,
+            failed: false,
+            presumed_end: None,
+            session: event.session_id().map(str::to_owned),
+        });
+        self.notes[lane].push((about.instance.clone(), is_prepared));
+    }
+
+    fn end(&mut self, lane: usize, event: &Event, about: &About) {
+        let failed = about.step == Step::Fail;
+        if let Some(at) = self.open(lane, about, event) {
+            let span = &mut self.lanes[lane].spans[at];
+            (span.to, span.ended_by, span.failed) = (Some(event.time), Some(event.id.clone()), failed);
+            return;
+        }
+        // A repeat of an end, or the end of what had failed, ends nothing more; a failure needs no start.
+        let ended = self.lanes[lane].spans.iter().zip(&self.notes[lane]);
+        let is_repeat = ended.rev().any(|(span, (instance, _))| {
+            *instance == about.instance
+                && span.to.is_some_and(|to| event.time.duration_since(to) <= REPEAT || span.failed)
+        });
+        if is_repeat || failed {
+            return;
+        }
+        let before = |time: &Timestamp| *time <= event.time;
+        self.lanes[lane].spans.push(Span {
+            from: about.started_at.filter(before),
+            to: Some(about.ended_at.filter(before).unwrap_or(event.time)),
+            started_by: None,
+            ended_by: Some(event.id.clone()),
+            failed: false,
+            presumed_end: None,
+            session: event.session_id().map(str::to_owned),
+        });
+        self.notes[lane].push((about.instance.clone(), false));
+    }
+
+    fn mark(&mut self, lane: Option<usize>, event: &Event) {
+        let error = event.data.error.as_ref();
+        let said = error.and_then(|error| {
+            [&error.message, &error.r#type, &error.code].into_iter().flatten().next().cloned()
+        });
+        let marker = Marker {
+            time: event.time,
+            r#type: event.r#type.clone(),
+            is_failure: event.r#type.ends_with("failed"),
+            label: said,
+            event: event.id.clone(),
+        };
+        match lane {
+            Some(lane) => self.lanes[lane].markers.push(marker),
+            None => self.markers.push(marker),
+        }
+    }
+}
+
+/// When a session has ended, nobody is in it any more and nothing runs.
+fn presume_ends(lanes: &mut [Lane]) {
+    let sessions = lanes.iter().filter(|lane| lane.kind == LaneKind::Session);
+    let ended: HashMap<String, Timestamp> = sessions
+        .flat_map(|lane| lane.spans.iter().filter_map(|span| Some((span.session.clone()?, span.to?))))
+        .collect();
+    let others = lanes.iter_mut().filter(|lane| lane.kind != LaneKind::Session);
+    for span in others.flat_map(|lane| &mut lane.spans).filter(|span| span.is_running()) {
+        let end = span.session.as_ref().and_then(|session| ended.get(session)).copied();
+        span.presumed_end = end.map(|end| span.from.map_or(end, |from| from.max(end)));
+    }
+    for lane in lanes {
+        lane.spans.sort_by_key(|span| span.from.or(span.to));
+    }
+}

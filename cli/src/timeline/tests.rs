@@ -1,0 +1,235 @@
+use super::*;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+/// An event `second` seconds into the evening, its id made of the type and the second.
+fn event(second: i64, kind: &str, data: Value) -> Event {
+    let time = Timestamp::from_second(1_761_815_000 + second).unwrap();
+    let room = data["room"]["id"].as_str().unwrap_or("room01");
+    serde_json::from_value(json!({
+        "id": format!("{kind}@{second}"), "source": "/livehooks/p", "type": format!("live.{kind}"),
+        "subject": room, "time": time, "recordedtime": time, "timebasis": "provider", "provider": "p",
+        "assurance": "signed", "dedupebasis": "provider-id", "data": data,
+    }))
+    .unwrap()
+}
+
+fn who(id: &str, sid: &str) -> Value {
+    json!({ "session": { "id": "s1" }, "participant": { "id": id, "sid": sid, "name": id.to_uppercase() } })
+}
+
+fn session() -> Value {
+    json!({ "session": { "id": "s1" } })
+}
+
+/// Lanes as `kind label: from-to`, seconds into the evening; `?` is a gap, `~` a presumed end, `!` a failure.
+fn shown(events: &[Event]) -> Vec<String> {
+    let timelines = Timeline::of_rooms(events);
+    let second = |time: Timestamp| time.as_second() - 1_761_815_000;
+    let span = |span: &Span| {
+        let from = span.from.map_or("?".into(), |time| second(time).to_string());
+        let from = if span.started_by.is_none() && span.from.is_some() { format!("?{from}") } else { from };
+        let to = match (span.to, span.presumed_end) {
+            (Some(to), _) => second(to).to_string(),
+            (None, Some(end)) => format!("~{}", second(end)),
+            (None, None) => "?".into(),
+        };
+        format!("{from}-{to}{}", if span.failed { "!" } else { "" })
+    };
+    let lane = |lane: &Lane| {
+        let spans: Vec<String> = lane.spans.iter().map(span).collect();
+        format!("{} {}: {}", lane.kind.as_str(), lane.label, spans.join(" "))
+    };
+    timelines.iter().flat_map(|timeline| &timeline.lanes).map(lane).collect()
+}
+
+#[test]
+fn a_participant_has_one_lane_with_several_stays() {
+    let events = [
+        event(0, "session.started", session()),
+        event(5, "participant.joined", who("ann", "PA_1")),
+        event(60, "participant.left", who("ann", "PA_1")),
+        event(70, "participant.joined", who("ann", "PA_2")),
+        event(90, "participant.left", who("ann", "PA_2")),
+        event(100, "session.ended", session()),
+    ];
+    assert_eq!(shown(&events), ["session s1: 0-100", "participant ANN: 5-60 70-90"]);
+}
+
+#[test]
+fn order_and_doubles_change_nothing() {
+    let mut events = vec![
+        event(0, "session.started", session()),
+        event(5, "participant.joined", who("ann", "PA_1")),
+        event(6, "participant.joined", who("bob", "PA_2")),
+        event(60, "participant.left", who("ann", "PA_1")),
+        event(100, "session.ended", session()),
+    ];
+    let expected = shown(&events);
+    events.extend(events.clone());
+    events.reverse();
+    assert_eq!(shown(&events), expected);
+}
+
+#[test]
+fn what_was_lost_is_a_gap() {
+    let left = json!({
+        "session": { "id": "s1" },
+        "participant": { "id": "cy", "sid": "PA_3", "joined_at": "2025-10-30T09:03:50Z" },
+    });
+    let events = [
+        event(5, "participant.joined", who("ann", "PA_1")),
+        event(20, "participant.left", who("bob", "PA_2")),
+        event(60, "participant.left", left),
+        event(100, "session.ended", session()),
+        event(200, "session.started", json!({ "session": { "id": "s2" } })),
+    ];
+    assert_eq!(
+        shown(&events),
+        [
+            "session s1: ?-100",
+            "session s2: 200-?",
+            "participant BOB: ?-20",
+            "participant ANN: 5-~100",
+            "participant cy: ?30-60"
+        ]
+    );
+    let open: Vec<_> = Timeline::of_rooms(&events)[0].open_ends();
+    let open: Vec<_> =
+        open.iter().map(|open| (open.kind.as_str(), open.key.as_str(), open.event.as_str())).collect();
+    assert_eq!(
+        open,
+        [("participant", "ann", "participant.joined@5"), ("session", "s2", "session.started@200")]
+    );
+}
+
+#[test]
+fn a_second_start_without_sid_is_a_repeat_at_once_and_a_lost_end_later() {
+    let ann = || json!({ "session": { "id": "s1" }, "participant": { "id": "ann" } });
+    let events = [
+        event(0, "participant.joined", ann()),
+        event(100, "participant.joined", ann()),
+        event(500, "participant.joined", ann()),
+        event(600, "participant.left", ann()),
+        event(601, "participant.left", ann()),
+    ];
+    assert_eq!(shown(&events), ["participant ann: 0-~500 500-600"]);
+}
+
+#[test]
+fn two_devices_of_one_user_share_a_lane_and_end_on_their_own() {
+    let device =
+        |id: &str| json!({ "session": { "id": "s1" }, "participant": { "id": id, "user_id": "ann" } });
+    let events = [
+        event(0, "participant.joined", device("phone")),
+        event(10, "participant.joined", device("laptop")),
+        event(20, "participant.left", device("phone")),
+    ];
+    assert_eq!(shown(&events), ["participant ann: 0-20 10-?"]);
+}
+
+#[test]
+fn recordings_start_are_ready_and_fail() {
+    let recording =
+        |id: &str| json!({ "session": { "id": "s1" }, "recording": { "id": id, "scope": "room" } });
+    let unnamed = || json!({ "session": { "id": "s1" }, "recording": { "scope": "participant" }, "participant": { "id": "ann" } });
+    let events = [
+        event(0, "recording.starting", recording("a")),
+        event(3, "recording.started", recording("a")),
+        event(50, "recording.stopped", recording("a")),
+        event(80, "recording.ready", recording("file of a")),
+        event(90, "recording.started", unnamed()),
+        event(95, "recording.failed", unnamed()),
+    ];
+    assert_eq!(shown(&events), ["recording room: 3-50", "recording participant ann: 90-95!"]);
+    let timeline = &Timeline::of_rooms(&events)[0];
+    let markers: Vec<_> = timeline.lanes.iter().flat_map(|lane| &lane.markers).collect();
+    assert_eq!(markers.iter().map(|marker| marker.is_failure).collect::<Vec<_>>(), [false, true]);
+    assert!(timeline.open_ends().is_empty());
+}
+
+#[test]
+fn a_file_ends_the_recording_whose_end_was_lost() {
+    let recording = || json!({ "session": { "id": "s1" }, "recording": { "id": "EG", "scope": "room" } });
+    let events = [event(0, "recording.started", recording()), event(9, "recording.ready", recording())];
+    assert_eq!(shown(&events), ["recording room: 0-9"]);
+}
+
+#[test]
+fn failures_of_who_never_was_there_are_markers_of_the_room() {
+    let events = [event(3, "participant.join_failed", who("eve", "PA_9"))];
+    let timeline = &Timeline::of_rooms(&events)[0];
+    assert!(timeline.lanes.is_empty());
+    assert!(timeline.markers[0].is_failure);
+}
+
+#[test]
+fn rooms_are_told_apart_and_a_session_names_its_room() {
+    let mut roomless = event(9, "recording.started", json!({ "session": { "id": "s1" }, "recording": {} }));
+    roomless.subject = None;
+    let events = [
+        event(0, "session.started", json!({ "room": { "id": "a" }, "session": { "id": "s1" } })),
+        event(1, "session.started", json!({ "room": { "id": "b" }, "session": { "id": "s2" } })),
+        roomless,
+    ];
+    let rooms: Vec<_> =
+        Timeline::of_rooms(&events).iter().map(|timeline| (timeline.room.clone(), timeline.events)).collect();
+    assert_eq!(rooms, [(Some("a".into()), 2), (Some("b".into()), 1)]);
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    let kinds = livehooks_core::EventType::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>();
+    let text = || prop::option::of(prop::sample::select(vec!["a", "b", ""]));
+    (0_i64..400, prop::sample::select(kinds), text(), text(), text(), text(), 0_usize..64).prop_map(
+        |(second, kind, id, sid, session, room, present)| {
+            let mut data = json!({});
+            let parts = [
+                ("session", json!({ "id": session, "started_at": "2025-10-30T09:03:22Z" })),
+                ("participant", json!({ "id": id, "sid": sid, "user_id": room })),
+                ("recording", json!({ "id": id, "scope": "room" })),
+                ("stream", json!({ "id": id })),
+                ("ingress", json!({ "id": id, "ended_at": "2025-10-30T09:03:22Z" })),
+                ("transcription", json!({ "id": sid })),
+            ];
+            for (bit, (name, part)) in parts.into_iter().enumerate() {
+                if present & (1 << bit) != 0 {
+                    data[name] = part;
+                }
+            }
+            let mut event = event(second, kind.trim_start_matches("live."), data);
+            event.subject = room.map(str::to_owned);
+            event
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn any_events_make_one_picture_in_whichever_order(
+        events in prop::collection::vec(any_event(), 0..40),
+        seed in any::<prop::sample::Index>(),
+    ) {
+        let timelines = Timeline::of_rooms(&events);
+        for timeline in &timelines {
+            prop_assert!(timeline.from <= timeline.to);
+            for span in timeline.lanes.iter().flat_map(|lane| &lane.spans) {
+                prop_assert!(span.started_by.is_some() || span.ended_by.is_some());
+                if let (Some(from), Some(to)) = (span.from, span.to.or(span.presumed_end)) {
+                    prop_assert!(from <= to, "{span:?}");
+                }
+            }
+            timeline.open_ends();
+        }
+        let mut other = events.clone();
+        if !other.is_empty() {
+            let middle = seed.index(other.len());
+            other.rotate_left(middle);
+        }
+        other.reverse();
+        // Two events of one type and second share their id here: which of them counts is a matter of order.
+        let unique: HashSet<_> = events.iter().map(|event| event.id.clone()).collect();
+        if unique.len() == events.len() {
+            prop_assert_eq!(Timeline::of_rooms(&other), timelines);
+        }
+    }
+}
