@@ -56,7 +56,7 @@ function show() {
     room.show(rest);
     document.title = `${plain(rest.room ?? "", 40)} · livehooks`;
   } else if (name === "rooms") {
-    place(roomList(rows.all(), (provider, room) => address("room", { provider, room }), isLoaded));
+    renewRooms(roomList(rows.all(), (provider, room) => address("room", { provider, room }), isLoaded));
     document.title = "Rooms · livehooks";
   } else {
     place(list.element);
@@ -71,11 +71,20 @@ function place(element) {
   if ($("view").firstChild !== element) $("view").replaceChildren(element);
 }
 
+/** Puts a new list of rooms in the place of the old one, which may be scrolled and have the focus. */
+function renewRooms(element) {
+  const [top, focused] = [$("view").firstChild?.scrollTop ?? 0, $("view").contains(document.activeElement) && document.activeElement.hash];
+  $("view").replaceChildren(element);
+  element.scrollTop = top;
+  if (focused) [...element.querySelectorAll("a")].find((link) => link.hash === focused)?.focus({ preventScroll: true });
+}
+
 function selected(event, delivery) {
   if (delivery) return rowOf(delivery)?.n;
   const now = list.selected;
   if (!event || (now && `${now.provider}/${now.id}` === event)) return now?.n;
-  return rows.all().find((row) => `${row.provider}/${row.id}` === event)?.n;
+  const all = rows.all().filter((row) => `${row.provider}/${row.id}` === event);
+  return (all.find((row) => row.became === "stored") ?? all[0])?.n;
 }
 
 function rowOf(delivery) {
@@ -124,7 +133,7 @@ follow({
     rows.apply(added);
     for (const row of added) {
       if (row.id) detail.renew(row.provider, row.id);
-      room.renew(row);
+      if (isLoaded) room.renew(row);
     }
     changed();
     if (isLoaded) panel(query().event, query().delivery);

@@ -73,12 +73,12 @@ export async function copy(text) {
   }
 }
 
-/** A button that copies what `text` returns, and says so. */
+/** A button that copies what `text` returns, and says whether it did. */
 export function copyButton(label, text, props = {}) {
   const button = h("button", { type: "button", ...props }, label);
   button.addEventListener("click", async () => {
-    const done = await copy(await text());
-    button.textContent = done ? "Copied" : "Not allowed";
+    const copied = await text();
+    button.textContent = copied && await copy(copied) ? "Copied" : "Not copied";
     setTimeout(() => { button.textContent = label; }, 1500);
   });
   return button;

@@ -10,8 +10,8 @@ const ASSURANCE = {
   "shared-secret": "a static secret; the body itself is not covered",
 };
 const BASIS = {
-  "provider-id": "by the provider's id: whatever comes under it again is a duplicate",
-  "sequence": "by its sequence: the provider gives no id, so only a repeat of the latest event, within two minutes, is a duplicate",
+  "provider-id": "the provider's id: what comes under it again is a duplicate",
+  "sequence": "the provider gives no id: only a repeat of the latest event of its sequence, within two minutes, is a duplicate",
 };
 
 /** The parts of an event as the server tells it; `about` is what is being looked at. */
@@ -61,7 +61,7 @@ function dedupe(event, about) {
       row.altered ? note("another body under the same id: the first one stays") : "")));
   return facts("Dedupe", [
     ["decision", decision],
-    ["told apart", note(BASIS[basis] ?? basis)],
+    ["basis", h("b", {}, basis), note(BASIS[basis] ?? "")],
     ["key", h("code", {}, plain(event_key)), occurrence ? note(`occurrence ${occurrence}`) : ""],
     ["body", h("code", { title: `SHA-256 ${event.body_sha256}` }, `${event.body_sha256.slice(0, 16)}…`), note(`${event.raw_bytes.toLocaleString("en")} bytes`)],
   ], repeats.length ? deliveries : "", about.kind === "deployed" ? note("Duplicates leave no trace in the table: they are in CloudWatch.") : "");

@@ -134,12 +134,14 @@ export class List {
       element.style.transform = `translateY(${index * height}px)`;
       element.setAttribute("aria-rowindex", index + 1);
       element.setAttribute("aria-selected", String(row.n === this.#selected));
-      if (known && known.element !== element) known.element.replaceWith(element);
-      else if (!known) this.sheet.append(element);
-      before.delete(row.n);
       this.#shown.set(row.n, { row, element });
     }
-    for (const { element } of before.values()) element.remove();
+    for (const [n, { element }] of before) if (this.#shown.get(n)?.element !== element) element.remove();
+    let next = this.sheet.firstChild;
+    for (const { element } of this.#shown.values()) {
+      if (element === next) next = next.nextSibling;
+      else this.sheet.insertBefore(element, next);
+    }
     if (this.#shown.has(this.#selected)) this.grid.setAttribute("aria-activedescendant", `row-${this.#selected}`);
     else this.grid.removeAttribute("aria-activedescendant");
   }

@@ -3,6 +3,9 @@
 import { ask, clock, h, isToday, plain } from "./dom.js";
 import { Timeline } from "./timeline.js";
 
+/** Rows hold longer names only in part. */
+const ROOM_MAX = 256;
+
 /** All rooms, latest first. */
 export function roomList(rows, address, isLoaded) {
   const rooms = new Map();
@@ -17,12 +20,12 @@ export function roomList(rows, address, isLoaded) {
   }
   const at = (time) => h("time", { datetime: time, title: time }, isToday(time) ? clock(time).slice(0, 8) : clock(time, true).slice(0, 16));
   const line = (seen) => h("tr", {},
-    h("td", {}, h("a", { href: address(seen.provider, seen.room) }, plain(seen.room, 120))),
+    h("td", {}, seen.room.length > ROOM_MAX ? plain(seen.room, 120) : h("a", { href: address(seen.provider, seen.room) }, plain(seen.room, 120))),
     h("td", {}, seen.provider), h("td", { class: "number" }, seen.events.toLocaleString("en")),
     h("td", { class: "number" }, seen.people.size.toLocaleString("en")), h("td", {}, at(seen.first)), h("td", {}, at(seen.last)));
   if (!rooms.size) return h("div", { class: "empty" }, h("p", {}, isLoaded ? "No event has named a room yet." : "Loading…"));
   return h("div", { class: "rooms", tabindex: "0" }, h("table", {},
-    h("thead", {}, h("tr", {}, ["room", "provider", "events", "participants", "first", "last"].map((name) => h("th", { scope: "col" }, name)))),
+    h("thead", {}, h("tr", {}, ["room", "provider", "events", "participants", "first seen", "last seen"].map((name) => h("th", { scope: "col" }, name)))),
     h("tbody", {}, [...rooms.values()].map(line))));
 }
 
@@ -34,7 +37,7 @@ export class Room {
     this.#timeline = new Timeline({ onOpen, onZoom });
     const button = (label, title, act) => h("button", { type: "button", title, "aria-label": title, onclick: act }, label);
     const picture = this.#timeline;
-    this.element = h("div", { class: "room" },
+    this.element = h("div", { class: "evening" },
       h("div", { class: "toolbar" }, this.#title,
         h("div", { class: "buttons" },
           button("−", "Wider (-)", () => picture.zoomBy(1.5)), button("+", "Closer (+)", () => picture.zoomBy(1 / 1.5)),

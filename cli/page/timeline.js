@@ -116,7 +116,9 @@ export class Timeline {
     for (const { time, text, day } of ticks(scale, isNarrow ? 80 : 110)) {
       const x = place(time);
       grid.append(s("line", { class: "tick", x1: x, x2: x, y1: AXIS, y2: height }));
-      axis.append(s("text", { x, y: 20, "text-anchor": "middle" }, day ? s("tspan", { class: "day" }, `${day} `) : "", text));
+      const room = day ? 46 : 24;
+      const anchor = x < room ? "start" : x > width - room ? "end" : "middle";
+      axis.append(s("text", { x: anchor === "start" ? Math.max(x - 10, 4) : anchor === "end" ? width - 4 : x, y: 20, "text-anchor": anchor }, day ? s("tspan", { class: "day" }, `${day} `) : "", text));
     }
     // What lies before the left end must not be drawn over the labels.
     const cover = s("rect", { class: "back", x: 0, y: AXIS, width: isNarrow ? 0 : gutter - 1, height: height - AXIS });

@@ -127,11 +127,16 @@ impl Log {
         &self.epoch
     }
 
-    /// Adds a delivery that has just come.
-    pub fn push(&self, row: Row) {
+    /// Adds a delivery that has just come. A stored event that is in the log already keeps its place.
+    pub fn push(&self, mut row: Row) {
         let mut rows = self.lock();
-        let n = FIRST + rows.next;
-        rows.next += 1;
+        let known = row.key().filter(|_| row.became == Became::Stored);
+        let known = known.and_then(|key| rows.stored.get(&key).copied());
+        let n = known.unwrap_or_else(|| {
+            rows.next += 1;
+            FIRST + rows.next
+        });
+        row.announced = row.announced.or(rows.rows.get(&n).and_then(|(_, row)| row.announced));
         rows.insert(n, row);
         self.publish(&rows);
     }
@@ -284,6 +289,16 @@ mod tests {
         let (mut rows, _) = log.changes(0, 10);
         rows.sort_by_key(|row| row.n);
         assert_eq!(ids(&rows), ["a", "b", "new"]);
+    }
+
+    #[test]
+    fn a_stored_event_that_is_told_twice_stands_once() {
+        let log = Log::default();
+        log.push_earlier(vec![row(Became::Stored, "a")]);
+        log.announced("p", "a", NOW);
+        log.push(Row { stored: Some(NOW), ..row(Became::Stored, "a") });
+        let rows = log.of_event("p", "a");
+        assert_eq!((rows.len(), rows[0].stored, rows[0].announced), (1, Some(NOW), Some(NOW)));
     }
 
     #[test]

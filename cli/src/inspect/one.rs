@@ -27,6 +27,7 @@ pub(super) struct Place {
 #[derive(Serialize)]
 struct Whole<'a> {
     provider: &'a str,
+    id: &'a str,
     r#type: &'a str,
     provider_type: Option<&'a str>,
     room: Option<&'a str>,
@@ -91,6 +92,7 @@ pub(super) async fn event(State(inspected): State<Inspected>, Query(place): Quer
     let raw_bytes = raw.map_or(raw_base64.as_ref().map_or(0, |text| text.len() / 4 * 3), str::len);
     no_store(axum::Json(Whole {
         provider: &event.provider,
+        id: &event.id,
         r#type: &event.r#type,
         provider_type: event.providertype.as_deref(),
         room: event.subject.as_deref(),
