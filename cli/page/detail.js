@@ -5,7 +5,7 @@ import { eventParts } from "./event.js";
 import { outcome, typeName } from "./list.js";
 
 export class Detail {
-  #element; #links; #shown = "";
+  #element; #links; #shown = ""; #last = "";
 
   /** `links` makes the addresses of a room and of the view without a panel. */
   constructor(element, links) {
@@ -14,7 +14,7 @@ export class Detail {
   }
 
   hide() {
-    this.#shown = "";
+    this.#shown = this.#last = "";
     this.#element.hidden = true;
     this.#element.replaceChildren();
   }
@@ -22,7 +22,7 @@ export class Detail {
   /** A delivery that was refused, or not taken. */
   delivery(row) {
     if (this.#shown === `row ${row.n}`) return;
-    this.#shown = `row ${row.n}`;
+    this.#shown = this.#last = `row ${row.n}`;
     const refused = row.became === "refused";
     this.#put(h("code", {}, row.diagnosis), [
       h("section", { class: "refusal" },
@@ -39,6 +39,7 @@ export class Detail {
   async event(provider, id, about) {
     const key = `event ${provider} ${id}`;
     if (this.#shown === key) return;
+    const [top, script] = this.#last === key ? [this.#element.scrollTop, this.#element.querySelector(".again")] : [0];
     this.#shown = key;
     let event;
     try {
@@ -53,6 +54,10 @@ export class Detail {
       event.provider, plain(event.provider_type ?? "no type of its own", 80), room,
       event.participant ? plain(event.participant, 80) : "",
       h("span", { class: "id" }, h("code", {}, plain(id, 80)), copyButton("Copy id", () => id)));
+    // What is being read or copied stays, when the event is only told anew.
+    if (script) this.#element.querySelector(".again").replaceWith(script);
+    this.#element.scrollTop = top;
+    this.#last = key;
   }
 
   /** Shows what is shown anew, for it has changed. */

@@ -55,12 +55,12 @@ function verification({ verification }) {
 function dedupe(event, about) {
   const { basis, event_key, occurrence } = event.dedupe;
   const repeats = event.deliveries.filter((row) => row.became === "duplicate");
-  const decision = h("span", {}, "stored as new", repeats.length ? `, then ${repeats.length} duplicate${repeats.length > 1 ? "s" : ""}` : "");
+  const since = repeats.length ? h("b", {}, `${repeats.length} duplicate${repeats.length > 1 ? "s" : ""} since`) : "";
   const deliveries = h("ol", { class: "deliveries" }, event.deliveries.map((row) =>
     h("li", {}, h("time", { datetime: row.received }, clock(row.received)), outcome(row.became),
       row.altered ? note("another body under the same id: the first one stays") : "")));
   return facts("Dedupe", [
-    ["decision", decision],
+    ["decision", h("span", {}, event.dedupe.decision), since],
     ["basis", h("b", {}, basis), note(BASIS[basis] ?? "")],
     ["key", h("code", {}, plain(event_key)), occurrence ? note(`occurrence ${occurrence}`) : ""],
     ["body", h("code", { title: `SHA-256 ${event.body_sha256}` }, `${event.body_sha256.slice(0, 16)}…`), note(`${event.raw_bytes.toLocaleString("en")} bytes`)],

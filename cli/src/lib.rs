@@ -1,5 +1,7 @@
 //! The parts of the `livehooks` command: the local stack, the sample events and their senders, and what was stored.
 
+pub mod commands;
+pub mod deliver;
 pub mod dev;
 pub mod envelope;
 pub mod event;

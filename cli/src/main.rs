@@ -1,10 +1,20 @@
 //! The `livehooks` command.
 
+use std::io::{self, Write};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use livehooks::commands::completions::Completions;
+use livehooks::commands::events::Events;
+use livehooks::commands::explain::Explain;
+use livehooks::commands::open_ends::OpenEnds;
+use livehooks::commands::replay::Replay;
+use livehooks::commands::rooms::Rooms;
+use livehooks::commands::timeline::ShowTimeline;
+use livehooks::commands::verify::Verify;
+use livehooks::commands::{CommandError, Ending};
 use livehooks::dev::running::Running;
 use livehooks::dev::{self, Options, Stack, StartError};
 use livehooks::event::{EventError, PrintEvent};
@@ -31,6 +41,22 @@ enum Command {
     Event(PrintEvent),
     /// Serve the page over a deployed stack, read-only, on this machine alone
     Inspect(Inspect),
+    /// Show what was stored, and what is being stored
+    Events(Events),
+    /// Show the rooms: when they were seen, who is in them, what is being recorded
+    Rooms(Rooms),
+    /// Draw a room's evening: who was there when, what was recorded, what is missing
+    Timeline(ShowTimeline),
+    /// Tell the whole story of one event, from delivery to announcement
+    Explain(Explain),
+    /// Check a captured request offline, and say precisely why it is refused
+    Verify(Verify),
+    /// Announce stored events again
+    Replay(Box<Replay>),
+    /// Find what has started and was never said to have ended
+    OpenEnds(OpenEnds),
+    /// Print a script that completes command lines
+    Completions(Completions),
 }
 
 #[derive(clap::Args)]
@@ -74,19 +100,34 @@ enum Failure {
     Event(#[from] EventError),
     #[error(transparent)]
     Inspect(#[from] InspectError),
+    #[error(transparent)]
+    Command(#[from] CommandError),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let either = |is_fine| if is_fine { Ending::Fine } else { Ending::No };
     let done = match Cli::parse().command {
-        Command::Dev(dev) => dev.run().await.map(|()| true),
-        Command::Event(event) => event.run().map(|()| true).map_err(Failure::from),
-        Command::Inspect(inspect) => inspect.run().await.map(|()| true).map_err(Failure::from),
-        Command::Send(send) => send.run().await.map_err(Failure::from),
+        Command::Dev(dev) => dev.run().await.map(|()| Ending::Fine),
+        Command::Event(event) => event.run().map(|()| Ending::Fine).map_err(Failure::from),
+        Command::Send(send) => send.run().await.map(either).map_err(Failure::from),
+        Command::Inspect(inspect) => inspect.run().await.map(|()| Ending::Fine).map_err(Failure::from),
+        Command::Events(events) => events.run().await.map_err(Failure::from),
+        Command::Rooms(rooms) => rooms.run().await.map_err(Failure::from),
+        Command::Timeline(timeline) => timeline.run().await.map_err(Failure::from),
+        Command::Explain(explain) => explain.run().await.map_err(Failure::from),
+        Command::Verify(verify) => verify.run().map_err(Failure::from),
+        Command::Replay(replay) => replay.run().await.map_err(Failure::from),
+        Command::OpenEnds(open_ends) => open_ends.run().await.map_err(Failure::from),
+        Command::Completions(shell) => {
+            let script = shell.script(Cli::command().name("livehooks").bin_name("livehooks"));
+            let written = io::stdout().write_all(&script);
+            written.map(|()| Ending::Fine).map_err(|error| Failure::Command(error.into()))
+        }
     };
     match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(ending) => ExitCode::from(ending.code()),
+        Err(Failure::Command(error)) if error.is_closed_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
             anstream::eprintln!("error: {failure}");
             ExitCode::from(2)

@@ -15,7 +15,7 @@ use livehooks_core::hms::Hms;
 use livehooks_core::livekit::LiveKit;
 use livehooks_core::plugnmeet::PlugNmeet;
 use livehooks_core::videosdk::VideoSdk;
-use livehooks_core::{Assurance, BodyHash, Delivery, EventType, Keys, KeysError, Provider};
+use livehooks_core::{Assurance, BodyHash, Delivery, EventType, Keys, KeysError, Provider, Rejection};
 use pem::Pem;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -50,6 +50,8 @@ pub struct Entry {
     pub sign: fn(&Value, &[u8], Validity) -> Result<Signed, String>,
     /// What a body that is signed with these keys becomes.
     pub normalize: fn(&Value, &[u8], Timestamp) -> Result<Normalized, String>,
+    /// Verifies a delivery with the provider's secret, and says what it becomes.
+    pub verify: fn(&Value, &Delivery<'_>, Timestamp) -> Result<Result<Checked, Rejection>, KeysError>,
     /// Whether a delivery says until when it counts.
     pub knows_time: bool,
     /// The function's name in template.yaml.
@@ -71,6 +73,7 @@ impl Entry {
             check_keys: |secret| P::Keys::from_json(secret).map(|keys| keys.weakness()),
             sign: P::sign,
             normalize: normalize::<P>,
+            verify: verify::<P>,
             knows_time: P::KNOWS_TIME,
             function: P::FUNCTION,
             mount: Inlets::mount::<P>,
@@ -81,6 +84,38 @@ impl Entry {
     pub fn named(name: &str) -> Option<&'static Self> {
         ALL.iter().find(|entry| entry.name == name)
     }
+}
+
+/// What an authentic delivery becomes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Checked {
+    /// What the verification has proven.
+    pub assurance: &'static str,
+    /// What happened.
+    pub r#type: EventType,
+    /// The event's id.
+    pub id: String,
+}
+
+fn verify<P: Sender>(
+    keys: &Value,
+    delivery: &Delivery<'_>,
+    now: Timestamp,
+) -> Result<Result<Checked, Rejection>, KeysError> {
+    let keys = P::Keys::from_json(&public(keys, P::PRIVATE_FIELDS))?;
+    Ok(P::verify(delivery, &keys, now).map(|verified| {
+        let event = P::normalize(&verified, now).event;
+        Checked { assurance: verified.assurance().as_str(), r#type: event.r#type, id: event.id }
+    }))
+}
+
+/// The secret without what only senders need.
+fn public(keys: &Value, private_fields: &[&str]) -> Value {
+    let mut public = keys.clone();
+    if let Some(object) = public.as_object_mut() {
+        object.retain(|name, _| !private_fields.contains(&name.as_str()));
+    }
+    public
 }
 
 /// What a sample becomes.
@@ -112,11 +147,8 @@ impl From<Timestamp> for Validity {
 
 fn normalize<P: Sender>(keys: &Value, body: &[u8], now: Timestamp) -> Result<Normalized, String> {
     let signed = P::sign(keys, body, now.into())?;
-    let mut public = keys.clone();
-    if let Some(object) = public.as_object_mut() {
-        object.retain(|name, _| !P::PRIVATE_FIELDS.contains(&name.as_str()));
-    }
-    let verifying = P::Keys::from_json(&public).map_err(|error| error.to_string())?;
+    let verifying =
+        P::Keys::from_json(&public(keys, P::PRIVATE_FIELDS)).map_err(|error| error.to_string())?;
     let headers = signed.headers.iter().map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?)));
     let headers =
         headers.collect::<Option<HeaderMap>>().ok_or("expected headers, found text that is none")?;

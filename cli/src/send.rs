@@ -215,7 +215,7 @@ async fn post(
 }
 
 /// An error and all that it came from, innermost last.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

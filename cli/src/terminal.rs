@@ -1,16 +1,35 @@
 //! Lines for people: aligned, coloured on a terminal only, safe against what a payload may hold.
 
+use std::io::{self, IsTerminal, Write};
+
 use anstyle::{AnsiColor, Style};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 pub(crate) const GREEN: Style = AnsiColor::Green.on_default();
 pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default();
 pub(crate) const RED: Style = AnsiColor::Red.on_default();
+pub(crate) const CYAN: Style = AnsiColor::Cyan.on_default();
 pub(crate) const DIM: Style = Style::new().dimmed();
 pub(crate) const BOLD: Style = Style::new().bold();
 
 /// `text` in `style`.
 pub(crate) fn styled(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
+}
+
+/// A line on the standard output. Unlike `println!` it does not panic where nobody reads any more.
+pub(crate) fn line(text: impl std::fmt::Display) -> io::Result<()> {
+    writeln!(anstream::stdout(), "{text}")
+}
+
+/// How many columns there are: those of the terminal, of `COLUMNS`, or 100.
+pub(crate) fn columns() -> usize {
+    let set = || std::env::var("COLUMNS").ok()?.parse().ok();
+    let terminal = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    let found = if io::stdout().is_terminal() { terminal().or_else(set) } else { set() };
+    found.unwrap_or(100).clamp(60, 250)
 }
 
 /// A text from a payload, cut to `width` and without anything that moves the cursor or turns the line.
@@ -29,6 +48,44 @@ pub(crate) fn safe(text: &str, width: usize) -> String {
     shown
 }
 
+/// A safe text that fills exactly `width` columns.
+pub(crate) fn column(text: &str, width: usize) -> String {
+    let mut shown = safe(text, width + 1);
+    if shown.width() > width {
+        let mut used = 0;
+        let fits = |c: &char| {
+            used += c.width().unwrap_or(0);
+            used < width
+        };
+        shown = shown.chars().take_while(fits).collect::<String>() + "…";
+    }
+    let missing = width.saturating_sub(shown.width());
+    shown + &" ".repeat(missing)
+}
+
+/// A time as the clock on the wall shows it.
+pub(crate) fn local(time: Timestamp, format: &str) -> String {
+    time.to_zoned(TimeZone::system()).strftime(format).to_string()
+}
+
+/// A length of time in at most two units: `38 s`, `12 min`, `1 h 5 min`, `3 d 2 h`.
+pub(crate) fn length(duration: SignedDuration) -> String {
+    let duration = duration.abs();
+    let seconds = duration.as_secs();
+    let two = |large: i64, unit: &str, small: i64, sub: &str| match small {
+        0 => format!("{large} {unit}"),
+        _ => format!("{large} {unit} {small} {sub}"),
+    };
+    match seconds {
+        0 if duration.as_millis() > 0 => format!("{} ms", duration.as_millis()),
+        0..60 => format!("{seconds} s"),
+        60..600 => two(seconds / 60, "min", seconds % 60, "s"),
+        600..3_600 => format!("{} min", seconds / 60),
+        3_600..86_400 => two(seconds / 3_600, "h", seconds % 3_600 / 60, "min"),
+        _ => two(seconds / 86_400, "d", seconds % 86_400 / 3_600, "h"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,5 +97,26 @@ mod tests {
         assert_eq!(safe("Zoë \"x\"", 20), "Zoë \"x\"");
         assert_eq!(safe("abcdef", 4), "abc…");
         assert_eq!(safe("abcd", 4), "abcd");
+    }
+
+    #[test]
+    fn a_column_has_its_width_whatever_the_text() {
+        for text in ["", "abc", "abcdefghij", "部屋部屋部屋", "\u{1b}\u{1b}\u{1b}", "a部屋部屋"] {
+            assert_eq!(column(text, 6).width(), 6, "{text:?} became {:?}", column(text, 6));
+        }
+        assert_eq!(column("abcdef", 6), "abcdef");
+        assert_eq!(column("abcdefg", 6), "abcde…");
+    }
+
+    #[test]
+    fn lengths_have_at_most_two_units() {
+        let shown = |seconds| length(SignedDuration::from_secs(seconds));
+        assert_eq!(shown(0), "0 s");
+        assert_eq!(length(SignedDuration::from_millis(318)), "318 ms");
+        assert_eq!(
+            [shown(38), shown(61), shown(720), shown(3_900)],
+            ["38 s", "1 min 1 s", "12 min", "1 h 5 min"]
+        );
+        assert_eq!([shown(7_200), shown(266_400)], ["2 h", "3 d 2 h"]);
     }
 }

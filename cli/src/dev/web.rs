@@ -157,6 +157,7 @@ async fn rejections(State(api): State<Api>) -> Response {
 #[derive(Deserialize)]
 struct Replay {
     replay: Option<String>,
+    follow: Option<bool>,
 }
 
 async fn announcements(State(api): State<Api>, Query(query): Query<Replay>) -> Response {
@@ -170,8 +171,9 @@ async fn announcements(State(api): State<Api>, Query(query): Query<Replay>) -> R
     };
     let (sender, receiver) = tokio::sync::mpsc::channel(16);
     let mut cursor = api.announced.cursor(from_start);
+    let end = if query.follow == Some(false) { api.announced.bytes() } else { u64::MAX };
     tokio::spawn(async move {
-        loop {
+        while cursor.read_bytes() < end {
             let entry = tokio::select! {
                 () = sender.closed() => return,
                 entry = api.announced.next(&mut cursor) => entry,

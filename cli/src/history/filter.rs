@@ -53,6 +53,12 @@ impl Filter {
             && self.text.as_deref().is_none_or(|text| holds(&stored.json, text))
     }
 
+    /// Whether it takes every event.
+    pub fn takes_all(&self) -> bool {
+        let texts = [&self.provider, &self.r#type, &self.room, &self.participant, &self.text];
+        texts.into_iter().all(Option::is_none) && self.since.is_none() && self.until.is_none()
+    }
+
     fn takes_participant(&self, stored: &Stored) -> bool {
         let Some(wanted) = &self.participant else { return true };
         let found = stored.event.data.participant.as_ref();

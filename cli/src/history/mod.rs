@@ -5,9 +5,11 @@ mod event;
 mod filter;
 mod source;
 mod stored;
+mod tail;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use livehooks_aws::store::{self, Item};
+use serde::{Deserialize, Serialize};
 
 pub use event::{
     Data, ErrorInfo, Event, Ingress, Participant, Recording, Room, Session, Stream, Transcription,
@@ -15,6 +17,7 @@ pub use event::{
 pub use filter::Filter;
 pub use source::{DeployedStack, Source};
 pub use stored::Stored;
+pub use tail::{Cursor, ShardCursor, Tail, TailError, Tailed};
 
 use crate::providers::ALL;
 
@@ -42,12 +45,34 @@ pub enum HistoryError {
         "stack {name} has no output {key}: it is no livehooks stack, or an older one\n  deploy this version with `sam build && sam deploy`"
     )]
     NoOutput { name: String, key: &'static str },
+    #[error(
+        "the stream of table {table} cannot be read: {why}\n  your credentials need dynamodb:DescribeStream, GetShardIterator and GetRecords on it"
+    )]
+    Stream { table: String, why: String },
 }
 
-/// An item whose event is not unpacked yet, in the order in which events were received.
+/// Where an event is in the table, in the order in which events were received.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    /// When it was received, in the table's own fixed width.
+    pub received_at: String,
+    /// The item's hash key.
+    pub event_key: String,
+    /// The item's range key.
+    pub occurrence: u64,
+}
+
+/// An item that the filter has taken; its event is not unpacked yet, or left out.
 struct Found {
-    received_at: String,
+    place: Place,
     item: Item,
+}
+
+/// What of the items is kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    Whole,
+    Place,
 }
 
 impl Source {
@@ -57,17 +82,47 @@ impl Source {
     /// # Errors
     /// Where the table cannot be read, or an item holds no event.
     pub async fn events(&self, filter: &Filter) -> Result<Vec<Stored>, HistoryError> {
+        let found = self.find(filter, Keep::Whole).await?;
+        found.iter().rev().map(|found| Stored::read(&found.item)).collect()
+    }
+
+    /// Where the events are that the filter takes, oldest received first: many more of them fit into memory.
+    ///
+    /// # Errors
+    /// As [`Source::events`].
+    pub async fn places(&self, filter: &Filter) -> Result<Vec<Place>, HistoryError> {
+        let found = self.find(filter, Keep::Place).await?;
+        Ok(found.into_iter().rev().map(|found| found.place).collect())
+    }
+
+    /// The event at a place, unless it has expired meanwhile.
+    ///
+    /// # Errors
+    /// Where the table cannot be read, or the item holds no event.
+    pub async fn event_at(&self, event_key: &str, occurrence: u64) -> Result<Option<Stored>, HistoryError> {
+        let get = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("event_key", AttributeValue::S(event_key.into()))
+            .key("occurrence", AttributeValue::N(occurrence.to_string()));
+        let answer = get.send().await.map_err(|error| self.unreadable(&error))?;
+        answer.item().map(Stored::read).transpose()
+    }
+
+    /// Newest first.
+    async fn find(&self, filter: &Filter, keep: Keep) -> Result<Vec<Found>, HistoryError> {
         let mut found = Vec::new();
         match self.room_keys(filter) {
             Some(keys) => {
                 for key in keys {
-                    self.query_room(key, filter, &mut found).await?;
+                    self.query_room(key, filter, keep, &mut found).await?;
                 }
             }
-            None => self.scan(filter, &mut found).await?,
+            None => self.scan(filter, keep, &mut found).await?,
         }
         newest(&mut found, filter.limit);
-        found.iter().rev().map(|found| Stored::read(&found.item)).collect()
+        Ok(found)
     }
 
     /// The stored events with this id; more than one where several providers use it.
@@ -75,21 +130,13 @@ impl Source {
     /// # Errors
     /// Where the table cannot be read, or an item holds no event.
     pub async fn events_with_id(&self, id: &str) -> Result<Vec<Stored>, HistoryError> {
-        let sequence = id
-            .rsplit_once('.')
-            .and_then(|(hash, occurrence)| Some((hash, occurrence.parse::<u64>().ok()?.to_string())));
-        let places = [Some((id, "0".to_owned())), sequence];
+        let sequence =
+            id.rsplit_once('.').and_then(|(hash, occurrence)| Some((hash, occurrence.parse::<u64>().ok()?)));
+        let places = [Some((id, 0)), sequence];
         let mut found = Vec::new();
         for entry in ALL {
             for (name, occurrence) in places.iter().flatten() {
-                let get = self
-                    .client
-                    .get_item()
-                    .table_name(&self.table)
-                    .key("event_key", AttributeValue::S(format!("{}#{name}", entry.name)))
-                    .key("occurrence", AttributeValue::N(occurrence.clone()));
-                let answer = get.send().await.map_err(|error| self.unreadable(&error))?;
-                found.extend(answer.item().map(Stored::read).transpose()?);
+                found.extend(self.event_at(&format!("{}#{name}", entry.name), *occurrence).await?);
             }
         }
         found.retain(|stored| stored.event.id == id);
@@ -108,6 +155,7 @@ impl Source {
         &self,
         room_key: String,
         filter: &Filter,
+        keep: Keep,
         found: &mut Vec<Found>,
     ) -> Result<(), HistoryError> {
         let mut query = self
@@ -125,12 +173,12 @@ impl Source {
         }
         let mut items = query.into_paginator().items().send();
         while let Some(item) = items.next().await {
-            keep(item.map_err(|error| self.unreadable(&error))?, filter, found)?;
+            take(item.map_err(|error| self.unreadable(&error))?, filter, keep, found)?;
         }
         Ok(())
     }
 
-    async fn scan(&self, filter: &Filter, found: &mut Vec<Found>) -> Result<(), HistoryError> {
+    async fn scan(&self, filter: &Filter, keep: Keep, found: &mut Vec<Found>) -> Result<(), HistoryError> {
         let mut scan = self.client.scan().table_name(&self.table);
         if let Some((expression, values)) = filter.expression() {
             scan = scan.filter_expression(expression);
@@ -140,9 +188,13 @@ impl Source {
         }
         let mut items = scan.into_paginator().items().send();
         while let Some(item) = items.next().await {
-            keep(item.map_err(|error| self.unreadable(&error))?, filter, found)?;
+            take(item.map_err(|error| self.unreadable(&error))?, filter, keep, found)?;
         }
         Ok(())
+    }
+
+    pub(crate) fn unstreamable(&self, why: String) -> HistoryError {
+        HistoryError::Stream { table: self.table.clone(), why }
     }
 
     pub(crate) fn unreadable<E, R>(&self, error: &aws_sdk_dynamodb::error::SdkError<E, R>) -> HistoryError
@@ -157,10 +209,18 @@ impl Source {
     }
 }
 
-fn keep(item: Item, filter: &Filter, found: &mut Vec<Found>) -> Result<(), HistoryError> {
+fn take(mut item: Item, filter: &Filter, keep: Keep, found: &mut Vec<Found>) -> Result<(), HistoryError> {
     if filter.takes_item(&item)? {
-        let received_at = stored::text(&item, "received_at").unwrap_or_default().to_owned();
-        found.push(Found { received_at, item });
+        let text = |name| stored::text(&item, name).unwrap_or_default().to_owned();
+        let place = Place {
+            received_at: text("received_at"),
+            event_key: text("event_key"),
+            occurrence: stored::number(&item, "occurrence").and_then(|n| n.try_into().ok()).unwrap_or(0),
+        };
+        if keep == Keep::Place {
+            item.clear();
+        }
+        found.push(Found { place, item });
     }
     // What will not be shown does not stay in memory.
     if filter.limit.is_some_and(|limit| found.len() >= limit.saturating_mul(2).max(1_000)) {
@@ -170,6 +230,6 @@ fn keep(item: Item, filter: &Filter, found: &mut Vec<Found>) -> Result<(), Histo
 }
 
 fn newest(found: &mut Vec<Found>, limit: Option<usize>) {
-    found.sort_by(|one, other| other.received_at.cmp(&one.received_at));
+    found.sort_by(|one, other| other.place.cmp(&one.place));
     found.truncate(limit.unwrap_or(usize::MAX));
 }

@@ -21,6 +21,7 @@ pub struct Source {
     pub topic_arn: String,
     /// How clients reach the topic and the secrets.
     pub sdk: SdkConfig,
+    streams: aws_sdk_dynamodbstreams::Client,
     /// The deployed stack; `None` for the local one.
     pub stack: Option<DeployedStack>,
 }
@@ -44,6 +45,7 @@ impl Source {
             table: TABLE.into(),
             topic_arn: TOPIC_ARN.into(),
             sdk: local_sdk_config(sns),
+            streams: aws_sdk_dynamodbstreams::Client::new(&local_sdk_config(dynamodb)),
             stack: None,
         }
     }
@@ -54,6 +56,29 @@ impl Source {
         let address = |found: Option<SocketAddr>, port| found.unwrap_or(([127, 0, 0, 1], port).into());
         let dynamodb = running.as_ref().and_then(|running| running.dynamodb);
         Self::local(address(dynamodb, 3001), address(running.and_then(|running| running.sns), 3002))
+    }
+
+    /// The name of one of the stack's log groups; in angle brackets what it is called in the template, where
+    /// CloudFormation does not tell.
+    pub async fn log_group(&self, logical_id: &str) -> String {
+        let unknown = || format!("<{logical_id}>");
+        let Some(stack) = &self.stack else { return unknown() };
+        let describe = aws_sdk_cloudformation::Client::new(&self.sdk).describe_stack_resource();
+        let answer = describe.stack_name(&stack.name).logical_resource_id(logical_id).send().await;
+        let detail = answer.ok().and_then(|answer| answer.stack_resource_detail);
+        detail.and_then(|detail| detail.physical_resource_id).unwrap_or_else(unknown)
+    }
+
+    pub(super) fn streams(&self) -> aws_sdk_dynamodbstreams::Client {
+        self.streams.clone()
+    }
+
+    /// What it is, for people.
+    pub fn name(&self) -> String {
+        match &self.stack {
+            None => "the local stack".into(),
+            Some(stack) => format!("stack {} in {}", stack.name, stack.region),
+        }
     }
 
     /// A deployed stack, found by its name with the ordinary AWS credentials.
@@ -82,6 +107,7 @@ impl Source {
             client: Client::new(&sdk),
             table: one("TableName")?,
             topic_arn: one("TopicArn")?,
+            streams: aws_sdk_dynamodbstreams::Client::new(&sdk),
             sdk,
             stack: Some(DeployedStack { name: name.into(), region, outputs }),
         })

@@ -42,7 +42,6 @@ impl Stored {
         let wrong = |why: String| HistoryError::NoEvent { event_key: event_key.into(), why };
         let json = redact(&unpack(item.get("event")).map_err(wrong)?).into_owned();
         let event: Event = serde_json::from_str(&json).map_err(|error| wrong(error.to_string()))?;
-        let number = |name| item.get(name).and_then(|value| value.as_n().ok()?.parse::<i64>().ok());
         let (event_bytes, is_compressed) = match item.get("event") {
             Some(AttributeValue::B(bytes)) => (bytes.as_ref().len(), true),
             Some(AttributeValue::S(json)) => (json.len(), false),
@@ -50,11 +49,11 @@ impl Stored {
         };
         Ok(Self {
             event_key: event_key.into(),
-            occurrence: number("occurrence").and_then(|number| number.try_into().ok()).unwrap_or(0),
+            occurrence: number(item, "occurrence").and_then(|number| number.try_into().ok()).unwrap_or(0),
             received_at: event.recordedtime,
             body_sha256: text(item, "body_sha256").unwrap_or_default().into(),
             write_id: text(item, "write_id").unwrap_or_default().into(),
-            expires_at: number("expires_at").and_then(|seconds| Timestamp::from_second(seconds).ok()),
+            expires_at: number(item, "expires_at").and_then(|seconds| Timestamp::from_second(seconds).ok()),
             event_bytes,
             is_compressed,
             event,
@@ -63,7 +62,24 @@ impl Stored {
     }
 }
 
+impl Stored {
+    /// Its hash and range key.
+    pub fn key(&self) -> (&String, u64) {
+        (&self.event_key, self.occurrence)
+    }
+
+    /// The event's JSON as one line: line ends can stand only between JSON's tokens.
+    pub fn one_line(&self) -> String {
+        self.json.replace(['\r', '\n'], " ")
+    }
+}
+
 /// A text attribute.
 pub(super) fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     item.get(name)?.as_s().ok().map(String::as_str)
+}
+
+/// A whole number.
+pub(super) fn number(item: &Item, name: &str) -> Option<i64> {
+    item.get(name)?.as_n().ok()?.parse().ok()
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use tokio::net::TcpListener;
 
-use super::{Inspected, Log, fill, problem, router};
+use super::feeding::follow;
+use super::{Inspected, Log, problem, router};
 use crate::history::{HistoryError, Source};
 
 /// Which stack to look at.
@@ -56,7 +57,7 @@ impl Inspect {
         anstream::println!("page       http://{address}/");
 
         let log = Arc::<Log>::default();
-        tokio::spawn(fill(source.clone(), log.clone()));
+        tokio::spawn(follow(source.clone(), log.clone()));
         let page = router(Inspected { source, log, sending: None })
             .fallback(async || problem(StatusCode::NOT_FOUND, "There is nothing here."));
         tokio::select! {

@@ -1,6 +1,7 @@
 //! What gets into the log beside the deliveries themselves.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -8,7 +9,11 @@ use serde::Deserialize;
 use super::log::ROWS_MAX;
 use super::{Became, Log, Row};
 use crate::dev::Announced;
-use crate::history::{Filter, Source, Stored};
+use crate::history::{Filter, Source, Stored, Tail, TailError};
+
+/// How often a deployed table's stream is asked.
+const POLL: Duration = Duration::from_secs(1);
+const RETRY: Duration = Duration::from_secs(30);
 
 impl From<&Stored> for Row {
     /// Of a stored event the table knows when it was received, not when it was stored and announced.
@@ -32,6 +37,47 @@ pub async fn fill(source: Source, log: Arc<Log>) {
         Ok(events) => log.push_earlier(events.iter().rev().map(Row::from).collect()),
         Err(error) => anstream::eprintln!("warning: the page lacks earlier events: {error}"),
     }
+}
+
+/// Adds what was stored before the start, and what is stored from now on: the table's stream is read, so that
+/// looking on costs nothing to speak of.
+pub(super) async fn follow(source: Source, log: Arc<Log>) {
+    loop {
+        // The stream comes first: what is stored during the reading of the table is in both, and stands once.
+        match Tail::from_now(&source).await {
+            Ok(tail) => {
+                fill(source.clone(), log.clone()).await;
+                read_on(tail, &log).await;
+            }
+            Err(error) => warn(&error),
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// Reads until the stream does not go back to where it was read last: the machine has slept for a day.
+async fn read_on(mut tail: Tail<'_>, log: &Log) {
+    loop {
+        let pause = match tail.next().await {
+            Ok(stored) => {
+                for tailed in stored {
+                    log.push(Row::from(&tailed.stored));
+                    tail.acknowledge(&tailed);
+                }
+                POLL
+            }
+            Err(TailError::Trimmed) => return,
+            Err(error) => {
+                warn(&error);
+                RETRY
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+fn warn(error: &TailError) {
+    anstream::eprintln!("warning: new events are not seen for now: {error}");
 }
 
 #[derive(Deserialize)]

@@ -13,6 +13,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::{Became, Inspected, Row, problem};
+use crate::commands::explain;
 use crate::history::{Filter, HistoryError, Stored};
 use crate::providers::Entry;
 use crate::timeline::Timeline;
@@ -64,6 +65,7 @@ struct Verification<'a> {
 #[derive(Serialize)]
 struct DedupeFacts<'a> {
     basis: &'a str,
+    decision: String,
     event_key: &'a str,
     occurrence: u64,
 }
@@ -86,6 +88,10 @@ pub(super) async fn event(State(inspected): State<Inspected>, Query(place): Quer
     let deliveries = inspected.log.of_event(&place.provider, &place.id);
     let first = deliveries.iter().find(|row| row.became == Became::Stored);
     let event = &stored.event;
+    let decision = match explain::decision(&inspected.source, &stored).await {
+        Ok(decision) => decision,
+        Err(error) => return problem(StatusCode::BAD_GATEWAY, &error.to_string()),
+    };
     let Some(Parts { normalized, raw, raw_base64 }) = Parts::of(&stored.json) else {
         return problem(StatusCode::INTERNAL_SERVER_ERROR, "The item holds no event.");
     };
@@ -113,6 +119,7 @@ pub(super) async fn event(State(inspected): State<Inspected>, Query(place): Quer
         verification: Verification::of(&stored),
         dedupe: DedupeFacts {
             basis: &event.dedupebasis,
+            decision,
             event_key: &stored.event_key,
             occurrence: stored.occurrence,
         },

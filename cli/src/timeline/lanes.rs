@@ -198,12 +198,14 @@ impl Drawing {
         let spans = self.lanes[lane].spans.iter().enumerate();
         let open: Vec<(usize, &Span)> = spans.filter(|(_, span)| span.is_running()).collect();
         let is_same = |at: usize| about.instance.is_some() && self.notes[lane][at].0 == about.instance;
+        // Who comes again in the next session under the same id is there another time; a recording is the same.
+        let is_unique = about.kind != LaneKind::Participant || has_sid(event);
         let of_session = |span: &Span| {
             let sessions = (span.session.as_deref(), event.session_id());
             !matches!(sessions, (Some(one), Some(other)) if one != other)
         };
         let mut latest = open.iter().rev().filter(|(_, span)| of_session(span));
-        let same = latest.clone().find(|(at, _)| is_same(*at));
+        let same = open.iter().rev().find(|(at, span)| is_same(*at) && (is_unique || of_session(span)));
         let unknown = |at: usize| about.instance.is_none() || self.notes[lane][at].0.is_none();
         same.or_else(|| latest.find(|(at, _)| unknown(*at))).map(|(at, _)| *at)
     }
@@ -213,14 +215,13 @@ impl Drawing {
         if let Some(at) = self.open(lane, about, event) {
             let span = &mut self.lanes[lane].spans[at];
             let was_prepared = self.notes[lane][at].1;
-            let has_sid = event.data.participant.as_ref().is_some_and(|known| known.sid.is_some());
             let started = span.from.unwrap_or(event.time);
             if was_prepared && !is_prepared {
                 (span.from, span.started_by) = (Some(event.time), Some(event.id.clone()));
                 self.notes[lane][at].1 = false;
                 return;
             }
-            if is_prepared || has_sid || event.time.duration_since(started) <= REPEAT {
+            if is_prepared || has_sid(event) || event.time.duration_since(started) <= REPEAT {
                 return;
             }
             span.presumed_end = Some(event.time);
@@ -283,6 +284,10 @@ impl Drawing {
             None => self.markers.push(marker),
         }
     }
+}
+
+fn has_sid(event: &Event) -> bool {
+    event.data.participant.as_ref().is_some_and(|known| known.sid.is_some())
 }
 
 /// When a session has ended, nobody is in it any more and nothing runs.

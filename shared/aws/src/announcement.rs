@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_sns::error::BuildError;
+use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
 use livehooks_core::redact;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -47,6 +49,19 @@ impl Announcement {
             }
         }
         Err(format!("expected an event that can be reduced to {MESSAGE_BYTES_MAX} bytes, found a larger one"))
+    }
+
+    /// One entry of a batch for SNS.
+    ///
+    /// # Errors
+    /// None that an announcement can cause; the builder's signature has one.
+    pub fn entry(&self, id: &str) -> Result<PublishBatchRequestEntry, BuildError> {
+        let mut entry = PublishBatchRequestEntry::builder().id(id).message(&self.message);
+        for (name, value) in &self.attributes {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build()?;
+            entry = entry.message_attributes(*name, value);
+        }
+        entry.build()
     }
 
     /// The size that SNS counts.

@@ -9,7 +9,6 @@ use std::ops::Range;
 use aws_config::SdkConfig;
 use aws_lambda_events::event::dynamodb::{Event, EventRecord};
 use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
-use aws_sdk_sns::types::{MessageAttributeValue, PublishBatchRequestEntry};
 use jiff::Timestamp;
 use lambda_runtime::{LambdaEvent, service_fn};
 use metrics::{counter, histogram};
@@ -118,7 +117,8 @@ impl Relay {
     /// Publishes one batch, or returns the sequence number of the first record that has to come again.
     async fn publish(&self, batch: &[Pending]) -> Result<(), String> {
         let Some(first) = batch.first() else { return Ok(()) };
-        let entries = batch.iter().enumerate().map(|(index, pending)| entry(index, &pending.announcement));
+        let entries =
+            batch.iter().enumerate().map(|(index, pending)| pending.announcement.entry(&index.to_string()));
         let entries = entries.collect::<Result<Vec<_>, _>>().map_err(|error| {
             error!(%error, "a batch could not be built");
             first.sequence_number.clone()
@@ -194,18 +194,6 @@ fn batches(pending: &[Pending]) -> Vec<Range<usize>> {
         }
     }
     batches
-}
-
-fn entry(
-    index: usize,
-    announcement: &Announcement,
-) -> Result<PublishBatchRequestEntry, aws_sdk_sns::error::BuildError> {
-    let mut entry = PublishBatchRequestEntry::builder().id(index.to_string()).message(&announcement.message);
-    for (name, value) in &announcement.attributes {
-        let value = MessageAttributeValue::builder().data_type("String").string_value(value).build()?;
-        entry = entry.message_attributes(*name, value);
-    }
-    entry.build()
 }
 
 fn record_announced(announcement: &Announcement) {

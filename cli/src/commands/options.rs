@@ -1,0 +1,160 @@
+//! Options that several commands share.
+
+use jiff::{SignedDuration, Timestamp, Zoned, civil};
+
+use super::CommandError;
+use crate::history::{Filter, Source};
+use crate::providers::ALL;
+
+/// Which stack to look at.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Which stack")]
+pub struct StackOptions {
+    /// A deployed stack, by its CloudFormation name [default: the local stack of this folder]
+    #[arg(long, value_name = "NAME")]
+    pub stack: Option<String>,
+    /// The deployed stack's region [default: that of the AWS profile]
+    #[arg(long, value_name = "REGION", requires = "stack")]
+    pub region: Option<String>,
+}
+
+impl StackOptions {
+    /// The table that is meant.
+    pub(crate) async fn source(&self) -> Result<Source, CommandError> {
+        Ok(match &self.stack {
+            Some(name) => Source::of_stack(name, self.region.as_deref()).await?,
+            None => Source::running(),
+        })
+    }
+
+    /// The options again, for a command line that is shown.
+    pub(crate) fn again(&self) -> String {
+        let option = |name: &str, value: &Option<String>| {
+            value.as_ref().map_or(String::new(), |value| format!(" --{name} {value}"))
+        };
+        option("stack", &self.stack) + &option("region", &self.region)
+    }
+}
+
+/// Which events.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Which events")]
+pub struct FilterOptions {
+    /// 100ms, videosdk, plugnmeet or livekit
+    #[arg(long, value_parser = provider)]
+    pub provider: Option<String>,
+    /// The type; a `*` stands for any text, as in 'live.recording.*'
+    #[arg(long = "type", value_name = "TYPE")]
+    pub kind: Option<String>,
+    /// The room's id
+    #[arg(long)]
+    pub room: Option<String>,
+    /// The participant's id
+    #[arg(long, value_name = "ID")]
+    pub participant: Option<String>,
+    /// A text that the event holds anywhere
+    #[arg(long)]
+    pub text: Option<String>,
+    /// Received since: 30m, 2h, 7d ago, or a time (2026-01-31, 2026-01-31T22:00, …Z)
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Moment>,
+    /// Received before: in the same ways
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Moment>,
+}
+
+impl FilterOptions {
+    /// The filter that is meant.
+    pub(crate) fn filter(&self, limit: Option<usize>) -> Filter {
+        Filter {
+            provider: self.provider.clone(),
+            r#type: self.kind.clone(),
+            room: self.room.clone(),
+            participant: self.participant.clone(),
+            text: self.text.clone(),
+            since: self.since.as_ref().map(|since| since.time),
+            until: self.until.as_ref().map(|until| until.time),
+            limit,
+        }
+    }
+}
+
+/// A provider's name.
+pub(crate) fn provider(text: &str) -> Result<String, String> {
+    let names: Vec<&str> = ALL.iter().map(|entry| entry.name).collect();
+    match names.contains(&text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("expected one of {}", names.join(", "))),
+    }
+}
+
+/// A time, and how it was said: `2h` means another time whenever it is said.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    /// As it was typed.
+    pub said: String,
+    /// When it is.
+    pub time: Timestamp,
+}
+
+impl std::str::FromStr for Moment {
+    type Err = String;
+
+    /// So long ago, a date, a local time, or a time with its offset.
+    fn from_str(said: &str) -> Result<Self, String> {
+        Ok(Self { said: said.to_owned(), time: time_at(said, &Zoned::now())? })
+    }
+}
+
+/// A length of time, such as `90s`, `30m`, `6h` or `7d`.
+pub(crate) fn duration(text: &str) -> Result<SignedDuration, String> {
+    let expected = || "expected a length of time such as 90s, 30m, 6h or 7d".to_owned();
+    let (number, unit) = text.split_at(text.len() - text.chars().last().map_or(0, char::len_utf8));
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(expected()),
+    };
+    let number: i64 = number.parse().map_err(|_| expected())?;
+    let seconds = number.checked_mul(seconds).filter(|seconds| (0..=3_153_600_000).contains(seconds));
+    seconds.map(SignedDuration::from_secs).ok_or_else(expected)
+}
+
+fn time_at(text: &str, now: &Zoned) -> Result<Timestamp, String> {
+    let expected = "expected 2h, 2026-01-31, 2026-01-31T22:00 (local) or 2026-01-31T22:00:00Z";
+    if let Ok(ago) = duration(text) {
+        return now.timestamp().checked_sub(ago).map_err(|_| expected.into());
+    }
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time);
+    }
+    let local = text.parse::<civil::DateTime>().map_err(|_| expected)?;
+    local.to_zoned(now.time_zone().clone()).map(|zoned| zoned.timestamp()).map_err(|_| expected.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_so_long_ago_or_local_or_absolute() {
+        let now: Zoned = "2026-01-31T12:00:00+01:00[Europe/Berlin]".parse().unwrap();
+        for (text, expected) in [
+            ("90s", "2026-01-31T10:58:30Z"),
+            ("30m", "2026-01-31T10:30:00Z"),
+            ("2h", "2026-01-31T09:00:00Z"),
+            ("7d", "2026-01-24T11:00:00Z"),
+            ("2026-01-30", "2026-01-29T23:00:00Z"),
+            ("2026-01-30T22:00", "2026-01-30T21:00:00Z"),
+            ("2026-01-30T22:00:00Z", "2026-01-30T22:00:00Z"),
+            ("2026-01-30T22:00:00-05:00", "2026-01-31T03:00:00Z"),
+        ] {
+            assert_eq!(time_at(text, &now).unwrap().to_string(), expected, "{text}");
+        }
+        for text in ["", "d", "é", "-1h", "2h30", "99999999999999999d", "yesterday"] {
+            assert!(time_at(text, &now).is_err(), "{text}");
+        }
+    }
+}

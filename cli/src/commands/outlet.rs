@@ -1,0 +1,133 @@
+//! Where events go that are announced again: a topic, or a developer's app.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use livehooks_aws::{Announcement, describe};
+
+use crate::deliver::App;
+use crate::history::Source;
+
+/// Where announcements go.
+pub(super) enum Outlet {
+    /// An SNS topic.
+    Topic {
+        /// SNS.
+        client: aws_sdk_sns::Client,
+        /// The topic.
+        arn: String,
+    },
+    /// A developer's app.
+    App {
+        /// The app.
+        app: App,
+        /// The topic that it is told.
+        topic_arn: String,
+    },
+}
+
+/// What became of one announcement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    Yes,
+    NotNow,
+    /// It was refused for what it is.
+    Never(String),
+}
+
+/// What became of a batch: each of its announcements, and why the rest was not taken.
+pub(super) struct Answer {
+    pub(super) each: Vec<Taken>,
+    pub(super) failure: Option<String>,
+}
+
+const ATTEMPTS: u32 = 5;
+const BACKOFF: Duration = Duration::from_millis(200);
+
+impl Outlet {
+    pub(super) fn topic(source: &Source) -> Self {
+        Self::Topic { client: aws_sdk_sns::Client::new(&source.sdk), arn: source.topic_arn.clone() }
+    }
+
+    /// How many announcements go out at once.
+    pub(super) fn batch_max(&self) -> usize {
+        match self {
+            Self::Topic { .. } => 10,
+            Self::App { .. } => 1,
+        }
+    }
+
+    /// Sends a batch; what is not taken now is tried a few times, until `stop` is set.
+    pub(super) async fn send<T>(
+        &self,
+        batch: &[T],
+        announcement: impl Fn(&T) -> &Announcement,
+        stop: &AtomicBool,
+    ) -> Answer {
+        let mut each = vec![Taken::NotNow; batch.len()];
+        let mut failure = None;
+        for attempt in 0..ATTEMPTS {
+            let left: Vec<usize> = (0..batch.len()).filter(|at| each[*at] == Taken::NotNow).collect();
+            if left.is_empty() || stop.load(Ordering::Relaxed) {
+                break;
+            }
+            if attempt > 0 {
+                tokio::time::sleep(BACKOFF * 2_u32.pow(attempt - 1)).await;
+            }
+            let sent: Vec<_> = left.iter().map(|at| (*at, announcement(&batch[*at]))).collect();
+            failure = match self {
+                Self::App { app, topic_arn } => post(app, topic_arn, &sent, &mut each).await.err(),
+                Self::Topic { client, arn } => publish(client, arn, &sent, &mut each).await.err(),
+            };
+        }
+        let is_left = each.contains(&Taken::NotNow);
+        Answer { failure: failure.filter(|_| is_left), each }
+    }
+}
+
+async fn post(
+    app: &App,
+    topic_arn: &str,
+    sent: &[(usize, &Announcement)],
+    each: &mut [Taken],
+) -> Result<(), String> {
+    for (at, announcement) in sent {
+        let attributes: Vec<(&str, &str)> =
+            announcement.attributes.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        app.post(topic_arn, &announcement.message, &attributes).await?;
+        each[*at] = Taken::Yes;
+    }
+    Ok(())
+}
+
+async fn publish(
+    client: &aws_sdk_sns::Client,
+    arn: &str,
+    sent: &[(usize, &Announcement)],
+    each: &mut [Taken],
+) -> Result<(), String> {
+    let entries = sent.iter().map(|(at, announcement)| announcement.entry(&at.to_string()));
+    let entries = entries.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+    let publish = client.publish_batch().topic_arn(arn).set_publish_batch_request_entries(Some(entries));
+    let answer = publish.send().await.map_err(|error| describe(&error))?;
+    let mut known: HashMap<String, Taken> =
+        answer.successful().iter().filter_map(|entry| Some((entry.id()?.to_owned(), Taken::Yes))).collect();
+    let mut failure = Ok(());
+    for entry in answer.failed() {
+        let why = format!("{}: {}", entry.code(), entry.message().unwrap_or("no message"));
+        if entry.sender_fault() {
+            known.insert(entry.id().to_owned(), Taken::Never(why));
+        } else {
+            failure = Err(why);
+        }
+    }
+    for (at, _) in sent {
+        match known.remove(&at.to_string()) {
+            Some(taken) => each[*at] = taken,
+            // What the answer says nothing about was not taken.
+            None => failure = failure.and(Err("the topic says nothing about an entry".to_owned())),
+        }
+    }
+    failure
+}

@@ -1,0 +1,117 @@
+//! `livehooks rooms`: which rooms there are, when they were seen, who and what is in them.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{CommandError, Ending, FilterOptions, StackOptions};
+use crate::terminal::{BOLD, DIM, YELLOW, column, columns, line, local, styled};
+use crate::timeline::{LaneKind, Timeline};
+
+/// Which rooms, and how they are shown.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo livehooks rooms
+  cargo livehooks rooms --stack live --since 24h
+  cargo livehooks rooms --json | jq 'select(.open_recordings > 0)'")]
+pub struct Rooms {
+    #[command(flatten)]
+    stack: StackOptions,
+    #[command(flatten)]
+    events: FilterOptions,
+    /// One room a line, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    provider: &'a str,
+    room: Option<&'a str>,
+    first_seen: Timestamp,
+    last_seen: Timestamp,
+    events: usize,
+    sessions: usize,
+    participants: usize,
+    /// Of these, who has joined and neither left nor been in a session that ended.
+    present: usize,
+    recordings: usize,
+    open_recordings: usize,
+    failures: usize,
+}
+
+impl Rooms {
+    /// Shows them, the last seen last.
+    ///
+    /// # Errors
+    /// Where the table cannot be read.
+    pub async fn run(self) -> Result<Ending, CommandError> {
+        let source = self.stack.source().await?;
+        let stored = source.events(&self.events.filter(None)).await?;
+        let timelines = Timeline::of_rooms(stored.iter().map(|stored| &stored.event));
+        let mut rooms: Vec<Summary<'_>> = timelines.iter().map(summary).collect();
+        rooms.sort_by_key(|room| room.last_seen);
+        if self.json {
+            for room in &rooms {
+                line(serde_json::to_string(room).unwrap_or_default())?;
+            }
+            return Ok(Ending::Fine);
+        }
+        if rooms.is_empty() {
+            anstream::eprintln!("no room in {} has such an event", source.name());
+            return Ok(Ending::Fine);
+        }
+        let room_width = columns().saturating_sub(72).clamp(8, 40);
+        line(styled(
+            BOLD,
+            format!(
+                "PROVIDER  {} FIRST SEEN        LAST SEEN         EVENTS  PRESENT  RECORDING",
+                column("ROOM", room_width)
+            ),
+        ))?;
+        for room in &rooms {
+            line(row(room, room_width))?;
+        }
+        Ok(Ending::Fine)
+    }
+}
+
+fn summary(timeline: &Timeline) -> Summary<'_> {
+    let lanes = |kind| timeline.lanes.iter().filter(move |lane| lane.kind == kind);
+    let running = |kind| lanes(kind).filter(|lane| lane.spans.iter().any(|span| span.is_running())).count();
+    let markers = timeline.lanes.iter().flat_map(|lane| &lane.markers).chain(&timeline.markers);
+    Summary {
+        provider: &timeline.provider,
+        room: timeline.room.as_deref(),
+        first_seen: timeline.from,
+        last_seen: timeline.to,
+        events: timeline.events,
+        sessions: lanes(LaneKind::Session).count(),
+        participants: lanes(LaneKind::Participant).count(),
+        present: running(LaneKind::Participant),
+        recordings: lanes(LaneKind::Recording).count(),
+        open_recordings: running(LaneKind::Recording),
+        failures: markers.filter(|marker| marker.is_failure).count(),
+    }
+}
+
+fn row(room: &Summary<'_>, width: usize) -> String {
+    let of = |part: usize, all: usize| format!("{part} of {all}");
+    let recording = format!("{:9}", of(room.open_recordings, room.recordings));
+    format!(
+        "{:9} {} {} {} {:6}  {:8} {}{}",
+        room.provider,
+        column(room.room.unwrap_or("(no room)"), width),
+        styled(DIM, local(room.first_seen, "%Y-%m-%d %H:%M ")),
+        styled(DIM, local(room.last_seen, "%Y-%m-%d %H:%M ")),
+        room.events,
+        of(room.present, room.participants),
+        if room.open_recordings > 0 { styled(YELLOW, recording) } else { recording },
+        match room.failures {
+            0 => String::new(),
+            1 => styled(crate::terminal::RED, " 1 failure"),
+            failures => styled(crate::terminal::RED, format!(" {failures} failures")),
+        }
+    )
+    .trim_end()
+    .to_owned()
+}

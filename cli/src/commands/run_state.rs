@@ -1,0 +1,75 @@
+//! What a command remembers between two runs: a small file, replaced as a whole.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use super::CommandError;
+use crate::dev::default_folder;
+use crate::history::Source;
+
+/// A file that one process at a time may use.
+pub(super) struct StateFile {
+    file: PathBuf,
+    _lock: File,
+}
+
+impl StateFile {
+    /// The file for `what`, told apart by `key`: with the local stack's data, or where the user's state lies.
+    ///
+    /// # Errors
+    /// Where it cannot be made, or another process uses it.
+    pub(super) fn open(source: &Source, what: &'static str, key: &str) -> Result<Self, CommandError> {
+        let folder = folder(source);
+        let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(key)[..8]);
+        let file = folder.join(format!("{what}-{hash}.json"));
+        let failed = |error| CommandError::File { file: file.clone(), error };
+        fs::create_dir_all(&folder).map_err(failed)?;
+        let lock = File::create(file.with_extension("lock")).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { file, _lock: lock }),
+            Err(fs::TryLockError::Error(error)) => Err(failed(error)),
+            Err(fs::TryLockError::WouldBlock) => Err(CommandError::Stopped {
+                what,
+                why: "another process is doing just that".into(),
+                advice: "wait for it, or stop it; then start this one again".into(),
+            }),
+        }
+    }
+
+    /// What was saved last, if anything that can still be read.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(&fs::read(&self.file).ok()?).ok()
+    }
+
+    /// The old state or the new one, never half of it.
+    pub(super) fn save(&self, state: &impl Serialize) -> Result<(), CommandError> {
+        let save = || -> io::Result<()> {
+            let folder = self.file.parent().unwrap_or(Path::new("."));
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            serde_json::to_writer(&mut file, state)?;
+            file.persist(&self.file).map(drop).map_err(|error| error.error)
+        };
+        save().map_err(|error| CommandError::File { file: self.file.clone(), error })
+    }
+
+    /// Forgets it: the work is done.
+    pub(super) fn forget(&self) {
+        // A file that stays behind is found to be done by the next run.
+        let _ = fs::remove_file(&self.file);
+    }
+}
+
+fn folder(source: &Source) -> PathBuf {
+    if source.stack.is_none() {
+        return default_folder();
+    }
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = || Some(set("HOME")?.join(".local/state"));
+    let state = set("XDG_STATE_HOME").or_else(home).or_else(|| set("LOCALAPPDATA"));
+    state.map_or_else(default_folder, |state| state.join("livehooks"))
+}

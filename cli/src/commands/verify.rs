@@ -1,0 +1,193 @@
+//! `livehooks verify`: a captured request, checked offline, and precisely why it is refused.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use jiff::Timestamp;
+use livehooks_core::Delivery;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::options::provider;
+use super::rewritten::{self, Cause};
+use super::{CommandError, Ending, Moment};
+use crate::keys_file::{KeysFile, KeysFileError};
+use crate::providers::{Checked, Entry};
+use crate::terminal::{GREEN, RED, line, local, safe, styled};
+
+/// What to check, and with which keys.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  cargo livehooks verify --provider plugnmeet --keys .livehooks/keys.json request.http
+  cargo livehooks verify --provider livekit --keys secret.json --now 2026-01-31T22:00:05Z request.http
+  aws secretsmanager get-secret-value --secret-id ID --query SecretString --output text >secret.json
+
+request.http holds the request as it came: request line, headers, an empty line, and the body's exact bytes
+(`-` reads it from the standard input). The keys are a keys file of the local stack, or the provider's secret
+alone. Nothing is sent anywhere, and no secret is shown.
+
+Exit status: 0 authentic, 1 refused, 2 it could not be checked.")]
+pub struct Verify {
+    /// 100ms, videosdk, plugnmeet or livekit
+    #[arg(long, value_parser = provider)]
+    provider: String,
+    /// The keys to verify with
+    #[arg(long, value_name = "FILE")]
+    keys: PathBuf,
+    /// When it was received: so long ago, or a time [default: now]
+    #[arg(long, value_name = "TIME")]
+    now: Option<Moment>,
+    /// The captured request
+    #[arg(value_name = "REQUEST.HTTP")]
+    request: PathBuf,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// A request as it was captured.
+pub(super) struct Request {
+    pub(super) url_token: Option<String>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+/// What came of the check.
+#[derive(Serialize)]
+struct Verdict<'a> {
+    is_authentic: bool,
+    provider: &'a str,
+    #[serde(flatten)]
+    checked: Option<Checked>,
+    diagnosis: Option<&'a str>,
+    detail: Option<String>,
+    advice: Option<&'a str>,
+    cause: Option<&'a Cause>,
+}
+
+impl Verify {
+    /// Checks it.
+    ///
+    /// # Errors
+    /// Where the request or the keys cannot be read.
+    pub fn run(self) -> Result<Ending, CommandError> {
+        let entry = Entry::named(&self.provider).ok_or_else(|| CommandError::Usage {
+            option: "--provider",
+            expected: "a provider".into(),
+            found: self.provider.clone(),
+            advice: "",
+        })?;
+        let keys = keys(&self.keys, entry)?;
+        let request = Request::read(&self.request)?;
+        let now = self.now.as_ref().map_or_else(Timestamp::now, |now| now.time);
+        let shape = |error| KeysFileError::Shape { file: self.keys.clone(), error };
+        let verdict = (entry.verify)(&keys, &request.delivery(), now).map_err(shape)?;
+        let (rejection, cause) = match &verdict {
+            Ok(_) => (None, None),
+            Err(rejection) => (Some(rejection), rewritten::cause(entry, &keys, &request, now, rejection)),
+        };
+        let verdict = Verdict {
+            is_authentic: rejection.is_none(),
+            provider: entry.name,
+            checked: verdict.as_ref().ok().cloned(),
+            diagnosis: rejection.map(|rejection| rejection.code()),
+            detail: rejection.map(ToString::to_string),
+            advice: rejection.map(|rejection| rejection.advice()),
+            cause: cause.as_ref(),
+        };
+        match self.json {
+            true => line(serde_json::to_string(&verdict).unwrap_or_default())?,
+            false => verdict.tell(&request, now)?,
+        }
+        Ok(if verdict.is_authentic { Ending::Fine } else { Ending::No })
+    }
+}
+
+impl Verdict<'_> {
+    fn tell(&self, request: &Request, now: Timestamp) -> Result<(), CommandError> {
+        let at = local(now, "%Y-%m-%d %H:%M:%S %Z");
+        if let Some(checked) = &self.checked {
+            line(format!(
+                "{}  {}, {}, at {at}",
+                styled(GREEN, "authentic"),
+                self.provider,
+                checked.assurance
+            ))?;
+            line(format!("  it becomes {} with id {}", checked.r#type, safe(&checked.id, 120)))?;
+            return Ok(());
+        }
+        let (diagnosis, detail) =
+            (self.diagnosis.unwrap_or_default(), self.detail.as_deref().unwrap_or_default());
+        line(format!("{}  {detail}", styled(RED, format!("refused: {diagnosis}"))))?;
+        match self.cause {
+            Some(cause) => line(format!("  because   {}\n  so        {}", cause.what, cause.advice))?,
+            None => line(format!("  so        {}", self.advice.unwrap_or_default()))?,
+        }
+        let names: Vec<&str> = request.headers.keys().map(HeaderName::as_str).collect();
+        let names = if names.is_empty() { "none".into() } else { names.join(", ") };
+        line(format!("  checked   {} bytes of body at {at}; headers: {names}", request.body.len()))?;
+        Ok(())
+    }
+}
+
+impl Request {
+    fn read(file: &Path) -> Result<Self, CommandError> {
+        let failed = |error| CommandError::File { file: file.to_owned(), error };
+        let mut bytes = Vec::new();
+        match file.as_os_str() == "-" {
+            true => drop(std::io::stdin().read_to_end(&mut bytes).map_err(failed)?),
+            false => bytes = fs::read(file).map_err(failed)?,
+        }
+        Self::parse(&bytes).map_err(|found| CommandError::Usage {
+            option: "REQUEST.HTTP",
+            expected: "an HTTP request: request line, headers, an empty line, the body".into(),
+            found,
+            advice: "\n  see tests/fixtures/plugnmeet/ok/room_started/request.http",
+        })
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let mut headers = [httparse::EMPTY_HEADER; 100];
+        let mut head = httparse::Request::new(&mut headers);
+        let body_at = match head.parse(bytes) {
+            Ok(httparse::Status::Complete(at)) => at,
+            Ok(httparse::Status::Partial) => return Err("no empty line after the headers".into()),
+            Err(error) => return Err(error.to_string()),
+        };
+        let header = |header: &httparse::Header<'_>| {
+            let name = header.name.parse::<HeaderName>().ok()?;
+            Some((name, HeaderValue::from_bytes(header.value).ok()?))
+        };
+        let path = head.path.unwrap_or_default().split('?').next().unwrap_or_default();
+        let mut after = path.split('/').skip_while(|part| *part != "webhooks").skip(2);
+        Ok(Self {
+            url_token: after.next().filter(|token| !token.is_empty()).map(str::to_owned),
+            headers: head.headers.iter().filter_map(header).collect(),
+            body: bytes[body_at..].to_vec(),
+        })
+    }
+
+    pub(super) fn delivery(&self) -> Delivery<'_> {
+        Delivery { headers: &self.headers, url_token: self.url_token.as_deref(), body: &self.body }
+    }
+}
+
+/// The provider's secret: out of a keys file, or alone in its file.
+fn keys(file: &Path, entry: &Entry) -> Result<Value, CommandError> {
+    let text = fs::read(file).map_err(|error| KeysFileError::Io { file: file.to_owned(), error })?;
+    let json: Value = serde_json::from_slice(&text).map_err(|error| KeysFileError::Json {
+        file: file.to_owned(),
+        line: error.line(),
+        column: error.column(),
+    })?;
+    let is_keys_file =
+        json.as_object().is_some_and(|object| object.keys().any(|name| Entry::named(name).is_some()));
+    if !is_keys_file {
+        return Ok(json);
+    }
+    let keys = KeysFile::from_json(&json);
+    let keys = keys.map_err(|error| KeysFileError::Shape { file: file.to_owned(), error })?;
+    Ok(keys.secret(entry))
+}
