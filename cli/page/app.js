@@ -127,7 +127,7 @@ follow({
     ({ epoch, about } = message);
     const { kind, stack, region } = about;
     $("about").replaceChildren(kind === "deployed" ? plain(`${stack} · ${region}`) : "local stack");
-    document.body.dataset.kind = kind;
+    if (kind === "deployed") list.note("Stored events only. What was refused, and why: ", h("code", {}, `sam logs --stack-name ${stack} --region ${region} --filter '"delivery refused"'`));
   },
   rows(added) {
     rows.apply(added);
@@ -160,7 +160,12 @@ const KEYS = {
   g: () => move(-Infinity), Home: () => move(-Infinity), G: () => move(Infinity), End: () => move(Infinity),
   Enter: () => list.selected && open(list.selected),
   "/": () => list.search.focus(),
-  t: () => list.selected?.room && go("room", { provider: list.selected.provider, room: list.selected.room }),
+  t: () => {
+    const { provider, room, is_cut: isCut } = list.selected ?? {};
+    // A very long name is whole only in the event.
+    if (isCut) open(list.selected);
+    else if (room) go("room", { provider, room });
+  },
 };
 
 addEventListener("keydown", (event) => {

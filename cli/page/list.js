@@ -30,8 +30,10 @@ export class List {
     this.grid = h("div", { class: "grid", role: "grid", tabindex: "0", "aria-label": "Events, newest first", "aria-colcount": "7", onscroll: () => this.#paint() }, this.sheet);
     this.news = h("button", { class: "news", type: "button", hidden: true, onclick: () => this.top() });
     this.empty = h("div", { class: "empty", hidden: true });
+    this.remark = h("div", { class: "remark", hidden: true });
     this.element = h("div", { class: "list" },
       h("div", { class: "filters" }, this.search, this.provider, this.type, this.room, this.tabs),
+      this.remark,
       h("div", { class: "frame" }, this.news, this.grid, this.empty));
     new ResizeObserver(() => this.#paint()).observe(this.grid);
   }
@@ -181,6 +183,12 @@ export class List {
       if (row) this.#onOpen(this.select(row));
     });
     return this;
+  }
+
+  /** Says what the list cannot show. */
+  note(...children) {
+    this.remark.hidden = false;
+    this.remark.replaceChildren(...children);
   }
 
   /** Says why the list is empty, where it is. */

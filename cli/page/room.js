@@ -3,16 +3,13 @@
 import { ask, clock, h, isToday, plain } from "./dom.js";
 import { Timeline } from "./timeline.js";
 
-/** Rows hold longer names only in part. */
-const ROOM_MAX = 256;
-
 /** All rooms, latest first. */
 export function roomList(rows, address, isLoaded) {
   const rooms = new Map();
   for (const row of rows) {
     if (!row.room || !row.id) continue;
     const key = `${row.provider}/${row.room}`;
-    const seen = rooms.get(key) ?? { provider: row.provider, room: row.room, last: row.received, events: 0, people: new Set() };
+    const seen = rooms.get(key) ?? { isCut: row.is_cut, provider: row.provider, room: row.room, last: row.received, events: 0, people: new Set() };
     seen.first = row.received;
     if (row.became === "stored") seen.events += 1;
     if (row.participant) seen.people.add(row.participant);
@@ -20,7 +17,7 @@ export function roomList(rows, address, isLoaded) {
   }
   const at = (time) => h("time", { datetime: time, title: time }, isToday(time) ? clock(time).slice(0, 8) : clock(time, true).slice(0, 16));
   const line = (seen) => h("tr", {},
-    h("td", {}, seen.room.length > ROOM_MAX ? plain(seen.room, 120) : h("a", { href: address(seen.provider, seen.room) }, plain(seen.room, 120))),
+    h("td", {}, seen.isCut ? plain(seen.room, 120) : h("a", { href: address(seen.provider, seen.room) }, plain(seen.room, 120))),
     h("td", {}, seen.provider), h("td", { class: "number" }, seen.events.toLocaleString("en")),
     h("td", { class: "number" }, seen.people.size.toLocaleString("en")), h("td", {}, at(seen.first)), h("td", {}, at(seen.last)));
   if (!rooms.size) return h("div", { class: "empty" }, h("p", {}, isLoaded ? "No event has named a room yet." : "Loading…"));

@@ -13,6 +13,7 @@ struct Dev {
     process: Child,
     lines: BufReader<std::process::ChildStdout>,
     url: String,
+    page: String,
 }
 
 fn livehooks(folder: &Path) -> Command {
@@ -27,11 +28,13 @@ impl Dev {
         command.args(["dev", "--port", "0"]).args(arguments);
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap());
-        let mut dev = Self { process, lines, url: String::new() };
+        let mut dev = Self { process, lines, url: String::new(), page: String::new() };
         while dev.url.is_empty() {
             let line = dev.line();
             assert!(!line.is_empty(), "the process ended before it was ready");
-            dev.url = line.strip_prefix("ready").unwrap_or_default().trim().to_owned();
+            let told = |name| line.strip_prefix(name).map(|rest: &str| rest.trim().to_owned());
+            dev.page = told("page").unwrap_or(dev.page);
+            dev.url = told("ready").unwrap_or_default();
         }
         dev
     }
@@ -111,6 +114,16 @@ fn a_first_event_is_sent_seen_and_shown_in_one_line_each() {
         assert!(!line.contains('\u{1b}'), "no colours where there is no terminal");
     }
     assert_eq!(dev.announcement()["message"]["subject"], "standup");
+}
+
+#[test]
+fn the_page_is_where_the_banner_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path(), &["--memory"]);
+    assert_eq!(dev.page, format!("{}/", dev.url));
+    let page = dev.get("/");
+    assert!(page.contains("<title>livehooks</title>"), "{page}");
+    assert!(page.contains("content-security-policy: default-src 'none'; script-src 'self';"), "{page}");
 }
 
 #[test]

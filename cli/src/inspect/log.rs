@@ -48,6 +48,8 @@ pub struct Row {
     pub provider_type: Option<String>,
     pub room: Option<String>,
     pub participant: Option<String>,
+    /// The room's id is longer than what stands here.
+    pub is_cut: Option<bool>,
     /// Of a duplicate: the provider sent another body under the same id.
     pub altered: Option<bool>,
     /// Of a refusal or a fault: why, as a stable code.
@@ -93,6 +95,7 @@ impl Row {
             provider_type: None,
             room: None,
             participant: None,
+            is_cut: None,
             altered: None,
             diagnosis: None,
             detail: None,
@@ -105,14 +108,21 @@ impl Row {
     }
 
     fn cut(&mut self) {
-        let texts = [&mut self.provider_type, &mut self.room, &mut self.participant, &mut self.detail];
-        for text in texts.into_iter().flatten() {
-            if let Some((end, _)) = text.char_indices().nth(TEXT_CHARS_MAX) {
-                text.truncate(end);
-                text.push('…');
-            }
+        self.is_cut = self.room.as_mut().is_some_and(cut).then_some(true);
+        for text in [&mut self.provider_type, &mut self.participant, &mut self.detail].into_iter().flatten() {
+            cut(text);
         }
     }
+}
+
+/// Whether the text was too long.
+fn cut(text: &mut String) -> bool {
+    let end = text.char_indices().nth(TEXT_CHARS_MAX).map(|(end, _)| end);
+    if let Some(end) = end {
+        text.truncate(end);
+        text.push('…');
+    }
+    end.is_some()
 }
 
 impl Default for Log {
@@ -208,7 +218,9 @@ impl Log {
 impl Rows {
     fn insert(&mut self, n: u64, mut row: Row) {
         row.n = n;
-        row.cut();
+        if row.is_cut.is_none() {
+            row.cut();
+        }
         if let Some(key) = row.key().filter(|_| row.became == Became::Stored) {
             row.announced = row.announced.or(self.early.remove(&key));
             self.stored.insert(key, n);
