@@ -4,9 +4,10 @@ import json
 import os
 import subprocess
 import sys
-import urllib.error
+import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,6 +63,51 @@ class Dev:
         request = urllib.request.Request(self.url + delivery.path, delivery.body, delivery.headers)
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
+
+
+STACK = """<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeStacksResult><Stacks><member>
+<StackName>evenings</StackName><CreationTime>2026-01-01T00:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus><Outputs>
+<member><OutputKey>TableName</OutputKey><OutputValue>Events</OutputValue></member>
+<member><OutputKey>TopicArn</OutputKey><OutputValue>arn:aws:sns:eu-central-1:000000000000:livehooks</OutputValue></member>
+</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"""
+
+
+class Inspect:
+    """`livehooks inspect` over a stack that CloudFormation, stood in for here, describes.
+
+    The table is at `dynamodb`; where that is none, `answers` has what DynamoDB says to each operation."""
+
+    def __init__(self, dynamodb: str | None = None, answers: dict[str, list[dict]] | None = None):
+        class Answer(BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers.get("content-length", 0)))
+                operation = self.headers.get("x-amz-target", "").split(".")[-1]
+                body = json.dumps(answers[operation].pop(0)) if operation else STACK
+                self.send_response(200)
+                self.send_header("content-type", "application/x-amz-json-1.0" if operation else "text/xml")
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        here = f"http://127.0.0.1:{self.server.server_port}"
+        environment = os.environ | {
+            "AWS_ENDPOINT_URL_CLOUDFORMATION": here,
+            "AWS_ENDPOINT_URL_DYNAMODB": dynamodb or here, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": dynamodb or here,
+            "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
+        self.process = subprocess.Popen(
+            [LIVEHOOKS, "inspect", "--stack", "evenings", "--region", "eu-central-1", "--port", "0"],
+            env=environment, stdout=subprocess.PIPE, text=True)
+        lines = iter(self.process.stdout.readline, "")
+        self.url = next(line.split()[1].rstrip("/") for line in lines if line.startswith("page"))
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=20)
+        self.server.shutdown()
 
 
 def event(kind: str, at: float, room: str, **parts) -> dict:

@@ -1,51 +1,21 @@
 """`livehooks inspect --stack`: CloudFormation is stood in for, the table is that of a local stack."""
 
-import os
 import re
-import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+import urllib.error
+import urllib.request
 
 import pytest
 from playwright.sync_api import expect
-from stack import LIVEHOOKS, evening
-
-STACK = """<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeStacksResult><Stacks><member>
-<StackName>evenings</StackName><CreationTime>2026-01-01T00:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus><Outputs>
-<member><OutputKey>TableName</OutputKey><OutputValue>Events</OutputValue></member>
-<member><OutputKey>TopicArn</OutputKey><OutputValue>arn:aws:sns:eu-central-1:000000000000:livehooks</OutputValue></member>
-</Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"""
-
-
-class CloudFormation(BaseHTTPRequestHandler):
-    def do_POST(self):
-        self.send_response(200)
-        self.send_header("content-type", "text/xml")
-        self.end_headers()
-        self.wfile.write(STACK.encode())
-
-    def log_message(self, *arguments):
-        pass
+from stack import Inspect, evening
 
 
 @pytest.fixture(scope="module")
 def inspected(dev):
     for body in evening("friday"):
         dev.livekit(body)
-    server = HTTPServer(("127.0.0.1", 0), CloudFormation)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    dynamodb = dev.banner["dynamodb"].split()[0]
-    environment = os.environ | {
-        "AWS_ENDPOINT_URL_CLOUDFORMATION": f"http://127.0.0.1:{server.server_port}",
-        "AWS_ENDPOINT_URL_DYNAMODB": dynamodb, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": dynamodb,
-        "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
-    process = subprocess.Popen([LIVEHOOKS, "inspect", "--stack", "evenings", "--region", "eu-central-1", "--port", "0"],
-                               env=environment, stdout=subprocess.PIPE, text=True)
-    lines = iter(process.stdout.readline, "")
-    yield next(line.split()[1].rstrip("/") for line in lines if line.startswith("page"))
-    process.terminate()
-    process.wait(timeout=20)
-    server.shutdown()
+    inspect = Inspect(dev.banner["dynamodb"].split()[0])
+    yield inspect.url
+    inspect.stop()
 
 
 def test_a_deployed_table_is_shown_and_followed(visit, inspected, dev):
@@ -71,8 +41,6 @@ def test_its_rooms_and_events_are_as_those_of_the_local_stack(visit, inspected):
 
 def test_it_only_reads(inspected):
     """Its API has no other method than GET."""
-    import urllib.error
-    import urllib.request
     for path in ["/", "/api/event", "/api/live", "/webhooks/livekit"]:
         with pytest.raises(urllib.error.HTTPError) as answer:
             urllib.request.urlopen(urllib.request.Request(inspected + path, b"{}", method="POST"))

@@ -152,6 +152,22 @@ def test_the_keyboard_is_enough(visit, hostile):
     expect(page.get_by_role("dialog")).to_be_hidden()
 
 
+def test_what_is_being_read_stays_while_events_arrive(visit, hostile, dev):
+    page = visit(viewport={"width": 1280, "height": 400}).open()
+    expect(page.locator(".row").first).to_be_visible()
+    grid = page.get_by_role("grid")
+    grid.evaluate("(grid) => { grid.scrollTop = 140; }")
+    seen = "(grid) => { const top = grid.getBoundingClientRect().top; return [...grid.querySelectorAll('.row')].find((row) => row.getBoundingClientRect().top >= top - 1).dataset.n; }"
+    before = grid.evaluate(seen)
+    for n in range(3):
+        dev.livekit(event("participant_joined", EVENING + n, "news", **person(f"late-{n}")))
+    expect(page.get_by_role("button", name="3 new")).to_be_visible()
+    assert grid.evaluate(seen) == before
+    page.get_by_role("button", name="3 new").click()
+    expect(page.locator(".row").first.locator(".room")).to_have_text("news")
+    expect(page.get_by_role("button", name="3 new")).to_be_hidden()
+
+
 def test_what_has_the_focus_can_be_seen_and_is_named(visit, hostile):
     page = visit().open(f"/#/events?{urlencode({'event': 'livekit/' + hostile['markup']})}")
     expect(page.get_by_label("Details").get_by_role("heading", level=2)).to_be_visible()

@@ -30,14 +30,16 @@ pub(super) fn cause(
 ) -> Option<Cause> {
     let check = Check { entry, keys, request, now };
     match rejection {
-        Rejection::BodyAltered { .. } => Some(
-            check.body().unwrap_or_else(|| Cause {
+        Rejection::BodyAltered { .. } => {
+            Some(check.body().unwrap_or_else(|| {
+                Cause {
                 what: format!("the body's content was changed; it is not one of {REWRITINGS}"),
                 advice:
                     "compare the body with the one in the provider's log, and look at what lies in between"
                         .into(),
-            }),
-        ),
+            }
+            }))
+        }
         Rejection::SignatureMismatch { .. } => Some(check.body().unwrap_or_else(|| Cause {
             what: format!("none of {REWRITINGS} explains it: another key is likelier than another body"),
             advice:

@@ -80,7 +80,9 @@ impl Report {
                 self.log.push(Row {
                     diagnosis: Some(fault.code().into()),
                     detail: Some(fault.to_string()),
-                    advice: Some("the sender was asked to come again (503): see the terminal of the local stack"),
+                    advice: Some(
+                        "the sender was asked to come again (503): see the terminal of the local stack",
+                    ),
                     ..Row::new(Became::Failed, provider, received)
                 });
             }

@@ -57,7 +57,8 @@ pub(super) async fn serve(
     announced: Arc<Announced>,
 ) {
     let log = inlets.report.log().clone();
-    let sending = listener.local_addr().ok().map(|to| Sending { url: format!("http://{to}"), keys: keys.clone() });
+    let sending =
+        listener.local_addr().ok().map(|to| Sending { url: format!("http://{to}"), keys: keys.clone() });
     let page = inspect::router(Inspected { source: source.clone(), log: log.clone(), sending });
     tokio::spawn(inspect::fill(source.clone(), log.clone()));
     tokio::spawn(inspect::note_announcements(announced.clone(), log));

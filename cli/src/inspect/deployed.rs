@@ -12,13 +12,15 @@ use crate::history::{HistoryError, Source};
 
 /// Which stack to look at.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = "Only reads, with your AWS credentials: it needs cloudformation:DescribeStacks, and of the table
+#[command(
+    after_help = "Only reads, with your AWS credentials: it needs cloudformation:DescribeStacks, and of the table
 dynamodb:Scan, Query, GetItem, DescribeTable, DescribeStream, GetShardIterator and GetRecords.
 At the start it reads the whole table once; the page shows the newest 10,000 events.
 
 Examples:
   cargo livehooks inspect --stack livehooks
-  cargo livehooks inspect --stack livehooks --region eu-central-1 --port 8080")]
+  cargo livehooks inspect --stack livehooks --region eu-central-1 --port 8080"
+)]
 pub struct Inspect {
     /// The stack's name
     #[arg(long, value_name = "NAME")]

@@ -297,7 +297,11 @@ mod tests {
     fn what_was_stored_before_the_start_stands_before_it_and_once() {
         let log = Log::default();
         log.push(row(Became::Stored, "new"));
-        log.push_earlier(vec![row(Became::Stored, "new"), row(Became::Stored, "b"), row(Became::Stored, "a")]);
+        log.push_earlier(vec![
+            row(Became::Stored, "new"),
+            row(Became::Stored, "b"),
+            row(Became::Stored, "a"),
+        ]);
         let (mut rows, _) = log.changes(0, 10);
         rows.sort_by_key(|row| row.n);
         assert_eq!(ids(&rows), ["a", "b", "new"]);

@@ -246,6 +246,9 @@ mod tests {
         assert_eq!(parts.normalized, r#"{"z":1,"data":{"b":12345678901234567890,"a":{}},"id":"é\u0000"}"#);
         assert_eq!(parts.raw, Some(r#"{"x": 1.0e0}"#));
         let parts = Parts::of(r#"{"data":{"raw_base64":"AAE="}}"#).unwrap();
-        assert_eq!((parts.normalized.as_str(), parts.raw_base64.as_deref()), (r#"{"data":{}}"#, Some("AAE=")));
+        assert_eq!(
+            (parts.normalized.as_str(), parts.raw_base64.as_deref()),
+            (r#"{"data":{}}"#, Some("AAE="))
+        );
     }
 }
