@@ -6,6 +6,7 @@ pub mod dev;
 pub mod envelope;
 pub mod event;
 pub mod history;
+pub mod inspect;
 pub mod keys_file;
 pub mod providers;
 pub mod samples;

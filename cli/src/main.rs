@@ -20,6 +20,7 @@ use livehooks::commands::{CommandError, Ending};
 use livehooks::dev::running::Running;
 use livehooks::dev::{self, Options, Stack, StartError};
 use livehooks::event::{EventError, PrintEvent};
+use livehooks::inspect::{Inspect, InspectError};
 use livehooks::keys_file::{KeysFile, KeysFileError};
 use livehooks::providers::ALL;
 use livehooks::send::{Send, SendError};
@@ -40,6 +41,8 @@ enum Command {
     Send(Send),
     /// Print a signed event as API Gateway hands it to a function
     Event(PrintEvent),
+    /// Serve the page over a deployed stack, read-only, on this machine alone
+    Inspect(Inspect),
     /// Show what was stored, and what is being stored
     Events(Events),
     /// Show the rooms: when they were seen, who is in them, what is being recorded
@@ -102,6 +105,8 @@ enum Failure {
     #[error(transparent)]
     Event(#[from] EventError),
     #[error(transparent)]
+    Inspect(#[from] InspectError),
+    #[error(transparent)]
     Command(#[from] CommandError),
 }
 
@@ -112,6 +117,7 @@ async fn main() -> ExitCode {
         Command::Dev(dev) => dev.run().await.map(|()| Ending::Fine),
         Command::Event(event) => event.run().map(|()| Ending::Fine).map_err(Failure::from),
         Command::Send(send) => send.run().await.map(either).map_err(Failure::from),
+        Command::Inspect(inspect) => inspect.run().await.map(|()| Ending::Fine).map_err(Failure::from),
         Command::Events(events) => events.run().await.map_err(Failure::from),
         Command::Rooms(rooms) => rooms.run().await.map_err(Failure::from),
         Command::Timeline(timeline) => timeline.run().await.map_err(Failure::from),
@@ -178,7 +184,7 @@ impl Dev {
         for entry in ALL {
             anstream::println!("webhooks   {url}/webhooks/{}", entry.name);
         }
-        anstream::println!("events     {url}/api/events");
+        anstream::println!("page       {url}/");
         anstream::println!("dynamodb   http://{}  (table Events, any credentials)", stack.dynamodb);
         anstream::println!("sns, sqs   http://{}  (for notify alone)", stack.aws);
         anstream::println!(

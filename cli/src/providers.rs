@@ -16,7 +16,7 @@ use livehooks_core::hms::Hms;
 use livehooks_core::livekit::LiveKit;
 use livehooks_core::plugnmeet::PlugNmeet;
 use livehooks_core::videosdk::VideoSdk;
-use livehooks_core::{BodyHash, Delivery, EventType, Keys, KeysError, Provider, Rejection};
+use livehooks_core::{Assurance, BodyHash, Delivery, EventType, Keys, KeysError, Provider, Rejection};
 use pem::Pem;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -37,6 +37,12 @@ pub struct Entry {
     pub samples: &'static str,
     /// Fields of the keys file that only sending needs.
     pub private_fields: &'static [&'static str],
+    /// Fields of the keys file that travel in each delivery as they are.
+    pub standing_fields: &'static [&'static str],
+    /// What is verified, by what that proves.
+    pub schemes: &'static [(Assurance, &'static str)],
+    /// Whether the event's `source` names the key that signed.
+    pub names_key: bool,
     /// Makes keys for development.
     pub make_keys: fn() -> Value,
     /// Checks the provider's secret. Returns what is weak about it.
@@ -63,6 +69,9 @@ impl Entry {
             name: P::NAME,
             samples: P::SAMPLES,
             private_fields: P::PRIVATE_FIELDS,
+            standing_fields: P::STANDING_FIELDS,
+            schemes: P::SCHEMES,
+            names_key: P::NAMES_KEY,
             make_keys: P::make_keys,
             check_keys: |secret| P::Keys::from_json(secret).map(|keys| keys.weakness()),
             sign: P::sign,
@@ -171,6 +180,12 @@ pub trait Sender: Provider {
     const SAMPLES: &'static str;
     /// Fields of the keys file that only sending needs.
     const PRIVATE_FIELDS: &'static [&'static str] = &[];
+    /// Fields of the keys file that travel in each delivery as they are.
+    const STANDING_FIELDS: &'static [&'static str] = &[];
+    /// What is verified, by what that proves.
+    const SCHEMES: &'static [(Assurance, &'static str)];
+    /// Whether the event's `source` names the key that signed.
+    const NAMES_KEY: bool = false;
     /// Whether the last segment of the URL may be a credential.
     const HAS_URL_TOKEN: bool = false;
     /// Whether a delivery says until when it counts.
@@ -190,6 +205,11 @@ pub trait Sender: Provider {
 
 impl Sender for Hms {
     const SAMPLES: &'static str = include_str!("../samples/100ms.ndjson");
+    const STANDING_FIELDS: &'static [&'static str] = &["headers"];
+    const SCHEMES: &'static [(Assurance, &'static str)] = &[
+        (Assurance::Signed, "HMAC-SHA256 of the body in X-100ms-Signature"),
+        (Assurance::SharedSecret, "the value of the secret header"),
+    ];
     const FUNCTION: &'static str = "HmsFunction";
 
     fn make_keys() -> Value {
@@ -226,6 +246,11 @@ impl Sender for VideoSdk {
     const SAMPLES: &'static str = include_str!("../samples/videosdk.ndjson");
     const FUNCTION: &'static str = "VideosdkFunction";
     const PRIVATE_FIELDS: &'static [&'static str] = &["private_key"];
+    const STANDING_FIELDS: &'static [&'static str] = &["url_tokens"];
+    const SCHEMES: &'static [(Assurance, &'static str)] = &[
+        (Assurance::Signed, "RSA-SHA256 of the body by VideoSDK's key, and the token in the URL"),
+        (Assurance::ProviderSigned, "RSA-SHA256 of the body by VideoSDK's key"),
+    ];
     const HAS_URL_TOKEN: bool = true;
 
     /// # Panics
@@ -264,6 +289,8 @@ impl Sender for VideoSdk {
 
 impl Sender for PlugNmeet {
     const SAMPLES: &'static str = include_str!("../samples/plugnmeet.ndjson");
+    const SCHEMES: &'static [(Assurance, &'static str)] = BODY_HASH_TOKEN;
+    const NAMES_KEY: bool = true;
     const FUNCTION: &'static str = "PlugnmeetFunction";
     const KNOWS_TIME: bool = true;
 
@@ -285,6 +312,8 @@ impl Sender for PlugNmeet {
 
 impl Sender for LiveKit {
     const SAMPLES: &'static str = include_str!("../samples/livekit.ndjson");
+    const SCHEMES: &'static [(Assurance, &'static str)] = BODY_HASH_TOKEN;
+    const NAMES_KEY: bool = true;
     const FUNCTION: &'static str = "LivekitFunction";
     const KNOWS_TIME: bool = true;
 
@@ -306,6 +335,9 @@ impl Sender for LiveKit {
         })
     }
 }
+
+const BODY_HASH_TOKEN: &[(Assurance, &str)] =
+    &[(Assurance::Signed, "HS256 token, in time, with the SHA-256 of the body")];
 
 /// The token of plugNmeet and LiveKit.
 fn body_hash_token(keys: &Value, body: &[u8], validity: Validity) -> Result<String, String> {

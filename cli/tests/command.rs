@@ -37,6 +37,16 @@ fn a_first_event_is_sent_seen_and_shown_in_one_line_each() {
 }
 
 #[test]
+fn the_page_is_where_the_banner_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path(), &["--memory"]);
+    assert_eq!(dev.page, format!("{}/", dev.url));
+    let page = dev.get("/");
+    assert!(page.contains("<title>livehooks</title>"), "{page}");
+    assert!(page.contains("content-security-policy: default-src 'none'; script-src 'self';"), "{page}");
+}
+
+#[test]
 fn an_event_survives_a_kill_right_after_its_answer_and_is_announced() {
     let folder = tempfile::tempdir().unwrap();
     let data = ["--data", "data", "--forward-to", "http://127.0.0.1:9/nobody"];

@@ -138,7 +138,7 @@ async fn story<'a>(source: &'a Source, stored: &'a Stored) -> Result<Story<'a>, 
 }
 
 /// Why it counted as new.
-async fn decision(source: &Source, stored: &Stored) -> Result<String, CommandError> {
+pub(crate) async fn decision(source: &Source, stored: &Stored) -> Result<String, CommandError> {
     if stored.event.dedupebasis == "provider-id" {
         return Ok("new: no item had this key".into());
     }

@@ -1,7 +1,7 @@
 //! What happened: a line on the terminal for each delivery, and the latest refusals.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -11,6 +11,7 @@ use livehooks_aws::recover::{Recovered, Taken};
 use livehooks_aws::store::Written;
 use serde::Serialize;
 
+use crate::inspect::{Became, Log, Row};
 use crate::terminal::{DIM, GREEN, RED, YELLOW, safe, styled};
 
 /// A delivery that was refused.
@@ -31,6 +32,7 @@ pub struct Refusal {
 /// What happened since the start.
 pub struct Report {
     verbose: bool,
+    log: Arc<Log>,
     refusals: Mutex<VecDeque<Refusal>>,
 }
 
@@ -38,7 +40,12 @@ const REFUSALS_MAX: usize = 1_000;
 
 impl Report {
     pub(super) fn new(verbose: bool) -> Self {
-        Self { verbose, refusals: Mutex::default() }
+        Self { verbose, log: Arc::default(), refusals: Mutex::default() }
+    }
+
+    /// What became of each delivery.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
     }
 
     /// The latest refusals, newest first.
@@ -46,7 +53,8 @@ impl Report {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    pub(super) fn outcome(&self, provider: &'static str, outcome: &Outcome) {
+    /// Tells what became of a delivery that was received at this time.
+    pub(super) fn outcome(&self, provider: &'static str, received: Timestamp, outcome: &Outcome) {
         match outcome {
             Outcome::Stored(receipt) => {
                 let said = match &receipt.written {
@@ -56,38 +64,63 @@ impl Report {
                         styled(YELLOW, "duplicate (same id, another body: the first one stays)")
                     }
                 };
-                self.stored(provider, receipt, said);
+                self.stored(provider, received, receipt, said);
             }
             Outcome::Queued { fault, .. } => {
                 let detail = format!("{}: {fault}", fault.code());
                 self.line(provider, styled(YELLOW, "queued"), &detail);
+                self.log.push(Row {
+                    diagnosis: Some(fault.code().into()),
+                    detail: Some(fault.to_string()),
+                    advice: Some("it waits as it came and is stored as soon as that is possible"),
+                    ..Row::new(Became::Queued, provider, received)
+                });
             }
             Outcome::Rejected(rejection) => {
-                self.refused(provider, rejection.code(), rejection.to_string(), rejection.advice());
+                self.refused(Refusal {
+                    time: received,
+                    provider,
+                    diagnosis: rejection.code(),
+                    detail: rejection.to_string(),
+                    advice: rejection.advice(),
+                });
             }
             Outcome::TooLarge { bytes, bytes_max } => {
-                let detail = format!("expected at most {bytes_max} bytes, found {bytes}");
-                self.refused(provider, "too_large", detail, "no provider sends as much: see who does");
+                self.refused(Refusal {
+                    time: received,
+                    provider,
+                    diagnosis: "too_large",
+                    detail: format!("expected at most {bytes_max} bytes, found {bytes}"),
+                    advice: "no provider sends as much: see who does",
+                });
             }
             Outcome::Failed(fault) => {
                 let detail = format!("{}: {fault}", fault.code());
                 self.line(provider, styled(RED, "not taken"), &detail);
+                self.log.push(Row {
+                    diagnosis: Some(fault.code().into()),
+                    detail: Some(fault.to_string()),
+                    advice: Some(
+                        "the sender was asked to come again (503): see the terminal of the local stack",
+                    ),
+                    ..Row::new(Became::Failed, provider, received)
+                });
             }
         }
     }
 
     /// What became of a delivery that was queued.
     pub(super) fn recovered(&self, recovered: &Recovered) {
-        let Ok(Taken { provider, outcome, .. }) = &recovered.result else { return };
+        let Ok(Taken { provider, received_at, outcome }) = &recovered.result else { return };
         match outcome {
             Outcome::Stored(receipt) => {
                 let said = match &receipt.written {
                     Written::New { .. } => styled(GREEN, "recovered"),
                     Written::Duplicate { .. } => styled(YELLOW, "recovered duplicate"),
                 };
-                self.stored(provider, receipt, said);
+                self.stored(provider, *received_at, receipt, said);
             }
-            _ => self.outcome(provider, outcome),
+            _ => self.outcome(provider, *received_at, outcome),
         }
     }
 
@@ -107,7 +140,8 @@ impl Report {
         self.line(what, styled(YELLOW, "waits"), why);
     }
 
-    fn stored(&self, provider: &str, receipt: &Receipt, said: String) {
+    fn stored(&self, provider: &str, received: Timestamp, receipt: &Receipt, said: String) {
+        self.log.push(row(provider, received, receipt));
         let column = |text: &Option<String>| format!("{:16}", safe(text.as_deref().unwrap_or("-"), 16));
         let kind = format!("{:34}", receipt.r#type.as_str());
         let mut text = format!("{kind} {} {} {said}", column(&receipt.room), column(&receipt.participant));
@@ -118,9 +152,15 @@ impl Report {
         self.print(provider, &text);
     }
 
-    fn refused(&self, provider: &'static str, diagnosis: &'static str, detail: String, advice: &'static str) {
+    fn refused(&self, refusal: Refusal) {
+        let Refusal { provider, diagnosis, detail, advice, .. } = &refusal;
         self.line(provider, styled(RED, format!("refused: {diagnosis}")), &format!("{detail}; {advice}"));
-        let refusal = Refusal { time: Timestamp::now(), provider, diagnosis, detail, advice };
+        self.log.push(Row {
+            diagnosis: Some((*diagnosis).into()),
+            detail: Some(detail.clone()),
+            advice: Some(advice),
+            ..Row::new(Became::Refused, provider, refusal.time)
+        });
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         refusals.push_front(refusal);
         refusals.truncate(REFUSALS_MAX);
@@ -135,5 +175,22 @@ impl Report {
             let time = Timestamp::now().to_zoned(TimeZone::system()).strftime("%H:%M:%S");
             anstream::println!("{} {provider:10} {text}", styled(DIM, time));
         }
+    }
+}
+
+fn row(provider: &str, received: Timestamp, receipt: &Receipt) -> Row {
+    let (became, id, altered) = match &receipt.written {
+        Written::New { id } => (Became::Stored, id, None),
+        Written::Duplicate { id, altered } => (Became::Duplicate, id, Some(*altered)),
+    };
+    Row {
+        stored: (became == Became::Stored).then(Timestamp::now),
+        id: Some(id.clone()),
+        r#type: Some(receipt.r#type.as_str().into()),
+        provider_type: receipt.provider_type.clone(),
+        room: receipt.room.clone(),
+        participant: receipt.participant.clone(),
+        altered,
+        ..Row::new(became, provider, received)
     }
 }

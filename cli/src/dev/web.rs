@@ -8,11 +8,12 @@ use aws_types::SdkConfig;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::http::{StatusCode, header};
+use axum::middleware;
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use jiff::Timestamp;
 use lambda_http::RequestExt;
 use livehooks_aws::config::{FallbackConfig, IngestConfig, KeySource};
 use livehooks_aws::{Ingest, Outcome};
@@ -24,6 +25,7 @@ use tokio::sync::Notify;
 use super::database::TABLE;
 use super::{Announced, PATIENCE, RETENTION, Report};
 use crate::history::{Filter, Source};
+use crate::inspect::{self, Inspected, Sending, loopback_only, problem};
 use crate::keys_file::KeysFile;
 use crate::providers::{ALL, Sender};
 
@@ -55,6 +57,12 @@ pub(super) async fn serve(
     keys: KeysFile,
     announced: Arc<Announced>,
 ) {
+    let log = inlets.report.log().clone();
+    let sending =
+        listener.local_addr().ok().map(|to| Sending { url: format!("http://{to}"), keys: keys.clone() });
+    let page = inspect::router(Inspected { source: source.clone(), log: log.clone(), sending });
+    tokio::spawn(inspect::fill(source.clone(), log.clone()));
+    tokio::spawn(inspect::note_announcements(announced.clone(), log));
     let api = Api { source, report: inlets.report.clone(), announced };
     let api = Router::new()
         .route("/api/events", get(events))
@@ -68,6 +76,7 @@ pub(super) async fn serve(
         .route("/healthz", get(async || axum::Json(json!({ "status": "ok" }))))
         .merge(webhooks)
         .merge(api)
+        .merge(page)
         .fallback(async || problem(StatusCode::NOT_FOUND, "There is nothing here."));
     // It ends only with the process.
     let _ = axum::serve(listener, app).await;
@@ -101,34 +110,25 @@ async fn take_in<P: Sender>(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let outcome = match to_bytes(body, REQUEST_BYTES_MAX).await {
+    let body = to_bytes(body, REQUEST_BYTES_MAX).await;
+    let received = Timestamp::now();
+    let outcome = match body {
         Ok(bytes) => {
             let body = lambda_http::Body::Binary(bytes.to_vec());
             let request = lambda_http::Request::from_parts(parts, body);
             let parameters = token.map(|token| HashMap::from([("token".to_owned(), vec![token])]));
-            ingest.receive(&request.with_path_parameters(parameters.unwrap_or_default())).await
+            ingest.receive_at(&request.with_path_parameters(parameters.unwrap_or_default()), received).await
         }
         Err(_) => Outcome::TooLarge {
             bytes: REQUEST_BYTES_MAX + 1,
             bytes_max: livehooks_aws::ingest::BODY_BYTES_MAX,
         },
     };
-    inlets.report.outcome(P::NAME, &outcome);
+    inlets.report.outcome(P::NAME, received, &outcome);
     if matches!(outcome, Outcome::Stored(_)) {
         inlets.stored.notify_one();
     }
     outcome.into_response().map(|body| Body::from(body.to_vec()))
-}
-
-/// A page from elsewhere must not read events through a name that it has made point here, nor a tunnel for
-/// webhooks publish them.
-async fn loopback_only(headers: HeaderMap, request: Request, next: Next) -> Response {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, _port)| name);
-    match name {
-        "127.0.0.1" | "localhost" | "[::1]" => next.run(request).await,
-        _ => problem(StatusCode::FORBIDDEN, "The API answers on 127.0.0.1 and localhost only."),
-    }
 }
 
 #[derive(Deserialize)]
@@ -191,11 +191,4 @@ async fn announcements(State(api): State<Api>, Query(query): Query<Replay>) -> R
     });
     let stream = tokio_stream::wrappers::ReceiverStream::new(receiver);
     Sse::new(stream).keep_alive(KeepAlive::default()).into_response()
-}
-
-/// RFC 9457.
-fn problem(status: StatusCode, detail: &str) -> Response {
-    let title = status.canonical_reason().unwrap_or_default();
-    let body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
-    (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
 }

@@ -14,6 +14,7 @@ pub struct Dev {
     pub process: Child,
     lines: BufReader<std::process::ChildStdout>,
     pub url: String,
+    pub page: String,
 }
 
 pub fn livehooks(folder: &Path) -> Command {
@@ -28,11 +29,13 @@ impl Dev {
         command.args(["dev", "--port", "0"]).args(arguments);
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap());
-        let mut dev = Self { process, lines, url: String::new() };
+        let mut dev = Self { process, lines, url: String::new(), page: String::new() };
         while dev.url.is_empty() {
             let line = dev.line();
             assert!(!line.is_empty(), "the process ended before it was ready");
-            dev.url = line.strip_prefix("ready").unwrap_or_default().trim().to_owned();
+            let told = |name| line.strip_prefix(name).map(|rest: &str| rest.trim().to_owned());
+            dev.page = told("page").unwrap_or(dev.page);
+            dev.url = told("ready").unwrap_or_default();
         }
         dev
     }

@@ -1,0 +1,203 @@
+//! What sends an event once more: its body, signed anew. The delivery's own headers are not kept.
+
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use data_encoding::BASE64;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::one::{Parts, Place, no_store};
+use super::{Inspected, problem};
+use crate::envelope::Delivered;
+use crate::history::Stored;
+use crate::keys_file::KeysFile;
+use crate::providers::{Entry, Signed, Validity};
+
+/// The keys in `events/` are everybody's: what is signed with them goes into a fixture or a container, and no
+/// real secret with it.
+const PUBLIC_KEYS: &str = include_str!("../../../events/keys.json");
+/// As the files in `events/` are.
+const SIGNED_UNTIL: Timestamp = Timestamp::constant(4_102_444_800, 0);
+/// What a shell takes as one argument, with some room.
+const ARGUMENT_BYTES_MAX: usize = 100_000;
+
+/// How a delivery can be sent again.
+#[derive(Clone)]
+pub struct Sending {
+    /// Where to.
+    pub url: String,
+    /// What it is signed with.
+    pub keys: KeysFile,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Request {
+    #[serde(flatten)]
+    place: Place,
+    form: Form,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Form {
+    Curl,
+    Sam,
+    Fixture,
+}
+
+/// What is to be copied, and what has to be known about it.
+struct Copied {
+    text: String,
+    note: String,
+}
+
+pub(super) async fn again(State(inspected): State<Inspected>, Query(request): Query<Request>) -> Response {
+    let stored = match inspected.find(&request.place).await {
+        Ok(stored) => stored,
+        Err(answer) => return answer,
+    };
+    let copied = match (request.form, &inspected.sending) {
+        (Form::Curl, Some(sending)) => curl(&stored, sending),
+        (Form::Curl, None) => Err("The keys of a deployed stack stay in Secrets Manager.".into()),
+        (Form::Sam, _) => sam(&stored),
+        (Form::Fixture, _) => fixture(&stored),
+    };
+    match copied {
+        Ok(Copied { text, mut note }) => {
+            if stored.json.contains(r#""[redacted]""#) {
+                note += " Secrets in the body are struck out, so it is another body than the one that came.";
+            }
+            no_store(axum::Json(json!({ "text": text, "note": note })))
+        }
+        Err(why) => problem(StatusCode::CONFLICT, &why),
+    }
+}
+
+fn entry(stored: &Stored) -> Result<&'static Entry, String> {
+    Entry::named(&stored.event.provider).ok_or_else(|| "No provider of this name is known.".into())
+}
+
+fn body(stored: &Stored) -> Result<Vec<u8>, String> {
+    let nothing = || "The item holds no body.".to_owned();
+    let parts = Parts::of(&stored.json).ok_or_else(nothing)?;
+    match (parts.raw, parts.raw_base64) {
+        (Some(raw), _) => Ok(raw.as_bytes().to_vec()),
+        (None, Some(base64)) => BASE64.decode(base64.as_bytes()).map_err(|_| nothing()),
+        (None, None) => Err(nothing()),
+    }
+}
+
+/// For the local stack. A credential that is the same in every delivery is not written out.
+fn curl(stored: &Stored, sending: &Sending) -> Result<Copied, String> {
+    let (entry, body) = (entry(stored)?, body(stored)?);
+    let keys = sending.keys.signing(entry).ok_or("The keys file has nothing for this provider.")?;
+    let mut covering = keys.clone();
+    if let Some(keys) = covering.as_object_mut() {
+        keys.retain(|name, _| !entry.standing_fields.contains(&name.as_str()));
+    }
+    let now = Timestamp::now();
+    let signed = (entry.sign)(&covering, &body, now.into());
+    let standing = (entry.sign)(keys, &body, now.into())?;
+    let mut note = match entry.knows_time {
+        true => "Signed with the local stack's keys, for five minutes.".to_owned(),
+        false => "Signed with the local stack's keys.".to_owned(),
+    };
+    let mut url = format!("{}/webhooks/{}", sending.url, entry.name);
+    if standing.url_token.is_some() {
+        url += "/$TOKEN";
+        note = "Set TOKEN to one of url_tokens in your keys file first.".into();
+    }
+    let headers: Vec<(String, String)> = match signed {
+        Ok(signed) => signed.headers,
+        Err(_) => {
+            note = "Set SECRET to the header's value in your keys file first.".into();
+            let hidden = |(at, (name, value))| (name, if at == 0 { "$SECRET".into() } else { value });
+            standing.headers.into_iter().enumerate().map(hidden).collect()
+        }
+    };
+    let headers = headers.iter().map(|(name, value)| format!(" \\\n  -H \"{name}: {value}\""));
+    let head = format!("curl \"{url}\"{}", headers.collect::<String>());
+    let text = match std::str::from_utf8(&body) {
+        Ok(text) if body.len() <= ARGUMENT_BYTES_MAX && is_visible(text) => {
+            format!("{head} \\\n  --data-binary '{}'", text.replace('\'', r"'\''"))
+        }
+        _ => format!("base64 -d <<'BODY' | {head} \\\n  --data-binary @-\n{}\nBODY", wrapped(&body)),
+    };
+    Ok(Copied { text, note })
+}
+
+/// What a terminal shows as it is: nothing in it moves the cursor or turns the line.
+fn is_visible(text: &str) -> bool {
+    text.chars().all(|c| c == '\'' || c == '"' || c == '\\' || c == '\n' || c.escape_debug().len() == 1)
+}
+
+fn wrapped(body: &[u8]) -> String {
+    let text = BASE64.encode(body);
+    let lines = text.as_bytes().chunks(76).map(String::from_utf8_lossy);
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn signed_with_public_keys(stored: &Stored, validity: Validity) -> Result<(Signed, Vec<u8>, Value), String> {
+    let (entry, body) = (entry(stored)?, body(stored)?);
+    let keys: Value = serde_json::from_str(PUBLIC_KEYS).map_err(|error| error.to_string())?;
+    let keys = KeysFile::from_json(&keys).map_err(|error| error.to_string())?;
+    let signing = keys.signing(entry).ok_or("events/keys.json has nothing for this provider.")?;
+    let signed = (entry.sign)(signing, &body, validity)?;
+    Ok((signed, body, keys.secret(entry)))
+}
+
+fn path(entry: &Entry, signed: &Signed) -> String {
+    let token = signed.url_token.as_ref().map(|token| format!("/{token}")).unwrap_or_default();
+    format!("/webhooks/{}{token}", entry.name)
+}
+
+/// For `sam local invoke`, with the keys of `events/env.json`.
+fn sam(stored: &Stored) -> Result<Copied, String> {
+    let entry = entry(stored)?;
+    let validity = Validity { now: stored.received_at, expires: SIGNED_UNTIL };
+    let (signed, body, _) = signed_with_public_keys(stored, validity)?;
+    let delivered = Delivered {
+        path: &path(entry, &signed),
+        url_token: signed.url_token.as_deref(),
+        headers: &signed.headers,
+        body: &body,
+        base64: false,
+        received_at: stored.received_at,
+    };
+    let text = serde_json::to_string_pretty(&delivered.http_api()).map_err(|error| error.to_string())?;
+    let note = format!(
+        "Save it as event.json: sam local invoke {} -e event.json -n events/env.json. Signed with the keys in events/, until 2100.",
+        entry.function
+    );
+    Ok(Copied { text, note })
+}
+
+/// A folder as the conformance tests read it.
+fn fixture(stored: &Stored) -> Result<Copied, String> {
+    let entry = entry(stored)?;
+    let now = stored.received_at;
+    let (signed, body, keys) = signed_with_public_keys(stored, now.into())?;
+    let mut request = format!("POST {} HTTP/1.1\nHost: hooks.example.com\n", path(entry, &signed));
+    for (name, value) in &signed.headers {
+        request += &format!("{name}: {value}\n");
+    }
+    let mut request = (request + "\n").into_bytes();
+    request.extend(body);
+    let context = json!({ "now": now, "keys": keys });
+    let context = serde_json::to_string_pretty(&context).map_err(|error| error.to_string())?;
+    let kind = stored.event.providertype.as_deref().unwrap_or("unknown");
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let kind: String = kind.chars().filter(is_plain).take(60).collect();
+    let hash = stored.body_sha256.get(..8).unwrap_or_default();
+    let folder = format!("tests/fixtures/{}/ok/{}-{hash}", entry.name, kind.trim_start_matches('.'));
+    let text = format!(
+        "mkdir -p {folder}\nbase64 -d > {folder}/request.http <<'REQUEST'\n{}\nREQUEST\n\
+         cat > {folder}/context.json <<'CONTEXT'\n{context}\nCONTEXT\n\
+         UPDATE_EXPECT=1 cargo test -p livehooks-tests --test conformance\n",
+        wrapped(&request)
+    );
+    let note = "Run it in the project: it makes the fixture, and the test writes what is expected.".into();
+    Ok(Copied { text, note })
+}

@@ -1,0 +1,328 @@
+//! What became of each delivery, as far back as the page shows: bounded, and readable by any number of pages,
+//! each at its own pace.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_with::skip_serializing_none;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// How many deliveries are kept.
+pub const ROWS_MAX: usize = 10_000;
+/// The first delivery's number. What was stored before the start is numbered below.
+const FIRST: u64 = 1 << 32;
+/// Longer texts are cut in rows; the whole event has them.
+const TEXT_CHARS_MAX: usize = 256;
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Became {
+    /// It is in the table.
+    Stored,
+    /// Its event was in the table.
+    Duplicate,
+    /// It is in the fallback queue as it came, because of our fault.
+    Queued,
+    /// It is not authentic, or too large.
+    Refused,
+    /// It was not taken, and that was our fault.
+    Failed,
+}
+
+/// One delivery, in short.
+#[skip_serializing_none]
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "the names are the documentation")]
+pub struct Row {
+    /// Later deliveries have higher numbers.
+    pub n: u64,
+    pub became: Became,
+    pub provider: String,
+    pub received: Timestamp,
+    pub stored: Option<Timestamp>,
+    pub announced: Option<Timestamp>,
+    pub id: Option<String>,
+    pub r#type: Option<String>,
+    pub provider_type: Option<String>,
+    pub room: Option<String>,
+    pub participant: Option<String>,
+    /// The room's id is longer than what stands here.
+    pub is_cut: Option<bool>,
+    /// Of a duplicate: the provider sent another body under the same id.
+    pub altered: Option<bool>,
+    /// Of a refusal or a fault: why, as a stable code.
+    pub diagnosis: Option<String>,
+    /// Why, in words.
+    pub detail: Option<String>,
+    /// What to do about it.
+    pub advice: Option<&'static str>,
+}
+
+/// The latest deliveries.
+pub struct Log {
+    epoch: String,
+    rows: Mutex<Rows>,
+    version: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Rows {
+    rows: BTreeMap<u64, (u64, Row)>,
+    /// Which row was changed last, by version.
+    changes: BTreeMap<u64, u64>,
+    /// Where each stored event's row is.
+    stored: HashMap<(String, String), u64>,
+    /// Announced before their rows were written.
+    early: HashMap<(String, String), Timestamp>,
+    version: u64,
+    next: u64,
+}
+
+impl Row {
+    /// A delivery of which no more is known than what became of it.
+    pub fn new(became: Became, provider: &str, received: Timestamp) -> Self {
+        Self {
+            n: 0,
+            became,
+            provider: provider.to_owned(),
+            received,
+            stored: None,
+            announced: None,
+            id: None,
+            r#type: None,
+            provider_type: None,
+            room: None,
+            participant: None,
+            is_cut: None,
+            altered: None,
+            diagnosis: None,
+            detail: None,
+            advice: None,
+        }
+    }
+
+    fn key(&self) -> Option<(String, String)> {
+        Some((self.provider.clone(), self.id.clone()?))
+    }
+
+    fn cut(&mut self) {
+        self.is_cut = self.room.as_mut().is_some_and(cut).then_some(true);
+        for text in [&mut self.provider_type, &mut self.participant, &mut self.detail].into_iter().flatten() {
+            cut(text);
+        }
+    }
+}
+
+/// Whether the text was too long.
+fn cut(text: &mut String) -> bool {
+    let end = text.char_indices().nth(TEXT_CHARS_MAX).map(|(end, _)| end);
+    if let Some(end) = end {
+        text.truncate(end);
+        text.push('…');
+    }
+    end.is_some()
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { epoch: Uuid::new_v4().to_string(), rows: Mutex::default(), version: watch::Sender::new(0) }
+    }
+}
+
+impl Log {
+    /// Distinguishes this log's numbers from those of another process.
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// Adds a delivery that has just come. A stored event that is in the log already keeps its place.
+    pub fn push(&self, mut row: Row) {
+        let mut rows = self.lock();
+        let known = row.key().filter(|_| row.became == Became::Stored);
+        let known = known.and_then(|key| rows.stored.get(&key).copied());
+        let n = known.unwrap_or_else(|| {
+            rows.next += 1;
+            FIRST + rows.next
+        });
+        row.announced = row.announced.or(rows.rows.get(&n).and_then(|(_, row)| row.announced));
+        rows.insert(n, row);
+        self.publish(&rows);
+    }
+
+    /// Adds events, newest first, that were stored before everything else in the log.
+    pub fn push_earlier(&self, events: Vec<Row>) {
+        let mut rows = self.lock();
+        let first = rows.rows.first_key_value().map_or(FIRST, |(n, _)| *n);
+        let room = ROWS_MAX.saturating_sub(rows.rows.len());
+        let unknown =
+            events.into_iter().filter(|row| row.key().is_none_or(|key| !rows.stored.contains_key(&key)));
+        let unknown: Vec<Row> = unknown.take(room).collect();
+        for (back, row) in (1..).zip(unknown) {
+            rows.insert(first - back, row);
+        }
+        self.publish(&rows);
+    }
+
+    /// Notes when an event was announced; its first time counts.
+    pub fn announced(&self, provider: &str, id: &str, time: Timestamp) {
+        let key = (provider.to_owned(), id.to_owned());
+        let mut rows = self.lock();
+        match rows.stored.get(&key).copied() {
+            Some(n) => {
+                let Some((_, mut row)) = rows.rows.get(&n).cloned() else { return };
+                if row.announced.is_none() {
+                    row.announced = Some(time);
+                    rows.insert(n, row);
+                    self.publish(&rows);
+                }
+            }
+            None if rows.early.len() < ROWS_MAX => {
+                rows.early.entry(key).or_insert(time);
+            }
+            None => {}
+        }
+    }
+
+    /// The deliveries of one event, oldest first.
+    pub fn of_event(&self, provider: &str, id: &str) -> Vec<Row> {
+        let rows = self.lock();
+        let all = rows.rows.values().map(|(_, row)| row);
+        all.filter(|row| row.provider == provider && row.id.as_deref() == Some(id)).cloned().collect()
+    }
+
+    /// What was added or changed after a version, at most `limit` rows, and the version with them.
+    pub fn changes(&self, after: u64, limit: usize) -> (Vec<Row>, u64) {
+        let rows = self.lock();
+        let changes = rows.changes.range(after + 1..).take(limit);
+        let (versions, changed): (Vec<u64>, Vec<Option<Row>>) =
+            changes.map(|(version, n)| (*version, rows.rows.get(n).map(|(_, row)| row.clone()))).unzip();
+        (changed.into_iter().flatten().collect(), versions.last().copied().unwrap_or(after))
+    }
+
+    /// The latest version, as it changes.
+    pub fn versions(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    fn publish(&self, rows: &Rows) {
+        self.version.send_replace(rows.version);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Rows {
+    fn insert(&mut self, n: u64, mut row: Row) {
+        row.n = n;
+        if row.is_cut.is_none() {
+            row.cut();
+        }
+        if let Some(key) = row.key().filter(|_| row.became == Became::Stored) {
+            row.announced = row.announced.or(self.early.remove(&key));
+            self.stored.insert(key, n);
+        }
+        self.version += 1;
+        if let Some((before, _)) = self.rows.insert(n, (self.version, row)) {
+            self.changes.remove(&before);
+        }
+        self.changes.insert(self.version, n);
+        while self.rows.len() > ROWS_MAX
+            && let Some((n, (version, row))) = self.rows.pop_first()
+        {
+            self.changes.remove(&version);
+            if let Some(key) = row.key()
+                && self.stored.get(&key) == Some(&n)
+            {
+                self.stored.remove(&key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn row(became: Became, id: &str) -> Row {
+        Row { id: Some(id.into()), ..Row::new(became, "p", NOW) }
+    }
+
+    fn ids(rows: &[Row]) -> Vec<&str> {
+        rows.iter().map(|row| row.id.as_deref().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_reader_gets_what_is_new_and_what_has_changed_once() {
+        let log = Log::default();
+        log.push(row(Became::Stored, "a"));
+        log.push(row(Became::Duplicate, "a"));
+        log.push(row(Became::Stored, "b"));
+        let (first, version) = log.changes(0, 2);
+        assert_eq!(ids(&first), ["a", "a"]);
+        log.announced("p", "a", NOW);
+        log.announced("p", "a", Timestamp::MAX);
+        let (rest, version) = log.changes(version, 10);
+        assert_eq!(ids(&rest), ["b", "a"]);
+        assert_eq!((rest[1].announced, rest[1].n), (Some(NOW), first[0].n));
+        assert!(log.changes(version, 10).0.is_empty());
+    }
+
+    #[test]
+    fn an_announcement_may_be_seen_before_its_row() {
+        let log = Log::default();
+        log.announced("p", "a", NOW);
+        log.push(row(Became::Stored, "a"));
+        assert_eq!(log.of_event("p", "a")[0].announced, Some(NOW));
+    }
+
+    #[test]
+    fn the_oldest_go_first_and_leave_nothing_behind() {
+        let log = Log::default();
+        for index in 0..ROWS_MAX + 5 {
+            log.push(row(Became::Stored, &index.to_string()));
+        }
+        let (rows, _) = log.changes(0, usize::MAX);
+        assert_eq!((rows.len(), rows[0].id.as_deref()), (ROWS_MAX, Some("5")));
+        let rows = log.lock();
+        assert_eq!((rows.changes.len(), rows.stored.len()), (ROWS_MAX, ROWS_MAX));
+    }
+
+    #[test]
+    fn what_was_stored_before_the_start_stands_before_it_and_once() {
+        let log = Log::default();
+        log.push(row(Became::Stored, "new"));
+        log.push_earlier(vec![
+            row(Became::Stored, "new"),
+            row(Became::Stored, "b"),
+            row(Became::Stored, "a"),
+        ]);
+        let (mut rows, _) = log.changes(0, 10);
+        rows.sort_by_key(|row| row.n);
+        assert_eq!(ids(&rows), ["a", "b", "new"]);
+    }
+
+    #[test]
+    fn a_stored_event_that_is_told_twice_stands_once() {
+        let log = Log::default();
+        log.push_earlier(vec![row(Became::Stored, "a")]);
+        log.announced("p", "a", NOW);
+        log.push(Row { stored: Some(NOW), ..row(Became::Stored, "a") });
+        let rows = log.of_event("p", "a");
+        assert_eq!((rows.len(), rows[0].stored, rows[0].announced), (1, Some(NOW), Some(NOW)));
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        let log = Log::default();
+        log.push(Row { room: Some("é".repeat(10_000)), ..row(Became::Stored, "a") });
+        assert_eq!(log.of_event("p", "a")[0].room.as_ref().unwrap().chars().count(), TEXT_CHARS_MAX + 1);
+    }
+}

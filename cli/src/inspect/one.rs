@@ -1,0 +1,254 @@
+//! One event in full, and one room's timeline.
+
+use std::borrow::Cow;
+
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::{Became, Inspected, Row, problem};
+use crate::commands::explain;
+use crate::history::{Filter, HistoryError, Stored};
+use crate::providers::Entry;
+use crate::timeline::Timeline;
+
+/// An event's place.
+#[derive(Deserialize)]
+pub(super) struct Place {
+    pub(super) provider: String,
+    pub(super) id: String,
+}
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    provider: &'a str,
+    id: &'a str,
+    r#type: &'a str,
+    provider_type: Option<&'a str>,
+    room: Option<&'a str>,
+    participant: Option<&'a str>,
+    /// The event without the provider's JSON, and that JSON: texts, so that no digit is lost on the way.
+    normalized: String,
+    raw: Option<&'a str>,
+    raw_base64: Option<String>,
+    raw_bytes: usize,
+    is_redacted: bool,
+    body_sha256: &'a str,
+    times: Times<'a>,
+    verification: Verification<'a>,
+    dedupe: DedupeFacts<'a>,
+    deliveries: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Times<'a> {
+    occurred: Timestamp,
+    basis: &'a str,
+    received: Timestamp,
+    stored: Option<Timestamp>,
+    announced: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct Verification<'a> {
+    assurance: &'a str,
+    scheme: &'static str,
+    key: Option<Cow<'a, str>>,
+}
+
+#[derive(Serialize)]
+struct DedupeFacts<'a> {
+    basis: &'a str,
+    decision: String,
+    event_key: &'a str,
+    occurrence: u64,
+}
+
+impl Inspected {
+    /// The event in this place.
+    pub(super) async fn find(&self, place: &Place) -> Result<Stored, Response> {
+        let found = self.source.events_with_id(&place.id).await.map_err(unreadable)?;
+        let found = found.into_iter().find(|stored| stored.event.provider == place.provider);
+        let detail = "The table holds no event of this provider with this id.";
+        found.ok_or_else(|| problem(StatusCode::NOT_FOUND, detail))
+    }
+}
+
+pub(super) async fn event(State(inspected): State<Inspected>, Query(place): Query<Place>) -> Response {
+    let stored = match inspected.find(&place).await {
+        Ok(stored) => stored,
+        Err(answer) => return answer,
+    };
+    let deliveries = inspected.log.of_event(&place.provider, &place.id);
+    let first = deliveries.iter().find(|row| row.became == Became::Stored);
+    let event = &stored.event;
+    let decision = match explain::decision(&inspected.source, &stored).await {
+        Ok(decision) => decision,
+        Err(error) => return problem(StatusCode::BAD_GATEWAY, &error.to_string()),
+    };
+    let Some(Parts { normalized, raw, raw_base64 }) = Parts::of(&stored.json) else {
+        return problem(StatusCode::INTERNAL_SERVER_ERROR, "The item holds no event.");
+    };
+    let raw_bytes = raw.map_or(raw_base64.as_ref().map_or(0, |text| text.len() / 4 * 3), str::len);
+    no_store(axum::Json(Whole {
+        provider: &event.provider,
+        id: &event.id,
+        r#type: &event.r#type,
+        provider_type: event.providertype.as_deref(),
+        room: event.subject.as_deref(),
+        participant: event.participant_key(),
+        normalized,
+        raw,
+        raw_base64,
+        raw_bytes,
+        is_redacted: stored.json.contains(r#""[redacted]""#),
+        body_sha256: &stored.body_sha256,
+        times: Times {
+            occurred: event.time,
+            basis: &event.timebasis,
+            received: stored.received_at,
+            stored: first.and_then(|row| row.stored),
+            announced: first.and_then(|row| row.announced),
+        },
+        verification: Verification::of(&stored),
+        dedupe: DedupeFacts {
+            basis: &event.dedupebasis,
+            decision,
+            event_key: &stored.event_key,
+            occurrence: stored.occurrence,
+        },
+        deliveries,
+    }))
+}
+
+impl<'a> Verification<'a> {
+    /// A token's issuer is the key that signed; it is the account in the event's `source`.
+    fn of(stored: &'a Stored) -> Self {
+        let event = &stored.event;
+        let entry = Entry::named(&event.provider);
+        let schemes = entry.map_or(&[][..], |entry| entry.schemes);
+        let scheme = schemes.iter().find(|(assurance, _)| assurance.as_str() == event.assurance);
+        let account = event.source.split('/').nth(3).filter(|_| entry.is_some_and(|entry| entry.names_key));
+        Self {
+            assurance: &event.assurance,
+            scheme: scheme.map_or("unknown", |(_, scheme)| scheme),
+            key: account.map(|account| percent_decode_str(account).decode_utf8_lossy()),
+        }
+    }
+}
+
+/// An event's JSON in two: what is normalized, and the provider's own.
+pub(super) struct Parts<'a> {
+    pub(super) normalized: String,
+    pub(super) raw: Option<&'a str>,
+    pub(super) raw_base64: Option<String>,
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn of(event: &'a str) -> Option<Self> {
+        let mut parts = Self { normalized: String::new(), raw: None, raw_base64: None };
+        let mut attributes = Vec::new();
+        for (name, value) in fields(event)? {
+            if name != "data" {
+                attributes.push((name, Cow::Borrowed(value)));
+                continue;
+            }
+            let mut data = Vec::new();
+            for (name, value) in fields(value)? {
+                match name.as_str() {
+                    "raw" => parts.raw = Some(value),
+                    "raw_base64" => parts.raw_base64 = serde_json::from_str(value).ok(),
+                    _ => data.push((name, Cow::Borrowed(value))),
+                }
+            }
+            attributes.push((name, Cow::Owned(object(&data))));
+        }
+        parts.normalized = object(&attributes);
+        Some(parts)
+    }
+}
+
+fn object(fields: &[(String, Cow<'_, str>)]) -> String {
+    let field = |(name, value): &(String, Cow<'_, str>)| format!("{}:{value}", json!(name));
+    format!("{{{}}}", fields.iter().map(field).collect::<Vec<_>>().join(","))
+}
+
+fn fields(object: &str) -> Option<Vec<(String, &str)>> {
+    let Fields(fields) = serde_json::from_str(object).ok()?;
+    Some(fields.into_iter().map(|(name, value)| (name, value.get())).collect())
+}
+
+/// An object's fields in their order.
+struct Fields<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Vec<(String, &'de RawValue)>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(InOrder).map(Fields)
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct RoomPlace {
+    provider: String,
+    room: String,
+}
+
+pub(super) async fn timeline(State(inspected): State<Inspected>, Query(place): Query<RoomPlace>) -> Response {
+    let filter =
+        Filter { provider: Some(place.provider), room: Some(place.room.clone()), ..Filter::default() };
+    let events = match inspected.source.events(&filter).await {
+        Ok(events) => events,
+        Err(error) => return unreadable(error),
+    };
+    match Timeline::of_rooms(events.iter().map(|stored| &stored.event)).into_iter().next() {
+        Some(timeline) => no_store(axum::Json(timeline)),
+        None => problem(StatusCode::NOT_FOUND, "The table holds no event of this room."),
+    }
+}
+
+fn unreadable(error: HistoryError) -> Response {
+    problem(StatusCode::BAD_GATEWAY, &error.to_string())
+}
+
+/// What the user has struck out in AWS must not live on in a browser's cache.
+pub(super) fn no_store(answer: impl IntoResponse) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], answer).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_parted_without_losing_a_byte_or_the_order() {
+        let event = r#"{"z":1,"data":{"b":12345678901234567890,"raw":{"x": 1.0e0},"a":{}},"id":"é\u0000"}"#;
+        let parts = Parts::of(event).unwrap();
+        assert_eq!(parts.normalized, r#"{"z":1,"data":{"b":12345678901234567890,"a":{}},"id":"é\u0000"}"#);
+        assert_eq!(parts.raw, Some(r#"{"x": 1.0e0}"#));
+        let parts = Parts::of(r#"{"data":{"raw_base64":"AAE="}}"#).unwrap();
+        assert_eq!(
+            (parts.normalized.as_str(), parts.raw_base64.as_deref()),
+            (r#"{"data":{}}"#, Some("AAE="))
+        );
+    }
+}

@@ -1,0 +1,61 @@
+"""Writes the README's pictures: `tests/browser/run screenshots.py`."""
+
+from io import BytesIO
+
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+from stack import ROOT, evening
+
+FOLDER = ROOT / "docs/screenshots"
+ROOM = "friday-standup"
+
+
+@pytest.fixture(scope="module")
+def chosen(dev):
+    """What the pictures show; returns the event that is open in them."""
+    FOLDER.mkdir(exist_ok=True)
+    dev.send("all", "--room", "standup")
+    for body in evening(ROOM):
+        dev.livekit(body)
+    dev.send("plugnmeet", "participant_joined", "--room", "standup", "--duplicate")
+    dev.forge("plugnmeet", "room_started")
+    dev.send("videosdk", "participant-joined", "--room", "town-hall")
+    sent = dev.send("livekit", "participant_joined", "--room", "standup", "--participant", "zoe", "--duplicate")
+    dev.send("100ms", "peer.join.success", "--room", "town-hall")
+    return sent.split()[-1]
+
+
+def shot(page, name):
+    expect(page.locator("#status")).to_have_text("live")
+    file = FOLDER / f"{name}.png"
+    picture = Image.open(BytesIO(page.screenshot(animations="disabled"))).convert("RGB")
+    # Rare colours say the most: red, amber.
+    picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(file, optimize=True)
+    assert file.stat().st_size < 150_000
+
+
+@pytest.mark.parametrize("name, scheme", [("event", "light"), ("dark", "dark")])
+def test_event(visit, chosen, name, scheme):
+    page = visit(color_scheme=scheme).open(f"/#/events?event=livekit/{chosen}")
+    expect(page.get_by_label("Details").get_by_role("heading", level=2)).to_be_visible()
+    shot(page, name)
+
+
+@pytest.mark.parametrize("name, scheme", [("list", "light"), ("list-dark", "dark")])
+def test_list(visit, chosen, name, scheme):
+    page = visit(color_scheme=scheme).open()
+    expect(page.locator(".row").first).to_be_visible()
+    shot(page, name)
+
+
+def test_timeline(visit, chosen):
+    page = visit(viewport={"width": 1280, "height": 640}).open(f"/#/room?provider=livekit&room={ROOM}")
+    page.locator(".span.failed").hover()
+    shot(page, "timeline")
+
+
+def test_phone(visit, chosen):
+    page = visit(viewport={"width": 375, "height": 667}).open(f"/#/room?provider=livekit&room={ROOM}")
+    expect(page.locator("svg.timeline")).to_be_visible()
+    shot(page, "phone")

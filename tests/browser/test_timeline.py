@@ -1,0 +1,150 @@
+"""The room's timeline."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+from stack import EVENING, evening
+
+ROOM = "friday standup/α"
+ADDRESS = "/#/room?provider=livekit&room=friday+standup%2F%CE%B1"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sent(dev):
+    for body in evening(ROOM):
+        dev.livekit(body)
+
+
+@pytest.fixture
+def page(visit):
+    page = visit().open(ADDRESS)
+    expect(page.locator("svg.timeline")).to_be_visible()
+    return page
+
+
+def span(page, words):
+    return page.locator(".span[aria-label*='" + words + "']")
+
+
+def test_a_room_is_found_by_its_name(visit):
+    page = visit().open("/#/rooms")
+    page.get_by_role("link", name=ROOM).click()
+    expect(page.get_by_role("heading", level=2)).to_contain_text(ROOM)
+    expect(page.locator("svg.timeline")).to_be_visible()
+
+
+def test_each_lasting_thing_has_its_lane(page):
+    assert page.locator(".timeline .group").all_text_contents() == [
+        "Sessions", "Participants5", "Recordings", "Streams2", "Ingress", "Room"]
+    labels = page.locator(".timeline .label").evaluate_all("(all) => all.map((one) => one.lastChild.textContent)")
+    assert labels[1:6] == ["Eve", "Ada Lovelace", "Ben Okri", "Chidi Anagonye", "Zoë <b>"]
+    expect(span(page, "participant Ben Okri")).to_have_count(2)
+    expect(span(page, "participant Ada Lovelace")).to_have_count(1)
+
+
+def test_a_stay_is_as_long_as_it_was(page):
+    expect(span(page, "participant Ben Okri")).to_have_count(2)
+    hour = span(page, "session").locator("rect").bounding_box()
+    stays = [stay.locator("rect").bounding_box() for stay in span(page, "participant Ben Okri").all()]
+    per_minute = hour["width"] / 60
+    assert abs(stays[0]["x"] - hour["x"] - 0.9 * per_minute) < 2
+    assert abs(stays[0]["width"] - 11.1 * per_minute) < 2
+    assert abs(stays[1]["x"] - hour["x"] - 14.5 * per_minute) < 2
+
+
+def test_gaps_failures_and_what_runs_look_unlike_what_is_known(page):
+    expect(span(page, "participant Zoë")).to_have_class(re.compile("endless"))
+    expect(span(page, "participant Eve")).to_have_class(re.compile("startless"))
+    expect(span(page, "participant Ada")).not_to_have_class(re.compile("endless|startless"))
+    expect(page.locator(".span.failed")).to_have_count(1)
+    expect(page.locator(".marker.failure")).to_have_count(2)
+
+
+def test_hovering_and_the_keyboard_say_what_it_is(page):
+    tip = page.get_by_role("tooltip")
+    span(page, "participant Zoë").hover()
+    expect(tip).to_contain_text("participant Zoë <b>")
+    expect(tip).to_contain_text("the event of its end was never received; over by 2026-03-05 19:00:00.000")
+    page.locator(".marker.failure").first.focus()
+    expect(tip).to_contain_text("rtmp: connection refused")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Details").get_by_role("heading", level=2)).to_have_text("live.stream.failed")
+
+
+def test_zoom_is_kept_in_the_address(page, visit):
+    failed = page.locator(".span.failed rect")
+    expect(failed).to_be_visible()
+    before = failed.bounding_box()["width"]
+    page.get_by_role("button", name="Closer (+)").click()
+    assert failed.bounding_box()["width"] > before * 1.3
+    page.keyboard.press("+")
+    expect(page).to_have_url(re.compile(r"from=\d+&to=\d+"))
+    shared = visit().open("/" + page.url.split("/", 3)[3])
+    expect(shared.locator("svg.timeline")).to_be_visible()
+    assert ticks(shared) == ticks(page)
+    page.keyboard.press("ArrowRight")
+    assert ticks(shared) != ticks(page)
+    page.keyboard.press("0")
+    expect(page).not_to_have_url(re.compile("from="))
+    assert abs(failed.bounding_box()["width"] - before) < 1
+
+
+def ticks(page):
+    return page.locator(".timeline .axis text").all_text_contents()
+
+
+def test_wheel_and_drag(page):
+    box = page.locator("svg.timeline").bounding_box()
+    before = ticks(page)
+    page.mouse.move(box["x"] + 700, box["y"] + 200)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -400)
+    page.keyboard.up("Control")
+    page.wait_for_timeout(50)
+    zoomed = ticks(page)
+    assert zoomed != before
+    page.mouse.move(box["x"] + 700, box["y"] + 430)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 500, box["y"] + 430)
+    page.mouse.up()
+    assert ticks(page) != zoomed
+
+
+def test_a_deep_link_shows_a_part(visit):
+    page = visit().open(f"{ADDRESS}&from={(EVENING + 600) * 1000}&to={(EVENING + 960) * 1000}")
+    expect(page.locator("svg.timeline")).to_be_visible()
+    assert ticks(page)[-1] == "18:16"
+    expect(span(page, "participant Ben Okri")).to_have_count(2)
+    expect(page.locator(".marker.failure")).to_have_count(0)
+
+
+def test_the_picture_grows_with_the_room(page, dev):
+    from stack import event, person
+    dev.livekit(event("participant_joined", EVENING + 1800, ROOM, **person("late", "Late Comer")))
+    expect(span(page, "participant Late Comer")).to_have_count(1)
+
+
+def test_the_export_is_a_picture_without_the_page(page, tmp_path):
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as SVG").click()
+    file = tmp_path / download.value.suggested_filename
+    download.value.save_as(file)
+    assert file.name == "friday-standup-.svg"
+    root = ElementTree.parse(file).getroot()
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    text = Path(file).read_text()
+    assert "Zoë &lt;b&gt;" in text and "var(" not in text and "<script" not in text and "class=" not in text
+    [bar] = [part for part in root.iter("{http://www.w3.org/2000/svg}rect") if part.get("stroke-dasharray") == "4px, 3px"][:1]
+    assert bar.get("fill").startswith("rgb(")
+
+
+def test_a_room_that_is_not_there_is_said_so(browser, dev):
+    from conftest import Visit
+    visit = Visit(browser, dev.url)
+    page = visit.open("/#/room?provider=livekit&room=nowhere")
+    expect(page.get_by_text("The table holds no event of this room.")).to_be_visible()
+    visit.troubles.clear()
+    visit.end()
