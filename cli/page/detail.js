@@ -4,13 +4,13 @@ import { ask, clock, copyButton, h, isToday, plain } from "./dom.js";
 import { eventParts } from "./event.js";
 import { outcome, typeName } from "./list.js";
 
-
 /** What was answered, and what is kept of the delivery. */
 const QUEUED = ["200 queued", "The whole delivery waits in the fallback queue. It is verified and stored from there."];
 const FAILED = ["503: the provider sends it again", "Nothing of the delivery is kept."];
 const UNBELIEVED = "Nothing of the delivery is kept: what is not authentic is not believed, and not shown.";
 const TOO_LARGE = ["413, final", UNBELIEVED];
 const REFUSED = ["401, final: no provider sends it again", UNBELIEVED];
+
 export class Detail {
   #element; #links; #shown = ""; #last = "";
 

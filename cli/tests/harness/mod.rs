@@ -34,7 +34,9 @@ impl Dev {
             let line = dev.line();
             assert!(!line.is_empty(), "the process ended before it was ready");
             let told = |name| line.strip_prefix(name).map(|rest: &str| rest.trim().to_owned());
-            dev.page = told("page").unwrap_or(dev.page);
+            if let Some(page) = told("page") {
+                dev.page = page;
+            }
             dev.url = told("ready").unwrap_or_default();
         }
         dev
