@@ -99,7 +99,7 @@ impl Load {
         println!("all announced {:.1?} after the last answer", started.elapsed() - elapsed);
 
         let (lasted, during) = outage.as_ref().map_or_else(Default::default, |o| (o.lasted, o.answered));
-        let rate = (self.events - during) as f64 / (elapsed - lasted).as_secs_f64();
+        let rate = (self.events - during) as f64 / elapsed.saturating_sub(lasted).as_secs_f64();
         println!("sustained: {rate:.0} events/s; answers took {}", quantiles(&took.stored));
         if let Some(outage) = outage {
             let queued = lock(&seen.queued).len();
