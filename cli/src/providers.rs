@@ -52,7 +52,7 @@ pub struct Entry {
     /// What a body that is signed with these keys becomes.
     pub normalize: fn(&Value, &[u8], Timestamp) -> Result<Normalized, String>,
     /// Verifies a delivery with the provider's secret, and says what it becomes.
-    pub verify: fn(&Value, &Delivery<'_>, Timestamp) -> Result<Result<Checked, Rejection>, KeysError>,
+    pub verify: fn(&Value, &Delivery<'_>, Timestamp) -> Result<Verdict, KeysError>,
     /// Whether a delivery says until when it counts.
     pub knows_time: bool,
     /// The function's name in template.yaml.
@@ -90,6 +90,9 @@ impl Entry {
     }
 }
 
+/// Whether a delivery is authentic, and what it becomes.
+pub type Verdict = Result<Checked, Rejection>;
+
 /// What an authentic delivery becomes.
 #[derive(Clone, Debug, Serialize)]
 pub struct Checked {
@@ -101,11 +104,7 @@ pub struct Checked {
     pub id: String,
 }
 
-fn verify<P: Sender>(
-    keys: &Value,
-    delivery: &Delivery<'_>,
-    now: Timestamp,
-) -> Result<Result<Checked, Rejection>, KeysError> {
+fn verify<P: Sender>(keys: &Value, delivery: &Delivery<'_>, now: Timestamp) -> Result<Verdict, KeysError> {
     let keys = P::Keys::from_json(&public(keys, P::PRIVATE_FIELDS))?;
     Ok(P::verify(delivery, &keys, now).map(|verified| {
         let event = P::normalize(&verified, now).event;

@@ -17,8 +17,8 @@ const POLL: Duration = Duration::from_secs(1);
   cargo livehooks events --stack live --follow
   cargo livehooks events --type live.unknown --json | jq .data.raw
 
-Without --room the whole table is read: with a deployed stack that costs read units (about 0.13 dollars for \
-a million events of 2 KB). --room asks an index.")]
+Without --room the whole table is read: with a deployed stack that costs read units (about 0.04 dollars for \
+a million events). --room asks an index.")]
 pub struct Events {
     /// The newest so many
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 50)]

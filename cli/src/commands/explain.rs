@@ -206,7 +206,7 @@ async fn announced_in_aws(source: &Source, stored: &Stored) -> Announced {
     };
     let ingest = source.log_group("IngestLogGroup").await;
     let notify = source.log_group("NotifyLogGroup").await;
-    let id = stored.event.id.replace(['\'', '"'], "?");
+    let id = safe(&stored.event.id, 200).replace(['\'', '"'], "?");
     Announced {
         is_announced: None,
         detail: "the relay logs only what it could not announce: no line after the time of receipt means that it was".into(),

@@ -26,6 +26,8 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
 /// DynamoDB keeps a stream for 24 hours; a little less is sure.
 const STREAM_REACHES: SignedDuration = SignedDuration::from_hours(23);
+/// DynamoDB's clock tells when an event was written, in whole seconds; the laptop's told when it began.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(1);
 /// How old a saved place may get while nothing happens.
 const SAVE_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
@@ -79,7 +81,15 @@ struct Listener<'a> {
     filter: Filter,
     state: StateFile,
     place: Whereabouts,
+    /// The place in the stream where it begins, until it is there.
+    tail: Option<Tail<'a>>,
     json: bool,
+}
+
+impl Whereabouts {
+    fn at(cursor: Cursor, time: Timestamp) -> Self {
+        Self { cursor, begun: time, caught_up: time, in_table: None }
+    }
 }
 
 impl Listen {
@@ -103,23 +113,21 @@ impl Listen {
             (None, Some(since)) => format!("begins with {}", local(since.time, "%Y-%m-%d %H:%M:%S")),
             (None, None) => "begins now".to_owned(),
         };
-        let place = match (saved, &self.since) {
-            (Some(place), _) => place,
-            (None, Some(since)) => Whereabouts {
-                cursor: Cursor::default(),
-                begun: since.time,
-                caught_up: since.time,
-                in_table: None,
-            },
+        let mut filter = self.events.filter();
+        let (place, tail) = match (saved, &self.since) {
+            (Some(place), _) => (place, None),
+            (None, Some(since)) => {
+                filter.since = Some(since.time);
+                (Whereabouts::at(Cursor::default(), since.time), None)
+            }
             (None, None) => {
-                let begun = Timestamp::now();
-                let cursor = Tail::from_now(&source).await.map_err(following)?.cursor().clone();
-                Whereabouts { cursor, begun, caught_up: begun, in_table: None }
+                let now = Timestamp::now();
+                let tail = Tail::from_now(&source).await.map_err(following)?;
+                (Whereabouts::at(tail.cursor().clone(), now), Some(tail))
             }
         };
         anstream::eprintln!("{} to {}: {said}", source.name(), self.forward_to);
-        let filter = self.events.filter();
-        let mut listener = Listener { source: &source, app, filter, state, place, json: self.json };
+        let mut listener = Listener { source: &source, app, filter, state, place, tail, json: self.json };
         listener.save()?;
         tokio::select! {
             ended = listener.deliver_all() => ended.map(|()| Ending::Fine),
@@ -148,14 +156,9 @@ impl<'a> Listener<'a> {
 
     async fn follow(&mut self) -> Result<(), CommandError> {
         let mut known = HashSet::new();
-        let mut cursor = self.place.cursor.clone();
-        // A place that no record has marked is found again by the time at which it was taken.
-        cursor.shards.retain(|_, shard| *shard != ShardCursor::Latest);
-        let is_far_back = Timestamp::now().duration_since(self.place.caught_up) > STREAM_REACHES;
-        let mut tail = match Tail::after(self.source, cursor).await {
-            Ok(tail) if !is_far_back => tail,
-            Ok(_) | Err(TailError::Trimmed) => self.catch_up(&mut known).await?,
-            Err(TailError::History(why)) => return Err(why.into()),
+        let mut tail = match self.tail.take() {
+            Some(tail) => tail,
+            None => self.resume(&mut known).await?,
         };
         loop {
             let asked = Timestamp::now();
@@ -185,15 +188,27 @@ impl<'a> Listener<'a> {
         }
     }
 
+    async fn resume(&mut self, known: &mut HashSet<(String, u64)>) -> Result<Tail<'a>, CommandError> {
+        let mut cursor = self.place.cursor.clone();
+        // A place that no record has marked is found again by the time at which it was taken.
+        cursor.shards.retain(|_, shard| *shard != ShardCursor::Latest);
+        let is_far_back = Timestamp::now().duration_since(self.place.caught_up) > STREAM_REACHES;
+        match Tail::after(self.source, cursor).await {
+            Ok(tail) if !is_far_back => Ok(tail),
+            Ok(_) | Err(TailError::Trimmed) => self.catch_up(known).await,
+            Err(TailError::History(why)) => Err(why.into()),
+        }
+    }
+
     fn concerns(&self, tailed: &Tailed) -> bool {
-        // DynamoDB tells the time of a write in whole seconds.
-        let is_new = tailed.created_at.is_none_or(|at| at.as_second() >= self.place.begun.as_second());
+        let is_new = tailed.created_at.is_none_or(|at| at.duration_since(self.place.begun) >= -CLOCKS_DIFFER);
         is_new && self.filter.takes(&tailed.stored)
     }
 
     /// Delivers what was received since, out of the table; then the stream goes on from where it was before.
     async fn catch_up(&mut self, known: &mut HashSet<(String, u64)>) -> Result<Tail<'a>, CommandError> {
         let since = self.place.caught_up.checked_sub(OVERLAP).unwrap_or(Timestamp::MIN);
+        let since = self.filter.since.map_or(since, |first| first.max(since));
         anstream::eprintln!(
             "the stream does not go back to {}: what was received since {} comes out of the table",
             local(self.place.caught_up, "%Y-%m-%d %H:%M"),
@@ -202,7 +217,7 @@ impl<'a> Listener<'a> {
         // The place in the stream comes first: nothing falls between the table and the stream.
         let begun = Timestamp::now();
         let tail = Tail::from_now(self.source).await.map_err(following)?;
-        let filter = Filter { since: self.filter.since.max(Some(since)), ..self.filter.clone() };
+        let filter = Filter { since: Some(since), ..self.filter.clone() };
         for place in self.source.places(&filter).await? {
             known.insert((place.event_key.clone(), place.occurrence));
             if self.place.in_table.as_ref().is_some_and(|done| place <= *done) {
@@ -214,8 +229,7 @@ impl<'a> Listener<'a> {
             self.place.in_table = Some(place);
             self.save()?;
         }
-        let cursor = tail.cursor().clone();
-        self.place = Whereabouts { cursor, begun, caught_up: begun, in_table: None };
+        self.place = Whereabouts::at(tail.cursor().clone(), begun);
         self.save()?;
         Ok(tail)
     }

@@ -131,3 +131,63 @@ async fn publish(
     }
     failure
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dev::{Options, PublishFault, Stack};
+    use crate::keys_file::KeysFile;
+
+    fn announcement(id: usize) -> Announcement {
+        Announcement { message: format!("{{\"id\":\"{id}\"}}"), attributes: Default::default() }
+    }
+
+    #[tokio::test]
+    async fn what_a_batch_leaves_is_tried_again_and_what_was_taken_is_not() {
+        let options = Options {
+            port: 0,
+            dynamodb_port: Some(0),
+            aws_host: std::net::Ipv4Addr::LOCALHOST,
+            data: None,
+            keys: KeysFile::from_json(&serde_json::json!({})).unwrap(),
+            forward_to: None,
+            verbose: false,
+        };
+        let stack = Stack::start(options).await.unwrap();
+        let outlet = Outlet::topic(&Source::local(stack.dynamodb, stack.aws));
+        let faults = [
+            PublishFault::Whole,
+            PublishFault::Entries(vec![(1, false), (2, true)]),
+            PublishFault::Silent(0),
+        ];
+        stack.faults.publish.lock().unwrap().extend(faults);
+        let batch: Vec<Announcement> = (0..4).map(announcement).collect();
+        let answer = outlet.send(&batch, |announcement| announcement, &AtomicBool::new(false)).await;
+        assert_eq!(answer.failure, None);
+        let taken = |at: usize| answer.each[at] == Taken::Yes;
+        assert!(taken(0) && taken(1) && taken(3), "{:?}", answer.each);
+        assert!(
+            matches!(&answer.each[2], Taken::Never(why) if why.starts_with("Failed")),
+            "{:?}",
+            answer.each
+        );
+
+        let mut cursor = stack.announced.cursor(true);
+        let mut told = Vec::new();
+        for _ in 0..3 {
+            told.push(stack.announced.next(&mut cursor).await.unwrap());
+        }
+        let ids: Vec<bool> = ["0", "3", "1"]
+            .iter()
+            .zip(&told)
+            .map(|(id, entry)| entry.contains(&format!("\"id\":\"{id}\"")))
+            .collect();
+        assert_eq!(ids, [true; 3], "{told:?}");
+        assert_eq!(
+            stack.announced.bytes(),
+            told.iter().map(|entry| entry.len() as u64 + 8).sum::<u64>(),
+            "each once"
+        );
+        stack.stop().await;
+    }
+}

@@ -209,19 +209,19 @@ impl Replay {
                     sending.await
                 }
             };
+            // Saved before anything is shown: the output may be closed.
+            run.acknowledge(&batch, &taken.each);
+            state.save(run)?;
             for (pending, taken) in batch.iter().zip(&taken.each) {
                 match taken {
                     Taken::Yes if self.json => bar.suspend(|| line(single(&pending.announcement.message)))?,
                     Taken::Yes | Taken::NotNow => {}
                     Taken::Never(why) => {
-                        run.refused += 1;
                         let key = safe(&pending.place.event_key, 120);
                         bar.suspend(|| anstream::eprintln!("refused for good: {key}: {why}"));
                     }
                 }
             }
-            run.acknowledge(&batch, &taken.each);
-            state.save(run)?;
             bar.inc(batch.len() as u64);
             if stop.load(Ordering::Relaxed) {
                 bar.abandon();
@@ -307,6 +307,7 @@ impl Run {
                 (_, false) => self.ahead.push(pending.place.clone()),
             }
             self.count += 1;
+            self.refused += u64::from(matches!(taken, Taken::Never(_)));
         }
     }
 }
