@@ -50,6 +50,7 @@ struct Figures {
     first: Vec<f64>,
     warm: Vec<f64>,
     peak: Vec<f64>,
+    log_bytes: usize,
 }
 
 async fn ingest(floor: &Path, livekit: &Path) {
@@ -69,12 +70,13 @@ async fn ingest(floor: &Path, livekit: &Path) {
             let mut function = Function::start(binary, &variables).await;
             figures.init.push(ms(function.ready().await));
             for index in 0..=WARM_EVENTS {
-                let (answer, took) = function.invoke(delivery(sender, &keys, &format!("{round}-{index}"))).await;
+                let (answer, took) =
+                    function.invoke(delivery(sender, &keys, &format!("{round}-{index}"))).await;
                 assert_eq!(answer["statusCode"], 200, "{answer}");
                 if index == 0 { &mut figures.first } else { &mut figures.warm }.push(ms(took));
             }
             figures.peak.push(peak_mib(&function));
-            function.stop().await;
+            figures.log_bytes = function.stop().await.len() / (WARM_EVENTS + 1);
         }
     }
     println!("{COLD_STARTS} cold starts with {WARM_EVENTS} warm events each, a put for each event");
@@ -85,6 +87,7 @@ async fn ingest(floor: &Path, livekit: &Path) {
         spread(name, "peak MiB", &mut figures.peak);
     }
     let [floor, livekit] = &found;
+    println!("log and metrics of an event: {} bytes", livekit.log_bytes);
     println!("warm p50, livekit to floor: {:.2}", median(&livekit.warm) / median(&floor.warm));
 }
 

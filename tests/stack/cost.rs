@@ -46,7 +46,8 @@ async fn requests<P: Provider>(kind: &str, body_bytes: usize) -> Vec<(String, Va
     let body = body(P::NAME, kind, |_| ());
     let padding = "x".repeat(body_bytes.saturating_sub(body.len() + 13));
     let body = format!("{},\"padding\":\"{padding}\"}}", body.strip_suffix('}').unwrap());
-    let signed = (entry.sign)(KEYS.signing(entry).unwrap(), body.as_bytes(), Timestamp::now().into()).unwrap();
+    let signed =
+        (entry.sign)(KEYS.signing(entry).unwrap(), body.as_bytes(), Timestamp::now().into()).unwrap();
     let mut request = lambda_http::Request::new(body.into());
     for (name, value) in &signed.headers {
         let name: http::HeaderName = name.parse().unwrap();

@@ -91,7 +91,9 @@ impl Inside {
         let (mut successes, mut failures) = (String::new(), String::new());
         for (id, record) in records.iter().enumerate() {
             if self.refused.contains(record) {
-                failures += &format!("<member><Id>{id}</Id><Code>Busy</Code><SenderFault>false</SenderFault></member>");
+                failures += &format!(
+                    "<member><Id>{id}</Id><Code>Busy</Code><SenderFault>false</SenderFault></member>"
+                );
             } else {
                 *self.taken.entry(*record).or_default() += 1;
                 successes += &format!("<member><Id>{id}</Id><MessageId>{record}</MessageId></member>");

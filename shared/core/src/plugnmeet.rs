@@ -29,7 +29,8 @@ impl Provider for PlugNmeet {
         now: Timestamp,
     ) -> Result<Verified<'a, Self>, Rejection> {
         // The copy is for servers behind which Authorization gets lost.
-        let (api_key, body_hash) = body_hash_token::verify(delivery, &["Authorization", "Hash-Token"], keys, now)?;
+        let (api_key, body_hash) =
+            body_hash_token::verify(delivery, &["Authorization", "Hash-Token"], keys, now)?;
         Ok(Verified::new(delivery.body, body_hash, Assurance::Signed, Some(api_key)))
     }
 

@@ -15,8 +15,9 @@ use crate::event::{self, Reading, known, some};
 use crate::json::Object;
 use crate::keys::{self, Keys, KeysError};
 use crate::{
-    Artifact, Assurance, BodyHash, Data, Dedupe, Delivery, ErrorInfo, EventType, File, Normalized, Participant,
-    Provider, Recording, RecordingScope, Rejection, Room, Session, Stream, Track, Transcription, Verified,
+    Artifact, Assurance, BodyHash, Data, Dedupe, Delivery, ErrorInfo, EventType, File, Normalized,
+    Participant, Provider, Recording, RecordingScope, Rejection, Room, Session, Stream, Track, Transcription,
+    Verified,
 };
 
 /// The provider VideoSDK.

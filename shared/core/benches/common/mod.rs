@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
+use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
 use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
@@ -122,7 +122,8 @@ fn token(body: &[u8], now: Timestamp) -> String {
     let sha256 = BASE64.encode(BodyHash::of(body).as_bytes());
     let claims = json!({ "iss": "APIbench", "nbf": now, "exp": now + 300, "sha256": sha256 });
     let encode = |part: String| BASE64URL_NOPAD.encode(part.as_bytes());
-    let signed = format!("{}.{}", encode(r#"{"alg":"HS256","typ":"JWT"}"#.into()), encode(claims.to_string()));
+    let signed =
+        format!("{}.{}", encode(r#"{"alg":"HS256","typ":"JWT"}"#.into()), encode(claims.to_string()));
     let signature = BASE64URL_NOPAD.encode(&mac(signed.as_bytes()));
     format!("{signed}.{signature}")
 }
@@ -134,7 +135,8 @@ fn mac(bytes: &[u8]) -> [u8; 32] {
 
 /// The body with one more field at its end: a list of objects, as a large payload has.
 fn padded(body: &str, bytes: usize) -> String {
-    const ENTRY: &str = r#"{"id":"PA_7xKq3bV9fLwT","note":"a \"quoted\" word","at":1761815000123,"live":true},"#;
+    const ENTRY: &str =
+        r#"{"id":"PA_7xKq3bV9fLwT","note":"a \"quoted\" word","at":1761815000123,"live":true},"#;
     let entries = bytes.saturating_sub(body.len()).div_ceil(ENTRY.len());
     if entries == 0 {
         return body.to_owned();
