@@ -13,14 +13,17 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::Value;
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
 
 /// One function, as Lambda runs it.
 pub struct Function {
     /// The process.
     pub process: Child,
+    log: JoinHandle<String>,
     started: Instant,
     invocations: mpsc::UnboundedSender<Bytes>,
     ready: mpsc::UnboundedReceiver<Instant>,
@@ -51,7 +54,7 @@ impl Function {
             .with_state(api);
         tokio::spawn(axum::serve(listener, app).into_future());
         let started = Instant::now();
-        let process = Command::new(binary)
+        let mut process = Command::new(binary)
             .env_clear()
             .env("AWS_LAMBDA_RUNTIME_API", address)
             .env("AWS_LAMBDA_FUNCTION_NAME", "function")
@@ -65,7 +68,14 @@ impl Function {
             .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
-        Self { process, started, invocations, ready, answers }
+        let mut stdout = process.stdout.take().unwrap();
+        // A function whose log nobody reads stands still.
+        let log = tokio::spawn(async move {
+            let mut log = String::new();
+            stdout.read_to_string(&mut log).await.unwrap();
+            log
+        });
+        Self { process, log, started, invocations, ready, answers }
     }
 
     /// Waits until the function asks for its first event; returns the time from the start of the process.
@@ -84,8 +94,8 @@ impl Function {
 
     /// Ends the process; returns what it wrote to its log.
     pub async fn stop(mut self) -> String {
-        self.process.start_kill().unwrap();
-        String::from_utf8(self.process.wait_with_output().await.unwrap().stdout).unwrap()
+        self.process.kill().await.unwrap();
+        self.log.await.unwrap()
     }
 }
 

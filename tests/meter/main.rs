@@ -50,6 +50,7 @@ struct Figures {
     first: Vec<f64>,
     warm: Vec<f64>,
     peak: Vec<f64>,
+    log_bytes: usize,
 }
 
 async fn ingest(floor: &Path, livekit: &Path) {
@@ -75,7 +76,7 @@ async fn ingest(floor: &Path, livekit: &Path) {
                 if index == 0 { &mut figures.first } else { &mut figures.warm }.push(ms(took));
             }
             figures.peak.push(peak_mib(&function));
-            function.stop().await;
+            figures.log_bytes = function.stop().await.len() / (WARM_EVENTS + 1);
         }
     }
     println!("{COLD_STARTS} cold starts with {WARM_EVENTS} warm events each, a put for each event");
@@ -86,6 +87,7 @@ async fn ingest(floor: &Path, livekit: &Path) {
         spread(name, "peak MiB", &mut figures.peak);
     }
     let [floor, livekit] = &found;
+    println!("log and metrics of an event: {} bytes", livekit.log_bytes);
     println!("warm p50, livekit to floor: {:.2}", median(&livekit.warm) / median(&floor.warm));
 }
 

@@ -121,9 +121,12 @@ fn records(count: usize) -> Event {
             "provider": "livekit", "assurance": "signed", "data": { "raw": {} },
         });
         json!({
-            "eventID": index.to_string(), "eventName": "INSERT", "awsRegion": "us-east-1",
+            "eventID": index.to_string(), "eventName": "INSERT", "eventVersion": "1.1", "awsRegion": "us-east-1",
+            "eventSource": "aws:dynamodb", "eventSourceARN": "arn:aws:dynamodb:us-east-1:000000000000:table/Events",
             "dynamodb": {
+                "ApproximateCreationDateTime": 1761815000, "SizeBytes": 1, "StreamViewType": "NEW_IMAGE",
                 "SequenceNumber": index.to_string(),
+                "Keys": { "event_key": { "S": format!("livekit#{index}") }, "occurrence": { "N": "0" } },
                 "NewImage": {
                     "event_key": { "S": format!("livekit#{index}") },
                     "occurrence": { "N": "0" },

@@ -17,15 +17,23 @@ use aws_smithy_types::retry::ErrorKind;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::{Client, connect::HttpConnector as Tcp};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::{ClientConfig, RootCertStore};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// Certificates that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("AWS_CA_BUNDLE: expected a file with certificates in PEM, found: {0}")]
-pub struct CaBundleError(String);
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum CaBundleError {
+    #[error("AWS_CA_BUNDLE: expected a file with certificates in PEM, found: {0}")]
+    Pem(#[from] pem::Error),
+    #[error("AWS_CA_BUNDLE: expected certificates of authorities, found: {0}")]
+    Certificate(#[from] rustls::Error),
+    #[error("AWS_CA_BUNDLE: expected certificates, found none")]
+    Empty,
+}
 
 /// A client that trusts these certificate authorities.
 pub fn client(roots: RootCertStore) -> SharedHttpClient {
@@ -52,13 +60,10 @@ pub fn mozilla() -> RootCertStore {
 /// Says what is wrong with the file.
 pub fn ca_bundle(file: &Path) -> Result<RootCertStore, CaBundleError> {
     let mut roots = RootCertStore::empty();
-    let certificates =
-        CertificateDer::pem_file_iter(file).map_err(|error| CaBundleError(error.to_string()))?;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| CaBundleError(error.to_string()))?;
-        roots.add(certificate).map_err(|error| CaBundleError(error.to_string()))?;
+    for certificate in CertificateDer::pem_file_iter(file)? {
+        roots.add(certificate?)?;
     }
-    if roots.is_empty() { Err(CaBundleError("none".into())) } else { Ok(roots) }
+    if roots.is_empty() { Err(CaBundleError::Empty) } else { Ok(roots) }
 }
 
 #[derive(Debug)]
