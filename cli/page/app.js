@@ -178,10 +178,11 @@ addEventListener("keydown", (event) => {
     return;
   }
   if (isTyping) return;
-  const isOnControl = event.target.matches("a, button, pre, summary");
+  // A control has its own use of Enter, a block that scrolls of everything but letters.
+  const isTaken = event.target.matches("a, button, [role=button]") ? event.key === "Enter" : event.target.matches("pre") && event.key.length > 1;
   const general = { "?": () => $("help").showModal(), e: () => go("events", {}), r: () => go("rooms", {}) };
   const here = view() === "events" ? KEYS : view() === "room" ? room.keys : {};
-  const act = general[event.key] ?? (isOnControl && !/^[a-zA-Z/]$/.test(event.key) ? undefined : here[event.key]);
+  const act = general[event.key] ?? (isTaken ? undefined : here[event.key]);
   if (!act) return;
   event.preventDefault();
   act();

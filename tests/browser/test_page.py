@@ -140,7 +140,7 @@ def test_the_keyboard_is_enough(visit, hostile):
     page.get_by_label("Find in events").fill("")
     page.keyboard.press("Escape")
     page.keyboard.press("g")
-    for _ in range(5):
+    for _ in range(7):
         page.keyboard.press("j")
     page.keyboard.press("t")
     expect(page.locator("svg.timeline")).to_be_visible()
