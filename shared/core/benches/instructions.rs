@@ -11,6 +11,7 @@
 //! of rounds is the cost of a round alone.
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot be made is to end")]
 #![allow(clippy::print_stdout, reason = "that is what it is for")]
+#![allow(clippy::disallowed_methods, reason = "a benchmark is not the core")]
 
 mod common;
 
