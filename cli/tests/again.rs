@@ -6,6 +6,7 @@ mod harness;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
@@ -66,10 +67,13 @@ fn a_stopped_replay_goes_on_behind_what_was_taken() {
     let sent = joins(folder.path(), 5);
     let app = App::start();
     let arguments = ["replay", "--room", "a", "--since", "1h", "--to", &app.url, "--rate", "1000"];
-    let mut replay = start(folder.path(), &arguments);
+    let mut replay = livehooks(folder.path()).args(arguments).stderr(Stdio::piped()).spawn().unwrap();
     app.take();
     app.next();
     interrupt(&replay);
+    // The answer must not be faster than the signal.
+    let mut told = BufReader::new(replay.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(told.any(|line| line.starts_with("stopping")));
     app.answer(200);
     assert_eq!(replay.wait().unwrap().code(), Some(130), "what was on its way is waited for");
 

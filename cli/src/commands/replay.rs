@@ -206,6 +206,7 @@ impl Replay {
                 taken = &mut sending => taken,
                 _ = &mut interrupted => {
                     stop.store(true, Ordering::Relaxed);
+                    bar.suspend(|| anstream::eprintln!("stopping after what is on its way"));
                     sending.await
                 }
             };
