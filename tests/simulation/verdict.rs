@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::sender::{Answer, Delivery, FORGED};
 use crate::story::Story;
-use crate::world::{Item, State};
+use crate::world::{Item, Key, State};
 
 /// How long a repeat of the latest event of a sequence is the same event.
 const SEQUENCE_WINDOW: SignedDuration = SignedDuration::from_secs(120);
@@ -97,10 +97,11 @@ impl Judge<'_> {
 
     /// A repeat is only a repeat of what was the latest when it came.
     fn is_latest(&self, item: &Item, answer: &Answer) -> bool {
-        let later = self.state.items(&self.delivery.event_key).skip_while(|other| *other != item).skip(1);
-        later.into_iter().all(|later| {
-            text(later, "body_sha256") == self.delivery.body_sha256
-                || self.state.written_at[&crate::world::key(later)] >= answer.begun
+        let mut others = self.state.items(&self.delivery.event_key);
+        others.all(|other| {
+            text(other, "body_sha256") == self.delivery.body_sha256
+                || received_at(other) < received_at(item)
+                || self.state.written_at[&crate::world::key(other)] >= answer.begun
         })
     }
 
@@ -114,21 +115,22 @@ impl Judge<'_> {
 /// `in_doubt`: when deliveries came of which the sender does not know more than that they may be stored.
 fn table(state: &State, in_doubt: &BTreeSet<Timestamp>) -> Vec<String> {
     let mut violations = Vec::new();
-    let mut previous: Option<&Item> = None;
-    for ((key, occurrence), item) in &state.table {
+    // What waited in the queue is stored later than it was received.
+    let mut items: Vec<(&Key, &Item)> = state.table.iter().collect();
+    items.sort_by_key(|((key, occurrence), item)| (key, received_at(item), *occurrence));
+    for (_, item) in &items {
         if text(item, "event").contains(FORGED) {
-            violations.push(format!("{key} {occurrence}: forged, and stored"));
+            violations.push(format!("{}: forged, and stored", text(item, "event_key")));
         }
-        let is_double = |previous: &&Item| {
-            text(previous, "event_key") == text(item, "event_key")
-                && text(previous, "body_sha256") == text(item, "body_sha256")
-                && received_at(item).duration_since(received_at(previous)).abs() < SEQUENCE_WINDOW
-        };
-        let is_in_doubt = |item: &Item| in_doubt.contains(&received_at(item));
-        if previous.filter(is_double).is_some_and(|previous| !is_in_doubt(previous) && !is_in_doubt(item)) {
+    }
+    for pair in items.windows(2) {
+        let [((key, occurrence), one), ((other_key, _), other)] = pair else { continue };
+        let is_same = key == other_key && text(one, "body_sha256") == text(other, "body_sha256");
+        let is_near = received_at(other).duration_since(received_at(one)) < SEQUENCE_WINDOW;
+        let is_in_doubt = [one, other].iter().any(|item| in_doubt.contains(&received_at(item)));
+        if is_same && is_near && !is_in_doubt {
             violations.push(format!("{key} {occurrence}: stored twice in a row"));
         }
-        previous = Some(item);
     }
     violations
 }
