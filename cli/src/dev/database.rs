@@ -44,6 +44,9 @@ impl Database {
         let database = database.map_err(|error| damaged(error.to_string()))?;
         let database = Self(database);
         database.make_table().map_err(damaged)?;
+        if let Some(file) = file {
+            add_indexes(file).map_err(damaged)?;
+        }
         Ok(database)
     }
 
@@ -124,6 +127,16 @@ impl Database {
         let records = self.0.get_records(request(get)?).map_err(text)?.records;
         serde_json::from_value(json!({ "Records": records })).map_err(text)
     }
+}
+
+/// Without these every write and every reading of the stream would look at all of it.
+fn add_indexes(file: &Path) -> Result<(), String> {
+    let indexes = "
+        CREATE INDEX IF NOT EXISTS stream_end
+            ON _stream_records (table_name, CAST(sequence_number AS INTEGER));
+        CREATE INDEX IF NOT EXISTS shard_place
+            ON _stream_records (table_name, shard_id, CAST(sequence_number AS INTEGER));";
+    rusqlite::Connection::open(file).and_then(|file| file.execute_batch(indexes)).map_err(text)
 }
 
 /// Reads every page of the file, and changes nothing.
