@@ -237,6 +237,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub fn local_sdk_config(endpoint: SocketAddr) -> SdkConfig {
     let credentials = Credentials::new("local", "local", None, None, "livehooks");
     clients::base(https::mozilla())
+        .http_client(https::client(https::mozilla(), PATIENCE))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .region(Region::from_static("us-east-1"))
         .endpoint_url(format!("http://{endpoint}"))

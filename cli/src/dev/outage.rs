@@ -13,7 +13,7 @@ use aws_types::SdkConfig;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use livehooks_aws::https;
 
-use super::{Faults, local_sdk_config};
+use super::{Faults, PATIENCE, local_sdk_config};
 
 /// How a service fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum Outage {
 
 /// The table at `dynamodb`, as far as `faults` let it through, and the queue at `sqs`.
 pub(super) fn sdk_config(dynamodb: SocketAddr, sqs: SocketAddr, faults: Arc<Faults>) -> SdkConfig {
-    let client = https::client(https::mozilla());
+    let client = https::client(https::mozilla(), PATIENCE);
     local_sdk_config(dynamodb)
         .to_builder()
         .service_config(SqsAt(sqs))

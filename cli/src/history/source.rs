@@ -88,7 +88,8 @@ impl Source {
     /// Says what CloudFormation answered, and what to do about it.
     pub async fn of_stack(name: &str, region: Option<&str>) -> Result<Self, HistoryError> {
         let roots = clients::roots().map_err(|error| HistoryError::Certificates(error.to_string()))?;
-        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(https::client(roots));
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(https::client(roots, https::CONNECT_TIMEOUT));
         if let Some(region) = region {
             loader = loader.region(Region::new(region.to_owned()));
         }

@@ -58,7 +58,7 @@ pub fn roots() -> Result<RootCertStore, CaBundleError> {
 pub fn base(roots: RootCertStore) -> aws_types::sdk_config::Builder {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .http_client(https::client(roots))
+        .http_client(https::client(roots, https::CONNECT_TIMEOUT))
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
         .retry_config(retries())
 }

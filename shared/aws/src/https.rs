@@ -21,7 +21,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::{ClientConfig, RootCertStore};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(700);
+/// How long a function waits for a connection.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// Certificates that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -35,13 +36,13 @@ pub enum CaBundleError {
     Empty,
 }
 
-/// A client that trusts these certificate authorities.
-pub fn client(roots: RootCertStore) -> SharedHttpClient {
+/// A client that trusts these certificate authorities and waits so long for a connection.
+pub fn client(roots: RootCertStore, connect_timeout: Duration) -> SharedHttpClient {
     let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     let mut tcp = Tcp::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    tcp.set_connect_timeout(Some(connect_timeout));
     let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
     let pool =
         Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(https.wrap_connector(tcp));
