@@ -49,6 +49,7 @@ export class Timeline {
 
   all() {
     if (!this.whole) return;
+    clearTimeout(this.#saving);
     this.zoomTo(undefined);
     this.#onZoom({ from: undefined, to: undefined });
   }
