@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 from stack import Inspect
 
 MANY = 10_000
-# On a quiet machine the longest task takes about 60 ms. This is for a machine that compiles beside it.
+# On a quiet machine the longest task takes about 50 ms. This is for a machine that compiles beside it.
 TASK_MS_MAX = 500
 
 
