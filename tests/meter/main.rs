@@ -54,19 +54,22 @@ struct Figures {
 }
 
 async fn ingest(floor: &Path, livekit: &Path) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(Database::open(None).unwrap().serve(listener));
     let keys = KeysFile::make();
     let sender = Entry::named("livekit").unwrap();
     let secret = keys.secret(sender).to_string();
-    let variables =
-        [("AWS_ENDPOINT_URL", endpoint.as_str()), ("TABLE_NAME", "Events"), ("PROVIDER_SECRET", &secret)];
-
     let mut found = [Figures::default(), Figures::default()];
     // In turn, so that whatever else the machine does befalls both.
     for round in 0..COLD_STARTS {
         for (figures, binary) in found.iter_mut().zip([floor, livekit]) {
+            // A new one each time, for it grows slower with every event that it holds.
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let endpoint = format!("http://{}", listener.local_addr().unwrap());
+            let database = tokio::spawn(Database::open(None).unwrap().serve(listener));
+            let variables = [
+                ("AWS_ENDPOINT_URL", endpoint.as_str()),
+                ("TABLE_NAME", "Events"),
+                ("PROVIDER_SECRET", &secret),
+            ];
             let mut function = Function::start(binary, &variables).await;
             figures.init.push(ms(function.ready().await));
             for index in 0..=WARM_EVENTS {
@@ -77,6 +80,7 @@ async fn ingest(floor: &Path, livekit: &Path) {
             }
             figures.peak.push(peak_mib(&function));
             figures.log_bytes = function.stop().await.len() / (WARM_EVENTS + 1);
+            database.abort();
         }
     }
     println!("{COLD_STARTS} cold starts with {WARM_EVENTS} warm events each, a put for each event");

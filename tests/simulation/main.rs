@@ -3,7 +3,7 @@
 //!
 //! The functions' own code runs here, with the production SDK, against an AWS in memory and by a paused clock.
 //! A story is a seed. `SEED=42 cargo test --test simulation whatever -- --nocapture` tells one again (with
-//! `WRONG=FailsOpen` of that wrong product), `SEEDS=1000000 cargo test --release -p livehooks-tests --test simulation` tells many.
+//! `WRONG=FailsOpen` of that wrong product), `SEEDS=1000000 cargo test --profile quick -p livehooks-tests --test simulation` tells many.
 
 mod process;
 mod sender;

@@ -6,20 +6,21 @@
 
 use std::collections::HashMap;
 
-use data_encoding::{BASE64, BASE64URL_NOPAD};
+use data_encoding::{BASE64, BASE64URL_NOPAD, Encoding};
+use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
-use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde_json::Value;
+use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use crate::json::Object;
+use crate::json::{Document, Object};
 use crate::keys::{self, Keys, KeysError};
 use crate::rejection::excerpt;
 use crate::{BodyHash, Delivery, Rejection};
 
 /// The API keys of an account, each with its secret; all of them count.
 pub struct ApiKeys {
-    secrets: HashMap<String, DecodingKey>,
+    secrets: HashMap<String, Hmac<Sha256>>,
     published: Option<String>,
 }
 
@@ -46,7 +47,8 @@ impl Keys for ApiKeys {
             if PUBLISHED_SECRETS.contains(&secret) {
                 parsed.published = Some(name.clone());
             }
-            parsed.secrets.insert(name.clone(), DecodingKey::from_secret(secret.as_bytes()));
+            let mac = Hmac::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
+            parsed.secrets.insert(name.clone(), mac);
         }
         Ok(parsed)
     }
@@ -73,10 +75,12 @@ pub(crate) fn verify(
     now: Timestamp,
 ) -> Result<(String, BodyHash), Rejection> {
     let token = Token::parse(credential(delivery, headers)?)?;
-    let claims = Object::parse(&token.claims).ok_or_else(|| malformed("a payload that is no JSON object"))?;
-    let api_key = verify_signature(&token, &claims, keys)?;
-    verify_time(&claims, now.as_second())?;
-    Ok((api_key, verify_body(&claims, delivery.body)?))
+    let claims = Document::parse(&token.claims);
+    let claims = claims.as_ref().and_then(Document::object);
+    let claims = claims.ok_or_else(|| malformed("a payload that is no JSON object"))?;
+    let api_key = verify_signature(&token, claims, keys)?;
+    verify_time(claims, now.as_second())?;
+    Ok((api_key, verify_body(claims, delivery.body)?))
 }
 
 fn credential<'a>(delivery: &Delivery<'a>, headers: &[&'static str]) -> Result<&'a str, Rejection> {
@@ -103,39 +107,38 @@ struct Token<'a> {
 
 impl<'a> Token<'a> {
     fn parse(token: &'a str) -> Result<Self, Rejection> {
-        let parts: Vec<&str> = token.split('.').collect();
-        let [header, claims, signature] = parts[..] else {
-            return Err(malformed(format!("{} parts", parts.len())));
-        };
-        Ok(Self {
-            signed: &token[..header.len() + 1 + claims.len()],
-            signature,
-            header: decode(header, "header")?,
-            claims: decode(claims, "payload")?,
-        })
+        let other = || malformed(format!("{} parts", token.split('.').count()));
+        let (signed, signature) = token.rsplit_once('.').ok_or_else(other)?;
+        let (header, claims) = signed.split_once('.').ok_or_else(other)?;
+        if claims.contains('.') {
+            return Err(other());
+        }
+        Ok(Self { signed, signature, header: decode(header, "header")?, claims: decode(claims, "payload")? })
     }
 }
 
-fn verify_signature(token: &Token<'_>, claims: &Object<'_>, keys: &ApiKeys) -> Result<String, Rejection> {
-    let header = Object::parse(&token.header).ok_or_else(|| malformed("a header that is no JSON object"))?;
+fn verify_signature(token: &Token<'_>, claims: Object<'_, '_>, keys: &ApiKeys) -> Result<String, Rejection> {
+    let header = Document::parse(&token.header);
+    let header = header.as_ref().and_then(Document::object);
+    let header = header.ok_or_else(|| malformed("a header that is no JSON object"))?;
     match header.text("alg").as_deref() {
         Some("HS256") => {}
         Some(alg) => return Err(Rejection::AlgorithmNotAllowed { found: excerpt(alg) }),
         None => return Err(Rejection::AlgorithmNotAllowed { found: "none named".into() }),
     }
     let issuer = claims.text("iss");
-    let Some((api_key, secret)) = issuer.as_deref().and_then(|issuer| keys.secrets.get_key_value(issuer))
-    else {
+    let Some((api_key, mac)) = issuer.as_deref().and_then(|issuer| keys.secrets.get_key_value(issuer)) else {
         let found = issuer.as_deref().map_or_else(|| "none".into(), excerpt);
         return Err(Rejection::UnknownIssuer { found });
     };
-    match crypto::verify(token.signature, token.signed.as_bytes(), secret, Algorithm::HS256) {
-        Ok(true) => Ok(api_key.clone()),
-        _ => Err(Rejection::WrongKey { issuer: excerpt(api_key) }),
+    let fits = |signature: [u8; 32]| mac.clone().chain_update(token.signed).verify_slice(&signature).is_ok();
+    match decode_hash(&BASE64URL_NOPAD, token.signature).is_some_and(fits) {
+        true => Ok(api_key.clone()),
+        false => Err(Rejection::WrongKey { issuer: excerpt(api_key) }),
     }
 }
 
-fn verify_time(claims: &Object<'_>, now_s: i64) -> Result<(), Rejection> {
+fn verify_time(claims: Object<'_, '_>, now_s: i64) -> Result<(), Rejection> {
     let seconds = |name| {
         let number = |json: &str| json.parse::<f64>().ok().filter(|seconds| seconds.is_finite());
         claims.raw(name).map(|json| number(json).map(|seconds| seconds as i64))
@@ -155,11 +158,11 @@ fn verify_time(claims: &Object<'_>, now_s: i64) -> Result<(), Rejection> {
     }
 }
 
-fn verify_body(claims: &Object<'_>, body: &[u8]) -> Result<BodyHash, Rejection> {
+fn verify_body(claims: Object<'_, '_>, body: &[u8]) -> Result<BodyHash, Rejection> {
     let claimed = claims.text("sha256").ok_or(Rejection::NoBodyHash)?;
-    let claimed = BASE64.decode(claimed.as_bytes()).unwrap_or_default();
     let found = BodyHash::of(body);
-    match bool::from(claimed.ct_eq(found.as_bytes())) {
+    let fits = |claimed: [u8; 32]| claimed.ct_eq(found.as_bytes()).into();
+    match decode_hash(&BASE64, &claimed).is_some_and(fits) {
         true => Ok(found),
         false => Err(Rejection::BodyAltered { body_bytes: body.len() }),
     }
@@ -169,6 +172,15 @@ fn decode(part: &str, name: &str) -> Result<String, Rejection> {
     let bytes = BASE64URL_NOPAD.decode(part.as_bytes());
     let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
     text.ok_or_else(|| malformed(format!("a {name} that is no base64url text")))
+}
+
+/// `None` where the text is not 32 bytes in this encoding.
+fn decode_hash(encoding: &Encoding, text: &str) -> Option<[u8; 32]> {
+    // Room for a whole number of base64's groups.
+    let mut bytes = [0; 33];
+    let room = bytes.get_mut(..encoding.decode_len(text.len()).ok()?)?;
+    let length = encoding.decode_mut(text.as_bytes(), room).ok()?;
+    bytes[..length].try_into().ok()
 }
 
 fn malformed(found: impl Into<String>) -> Rejection {

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use serde_with::skip_serializing_none;
 use std::borrow::Cow;
 
-use crate::json::Object;
+use crate::json::{Document, Object};
 use crate::{BodyHash, Dedupe, EventType, Provider, Verified};
 
 /// An event and its identity: all that there is to store.
@@ -248,12 +248,12 @@ pub(crate) struct Reading<'a> {
 pub(crate) fn normalize<'a, P: Provider>(
     verified: &Verified<'a, P>,
     received_at: Timestamp,
-    read: impl FnOnce(&Object<'a>) -> Reading<'a>,
+    read: impl FnOnce(Object<'_, 'a>) -> Reading<'a>,
 ) -> Normalized<'a> {
     let body = verified.body();
     let raw: Option<&'a RawValue> = serde_json::from_slice(body).ok();
-    let object = raw.and_then(|raw| Object::parse(raw.get()));
-    let mut reading = object.as_ref().map(read).unwrap_or_default();
+    let document = raw.map(Document::of);
+    let mut reading = document.as_ref().and_then(Document::object).map(read).unwrap_or_default();
     reading.data.raw = raw;
     reading.data.raw_base64 = raw.is_none().then(|| data_encoding::BASE64.encode(body));
 

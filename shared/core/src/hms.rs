@@ -4,8 +4,6 @@
 //! `configure-webhooks/webhook` (bodies); the signature is the scheme of third-party schemas, not confirmed by
 //! 100ms itself. Times are RFC 3339, Go's zero time means "never", durations are seconds, sizes bytes.
 
-use std::borrow::Cow;
-
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderName;
@@ -154,22 +152,22 @@ fn verify_headers(delivery: &Delivery<'_>, keys: &HmsKeys) -> Result<(), Rejecti
     })
 }
 
-fn read<'a>(body: &Object<'a>, bytes: &[u8]) -> Reading<'a> {
+fn read<'a>(body: Object<'_, 'a>, bytes: &[u8]) -> Reading<'a> {
     let provider_type = body.text("type");
     let data = body.object("data");
-    let kind = event_type(provider_type.as_deref().unwrap_or_default(), &data);
+    let kind = event_type(provider_type.as_deref().unwrap_or_default(), data);
     let id = body.id("id");
     Reading {
         kind: Some(kind),
         time: body.rfc3339("timestamp"),
         account: body.id("account_id"),
         dedupe: Some(Dedupe::by_id(Hms::NAME, id.as_deref(), bytes)),
-        data: normalized_data(provider_type.as_deref().unwrap_or_default(), kind, &data),
+        data: normalized_data(provider_type.as_deref().unwrap_or_default(), kind, data),
         provider_type,
     }
 }
 
-fn event_type(provider_type: &str, data: &Object<'_>) -> EventType {
+fn event_type(provider_type: &str, data: Object<'_, '_>) -> EventType {
     use EventType::*;
     // A beam is a bot in the room that records it, streams it, or both.
     let beam = |recording, stream| match data.bool("recording_enabled") {
@@ -214,7 +212,7 @@ fn event_type(provider_type: &str, data: &Object<'_>) -> EventType {
     }
 }
 
-fn normalized_data<'a>(provider_type: &str, kind: EventType, data: &Object<'a>) -> Data<'a> {
+fn normalized_data<'a>(provider_type: &str, kind: EventType, data: Object<'_, 'a>) -> Data<'a> {
     let (family, _) = provider_type.split_once('.').unwrap_or((provider_type, ""));
     let kind = kind.as_str();
     let is_recording = kind.starts_with("live.recording.");
@@ -272,7 +270,7 @@ fn normalized_data<'a>(provider_type: &str, kind: EventType, data: &Object<'a>) 
     }
 }
 
-fn participant<'a>(data: &Object<'a>) -> Participant<'a> {
+fn participant<'a>(data: Object<'_, 'a>) -> Participant<'a> {
     Participant {
         id: data.id("peer_id"),
         sid: None,
@@ -285,19 +283,18 @@ fn participant<'a>(data: &Object<'a>) -> Participant<'a> {
     }
 }
 
-fn recording<'a>(family: &str, data: &Object<'a>) -> Recording<'a> {
+fn recording<'a>(family: &str, data: Object<'_, 'a>) -> Recording<'a> {
     let recorded = |file: File<'a>| File {
         size_bytes: file.size_bytes.or_else(|| data.int("size")),
         duration_s: data.number("duration"),
         ..file
     };
-    let layers = data.objects("recording_single_files");
     let files = [
         file(data, "recording").map(recorded),
         file(data, "hls_vod_recording").map(|file| File { duration_s: data.number("duration"), ..file }),
         file(data, "chat_recording"),
     ];
-    let layers = layers.iter().filter_map(|layer| {
+    let layers = data.objects("recording_single_files").into_iter().filter_map(|layer| {
         file(layer, "recording").map(|file| File { size_bytes: layer.int("size"), ..file })
     });
     Recording {
@@ -312,7 +309,7 @@ fn recording<'a>(family: &str, data: &Object<'a>) -> Recording<'a> {
 }
 
 /// The file whose fields begin with `prefix`: `…_path`, `…_presigned_url`, `…_size`.
-fn file<'a>(data: &Object<'a>, prefix: &str) -> Option<File<'a>> {
+fn file<'a>(data: Object<'_, 'a>, prefix: &str) -> Option<File<'a>> {
     let file = File {
         url: data.text(&format!("{prefix}_presigned_url")),
         path: data.text(&format!("{prefix}_path")),
@@ -321,12 +318,12 @@ fn file<'a>(data: &Object<'a>, prefix: &str) -> Option<File<'a>> {
     known(file).map(|file| File { size_bytes: data.int(&format!("{prefix}_size")), ..file })
 }
 
-fn stream<'a>(family: &str, data: &Object<'a>) -> Stream<'a> {
-    let url = |object: &Object<'a>| object.text("url");
+fn stream<'a>(family: &str, data: Object<'_, 'a>) -> Stream<'a> {
+    let url = |object: Object<'_, 'a>| object.text("url");
     Stream {
         id: ["beam_id", "stream_id", "job_id"].iter().find_map(|name| data.id(name)),
         protocol: Some(if family == "hls" { "hls" } else { "rtmp" }),
         playback_urls: some((family == "hls").then(|| url(data)).flatten()),
-        destinations: some(data.objects("rtmp").iter().filter_map(url).collect::<Vec<Cow<'a, str>>>()),
+        destinations: some(data.objects("rtmp").into_iter().filter_map(url)),
     }
 }

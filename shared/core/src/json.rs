@@ -1,30 +1,168 @@
 //! A lenient reader over an authentic body: a field of another kind than expected is absent, not an error.
 //!
-//! An object is split into its fields without looking into them, so that a large `metadata` costs one pass
-//! and nesting costs no stack.
+//! serde_json has the say on what is JSON. What is, is gone over once more to find where each field stands, however
+//! deep, and no field is read before it is asked for: a large `metadata` costs two passes, nesting costs no stack.
 
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::fmt;
 
 use crate::time;
 
-/// The fields of a JSON object, unread.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Object<'a>(Vec<(Text<'a>, &'a RawValue)>);
+/// A JSON document and the places of all its fields, in their order.
+#[derive(Clone, Debug)]
+pub(crate) struct Document<'a> {
+    json: &'a str,
+    fields: Vec<Field<'a>>,
+}
 
-impl<'a> Object<'a> {
-    pub(crate) fn parse(json: &'a str) -> Option<Self> {
-        serde_json::from_str(json).ok()
+/// A value: an object's, a list's, which has no name, or the document's own.
+#[derive(Clone, Debug)]
+pub(crate) struct Field<'a> {
+    /// As it is spelled: no sender escapes a letter.
+    pub(crate) name: &'a str,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// How many fields behind this one are part of its value.
+    inside: usize,
+}
+
+impl<'a> Document<'a> {
+    /// `None` where the text is no JSON.
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        serde_json::from_str(text).ok().map(Self::of)
     }
 
-    /// The field's JSON; the last one, where it is doubled. `null` is absent.
+    pub(crate) fn of(json: &'a RawValue) -> Self {
+        let json = json.get();
+        Self { json, fields: fields(json) }
+    }
+
+    /// The document's object; `None` where it is none.
+    pub(crate) fn object(&self) -> Option<Object<'_, 'a>> {
+        let (root, inside) = self.fields.split_first()?;
+        self.json[root.start..].starts_with('{').then_some(Object { json: self.json, fields: inside })
+    }
+}
+
+/// What a field takes at least, in most bodies: the list of them seldom has to grow.
+const FIELD_BYTES: usize = 8;
+
+/// Of valid JSON, whatever is inside a field behind it. In any other text the places mean nothing, but lie in it.
+pub(crate) fn fields(json: &str) -> Vec<Field<'_>> {
+    let bytes = json.as_bytes();
+    let mut fields: Vec<Field<'_>> = Vec::with_capacity((json.len() / FIELD_BYTES).min(64));
+    // The innermost object or list that has not ended; until it does, `inside` is that of the one around it.
+    let mut open = None;
+    let (mut at, mut name) = (0, "");
+    while let Some(byte) = bytes.get(at) {
+        let start = at;
+        match byte {
+            b'{' | b'[' => {
+                let around = open.replace(fields.len()).unwrap_or(usize::MAX);
+                fields.push(Field {
+                    name: std::mem::take(&mut name),
+                    start,
+                    end: json.len(),
+                    inside: around,
+                });
+                at += 1;
+            }
+            b'}' | b']' => {
+                at += 1;
+                let inside = fields.len();
+                open = open.and_then(|open: usize| {
+                    let field = fields.get_mut(open)?;
+                    field.end = at;
+                    let around = std::mem::replace(&mut field.inside, inside - open - 1);
+                    (around != usize::MAX).then_some(around)
+                });
+            }
+            b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' => at += 1,
+            b'"' => {
+                at = end_of_text(bytes, at);
+                if followed_by_colon(bytes, at) {
+                    name = json.get(start + 1..at - 1).unwrap_or_default();
+                } else {
+                    fields.push(Field { name: std::mem::take(&mut name), start, end: at, inside: 0 });
+                }
+            }
+            _ => {
+                let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']') || byte.is_ascii_whitespace();
+                at += bytes[at..].iter().position(ends).unwrap_or(bytes.len() - at);
+                fields.push(Field { name: std::mem::take(&mut name), start, end: at, inside: 0 });
+            }
+        }
+    }
+    fields
+}
+
+/// Behind the quote that ends the text which begins at `at`.
+fn end_of_text(json: &[u8], at: usize) -> usize {
+    let mut at = at + 1;
+    loop {
+        at += plain_bytes(json.get(at..).unwrap_or_default());
+        match json.get(at) {
+            None => return json.len(),
+            Some(b'"') => return at + 1,
+            Some(_) => at += 2,
+        }
+    }
+}
+
+/// How many bytes come before a quote or a backslash; eight of them are looked at at once.
+fn plain_bytes(json: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 0xff;
+    // The highest bit of each byte that is zero, and maybe of such as come behind one.
+    let zeros = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes & (ONES << 7);
+    let (chunks, rest) = json.as_chunks();
+    for (index, chunk) in chunks.iter().enumerate() {
+        let bytes = u64::from_le_bytes(*chunk);
+        let found = zeros(bytes ^ (ONES * u64::from(b'"'))) | zeros(bytes ^ (ONES * u64::from(b'\\')));
+        if found != 0 {
+            return 8 * index + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let found = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'));
+    8 * chunks.len() + found.unwrap_or(rest.len())
+}
+
+fn followed_by_colon(json: &[u8], mut at: usize) -> bool {
+    while json.get(at).is_some_and(u8::is_ascii_whitespace) {
+        at += 1;
+    }
+    json.get(at) == Some(&b':')
+}
+
+/// The fields of a JSON object, unread.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Object<'d, 'a> {
+    json: &'a str,
+    fields: &'d [Field<'a>],
+}
+
+impl<'d, 'a> Object<'d, 'a> {
+    /// The fields of the object or list itself, each with those inside.
+    fn children(&self) -> impl Iterator<Item = (&'d Field<'a>, &'d [Field<'a>])> {
+        let mut left = self.fields;
+        std::iter::from_fn(move || {
+            let (field, behind) = left.split_first()?;
+            let (inside, others) = behind.split_at_checked(field.inside)?;
+            left = others;
+            Some((field, inside))
+        })
+    }
+
+    /// The last one, where it is doubled. `null` is absent.
+    fn field(&self, name: &str) -> Option<(&'a str, Self)> {
+        let (field, fields) = self.children().filter(|(field, _)| field.name == name).last()?;
+        let json = self.json.get(field.start..field.end)?;
+        (json != "null").then_some((json, Object { json: self.json, fields }))
+    }
+
+    /// The field's JSON.
     pub(crate) fn raw(&self, name: &str) -> Option<&'a str> {
-        let (_, value) = self.0.iter().rev().find(|(key, _)| key.0 == name)?;
-        Some(value.get()).filter(|json| *json != "null")
+        self.field(name).map(|(json, _)| json)
     }
 
     /// A text that is not empty.
@@ -72,19 +210,22 @@ impl<'a> Object<'a> {
 
     /// The object in this field; an empty one where there is none.
     pub(crate) fn object(&self, name: &str) -> Self {
-        self.raw(name).and_then(Self::parse).unwrap_or_default()
+        let object = self.field(name).filter(|(json, _)| json.starts_with('{'));
+        object.map(|(_, object)| object).unwrap_or_default()
     }
 
     /// The objects of a list; what else stands in it is passed over.
     pub(crate) fn objects(&self, name: &str) -> Vec<Self> {
-        let Some(json) = self.raw(name) else { return Vec::new() };
-        let list: Vec<&'a RawValue> = serde_json::from_str(json).unwrap_or_default();
-        list.into_iter().filter_map(|value| Self::parse(value.get())).collect()
+        let Some((_, list)) = self.field(name).filter(|(json, _)| json.starts_with('[')) else {
+            return Vec::new();
+        };
+        let objects = list.children().filter(|(field, _)| self.json[field.start..].starts_with('{'));
+        objects.map(|(_, fields)| Object { json: self.json, fields }).collect()
     }
 
     /// Whether the object has no field at all.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.fields.is_empty()
     }
 }
 
@@ -97,62 +238,101 @@ fn text(json: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str(json).ok().map(Cow::Owned)
 }
 
-#[derive(Clone, Debug, Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Object<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-                let mut fields = Vec::with_capacity(16);
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Object(fields))
-            }
-        }
-        deserializer.deserialize_map(Fields)
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn read<T>(json: &str, read: impl FnOnce(Object<'_, '_>) -> T) -> T {
+        read(Document::parse(json).unwrap().object().unwrap())
+    }
 
     #[test]
     fn numbers_are_read_with_and_without_quotes() {
-        let object = Object::parse(r#"{"a":"12","b":12,"c":1.5,"d":"x","e":null,"f":"1.5"}"#).unwrap();
-        assert_eq!((object.int("a"), object.int("b"), object.int("c")), (Some(12), Some(12), None));
-        assert_eq!(
-            (object.number("c"), object.number("f"), object.number("d")),
-            (Some(1.5), Some(1.5), None)
-        );
-        assert_eq!((object.int("e"), object.int("missing")), (None, None));
+        read(r#"{"a":"12","b":12,"c":1.5,"d":"x","e":null,"f":"1.5"}"#, |object| {
+            assert_eq!((object.int("a"), object.int("b"), object.int("c")), (Some(12), Some(12), None));
+            let numbers = (object.number("c"), object.number("f"), object.number("d"));
+            assert_eq!(numbers, (Some(1.5), Some(1.5), None));
+            assert_eq!((object.int("e"), object.int("missing")), (None, None));
+        });
     }
 
     #[test]
     fn texts_are_unescaped_and_empty_ones_are_absent() {
-        let object = Object::parse(r#"{"a":"x\u0000\ud83d\ude00","b":"","c":7,"d":"\ud800"}"#).unwrap();
-        assert_eq!(object.text("a").as_deref(), Some("x\0😀"));
-        assert_eq!((object.text("b"), object.text("c"), object.text("d")), (None, None, None));
-        assert_eq!(object.id("c").as_deref(), Some("7"));
+        read(r#"{"a":"x\u0000\ud83d\ude00","b":"","c":7,"d":"\ud800"}"#, |object| {
+            assert_eq!(object.text("a").as_deref(), Some("x\0😀"));
+            assert_eq!((object.text("b"), object.text("c"), object.text("d")), (None, None, None));
+            assert_eq!(object.id("c").as_deref(), Some("7"));
+        });
     }
 
     #[test]
     fn the_last_of_doubled_fields_counts_as_in_most_parsers() {
-        assert_eq!(Object::parse(r#"{"a":1,"a":2}"#).unwrap().int("a"), Some(2));
+        assert_eq!(read(r#"{"a":1,"a":{"a":3},"a":2,"b":{"a":4}}"#, |object| object.int("a")), Some(2));
+    }
+
+    #[test]
+    fn what_is_no_object_or_no_list_has_nothing_in_it() {
+        read(r#"{"a":[{"b":1}],"c":{"d":{"b":2}},"e":"{"}"#, |object| {
+            assert!(object.object("a").is_empty() && object.object("e").is_empty());
+            assert!(object.objects("c").is_empty() && object.objects("e").is_empty());
+            assert_eq!(object.objects("a")[0].int("b"), Some(1));
+        });
+        assert!(Document::parse("[{}]").unwrap().object().is_none());
     }
 
     #[test]
     fn deep_nesting_costs_no_stack() {
         let json = format!(r#"{{"deep":{}{},"a":1}}"#, "[".repeat(100_000), "]".repeat(100_000));
-        assert_eq!(Object::parse(&json).unwrap().int("a"), Some(1));
+        assert_eq!(read(&json, |object| object.int("a")), Some(1));
+    }
+
+    /// Any JSON, with names and texts that are hard to find one's way in.
+    pub(crate) fn tree() -> impl Strategy<Value = Value> {
+        let name = prop::sample::select(vec!["a", "streamKey", "turnPassword", "x\"y", "\\", ""]);
+        let leaf = prop_oneof![
+            Just(json!(null)),
+            any::<i32>().prop_map(Value::from),
+            any::<i16>().prop_map(|number| json!(f64::from(number) / 4.0)),
+            any::<bool>().prop_map(Value::from),
+            "[\"\\\\a{},: é]*".prop_map(Value::from)
+        ];
+        leaf.prop_recursive(4, 32, 4, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(name.clone().prop_map(str::to_owned), inner, 0..4)
+                    .prop_map(|m| json!(m)),
+            ]
+        })
+    }
+
+    fn rebuilt(json: &str, field: &Field<'_>, fields: &[Field<'_>]) -> Value {
+        let children = Object { json, fields };
+        let values = children.children().map(|(field, inside)| (field.name, rebuilt(json, field, inside)));
+        let unescaped = |name: &str| serde_json::from_str::<String>(&format!("\"{name}\"")).unwrap();
+        match json.as_bytes()[field.start] {
+            b'{' => Value::Object(values.map(|(name, value)| (unescaped(name), value)).collect()),
+            b'[' => values.map(|(_, value)| value).collect(),
+            _ => serde_json::from_str(&json[field.start..field.end]).unwrap(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_is_found_at_its_place(tree in tree(), pretty: bool) {
+            let json = if pretty { serde_json::to_string_pretty(&tree) } else { serde_json::to_string(&tree) }.unwrap();
+            let document = Document::parse(&json).unwrap();
+            let (root, inside) = document.fields.split_first().unwrap();
+            prop_assert_eq!(rebuilt(&json, root, inside), tree);
+            prop_assert_eq!(&json[root.start..root.end], &json);
+        }
+
+        #[test]
+        fn in_no_text_a_place_lies_outside(text in "[{}\\[\\]\",:\\\\ aé]{0,24}") {
+            for field in fields(&text) {
+                prop_assert!(text.get(field.start..field.end).is_some(), "{field:?}");
+            }
+        }
     }
 }

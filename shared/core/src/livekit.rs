@@ -50,7 +50,7 @@ impl Provider for LiveKit {
     }
 }
 
-fn read<'a>(body: &Object<'a>, bytes: &[u8]) -> Reading<'a> {
+fn read<'a>(body: Object<'_, 'a>, bytes: &[u8]) -> Reading<'a> {
     use EventType::*;
     let provider_type = body.text("event");
     let egress = Egress::of(body.object("egressInfo"));
@@ -78,8 +78,8 @@ fn read<'a>(body: &Object<'a>, bytes: &[u8]) -> Reading<'a> {
         [room.id("sid"), egress.info.id("roomId"), ingress_state.id("roomId")].into_iter().flatten().next();
     let name =
         room.text("name").or_else(|| egress.info.text("roomName")).or_else(|| ingress.text("roomName"));
-    let participant = proto::participant(&body.object("participant"), &proto::CAMEL_CASE);
-    let track = proto::track(&body.object("track"), &proto::CAMEL_CASE);
+    let participant = proto::participant(body.object("participant"), &proto::CAMEL_CASE);
+    let track = proto::track(body.object("track"), &proto::CAMEL_CASE);
     let data = Data {
         room: known(Room { id: room.id("name").or_else(|| name.clone()), sid: sid.clone(), name }),
         session: known(Session {
@@ -121,30 +121,34 @@ fn read<'a>(body: &Object<'a>, bytes: &[u8]) -> Reading<'a> {
 }
 
 /// What leaves a room: to files, to other services, or both, which counts as a recording.
-struct Egress<'a> {
-    info: Object<'a>,
-    request: Object<'a>,
+#[derive(Default)]
+struct Egress<'d, 'a> {
+    info: Object<'d, 'a>,
+    request: Object<'d, 'a>,
     status: Cow<'a, str>,
-    scope: RecordingScope,
+    scope: Option<RecordingScope>,
     to_files: bool,
     to_streams: bool,
     files: Vec<File<'a>>,
-    streams: Vec<Object<'a>>,
+    streams: Vec<Object<'d, 'a>>,
 }
 
-impl<'a> Egress<'a> {
-    fn of(info: Object<'a>) -> Self {
+impl<'d, 'a> Egress<'d, 'a> {
+    fn of(info: Object<'d, 'a>) -> Self {
+        if info.is_empty() {
+            return Self::default();
+        }
         let kind = REQUESTS.into_iter().find(|name| info.raw(name).is_some()).unwrap_or_default();
         let request = info.object(kind);
         let outputs = request.objects("outputs");
-        let places = || [&info, &request].into_iter().chain(&outputs);
+        let places = || [info, request].into_iter().chain(outputs.iter().copied());
         let any = |names: &[&str]| names.iter().any(|name| places().any(|place| is_filled(place, name)));
         Self {
-            status: proto::enum_name(&info, "status", &STATUSES).unwrap_or_default(),
-            scope: scope(kind, &request),
+            status: proto::enum_name(info, "status", &STATUSES).unwrap_or_default(),
+            scope: Some(scope(kind, request)),
             to_files: any(&FILES),
             to_streams: any(&STREAMS),
-            files: files(&info),
+            files: files(info),
             streams: match info.objects("streamResults") {
                 none if none.is_empty() => info.object("stream").objects("info"),
                 streams => streams,
@@ -178,7 +182,7 @@ impl<'a> Egress<'a> {
     fn recording(&self) -> Option<Recording<'a>> {
         (!self.info.is_empty() && !self.only_streams()).then(|| Recording {
             id: self.info.id("egressId"),
-            scope: Some(self.scope),
+            scope: self.scope,
             files: some(self.files.iter().cloned()),
         })
     }
@@ -205,11 +209,11 @@ impl<'a> Egress<'a> {
     }
 }
 
-fn is_filled(object: &Object<'_>, name: &str) -> bool {
+fn is_filled(object: Object<'_, '_>, name: &str) -> bool {
     object.raw(name).is_some_and(|json| json != "[]" && json != "\"\"")
 }
 
-fn scope(kind: &str, request: &Object<'_>) -> RecordingScope {
+fn scope(kind: &str, request: Object<'_, '_>) -> RecordingScope {
     let media = request.object("media");
     match kind {
         "participant" => RecordingScope::Participant,
@@ -220,7 +224,7 @@ fn scope(kind: &str, request: &Object<'_>) -> RecordingScope {
     }
 }
 
-fn files<'a>(info: &Object<'a>) -> Vec<File<'a>> {
+fn files<'a>(info: Object<'_, 'a>) -> Vec<File<'a>> {
     // The single results are deprecated, and older versions know nothing else.
     let results = |list, single| match info.objects(list) {
         none if none.is_empty() => vec![info.object(single)],
@@ -231,8 +235,8 @@ fn files<'a>(info: &Object<'a>) -> Vec<File<'a>> {
     let images = info.objects("imageResults");
     let images = images.iter().filter(|images| images.int("imageCount") > Some(0));
     [
-        recorded.iter().filter_map(|result| file(result, "filename", "location")).collect::<Vec<_>>(),
-        segments.iter().filter_map(|result| file(result, "playlistName", "playlistLocation")).collect(),
+        recorded.into_iter().filter_map(|result| file(result, "filename", "location")).collect::<Vec<_>>(),
+        segments.into_iter().filter_map(|result| file(result, "playlistName", "playlistLocation")).collect(),
         images
             .filter_map(|images| known(File { path: images.text("filenamePrefix"), ..File::default() }))
             .collect(),
@@ -240,7 +244,7 @@ fn files<'a>(info: &Object<'a>) -> Vec<File<'a>> {
     .concat()
 }
 
-fn file<'a>(result: &Object<'a>, path: &str, url: &str) -> Option<File<'a>> {
+fn file<'a>(result: Object<'_, 'a>, path: &str, url: &str) -> Option<File<'a>> {
     let file = known(File { path: result.text(path), url: result.text(url), ..File::default() })?;
     // Where the end is missing, LiveKit has sent the negative of the start.
     let duration_ns = result.int("duration").filter(|nanoseconds| *nanoseconds > 0);

@@ -45,11 +45,11 @@ impl Provider for PlugNmeet {
     }
 }
 
-fn read<'a>(body: &Object<'a>, bytes: &[u8]) -> Reading<'a> {
+fn read<'a>(body: Object<'_, 'a>, bytes: &[u8]) -> Reading<'a> {
     use EventType::*;
     let provider_type = body.text("event");
     let artifact = body.object("room_artifact");
-    let artifact_kind = proto::enum_name(&artifact, "type", &ARTIFACT_KINDS);
+    let artifact_kind = proto::enum_name(artifact, "type", &ARTIFACT_KINDS);
     let kind = match provider_type.as_deref().unwrap_or_default() {
         "room_created" => RoomCreated,
         "room_started" => SessionStarted,
@@ -81,10 +81,10 @@ fn read<'a>(body: &Object<'a>, bytes: &[u8]) -> Reading<'a> {
     let room = body.object("room");
     let recorder = body.object("recording_info");
     let speech = body.object("speech_service");
-    let participant = proto::participant(&body.object("participant"), &proto::SNAKE_CASE);
+    let participant = proto::participant(body.object("participant"), &proto::SNAKE_CASE);
     let is_stream = matches!(kind, StreamStarted | StreamStopped);
     let metadata = artifact.object("metadata");
-    let file = known(file(&metadata.object("file_info")));
+    let file = known(file(metadata.object("file_info")));
     let data = Data {
         room: known(Room {
             id: room.id("room_id").or_else(|| room.id("name")),
@@ -100,8 +100,8 @@ fn read<'a>(body: &Object<'a>, bytes: &[u8]) -> Reading<'a> {
             id: participant.id.or_else(|| speech.id("user_id")),
             ..participant
         }),
-        track: known(proto::track(&body.object("track"), &proto::SNAKE_CASE)),
-        recording: (!recorder.is_empty() && !is_stream).then(|| recording(&recorder)),
+        track: known(proto::track(body.object("track"), &proto::SNAKE_CASE)),
+        recording: (!recorder.is_empty() && !is_stream).then(|| recording(recorder)),
         stream: is_stream.then(|| Stream {
             id: recorder.id("record_id"),
             protocol: Some("rtmp"),
@@ -117,7 +117,7 @@ fn read<'a>(body: &Object<'a>, bytes: &[u8]) -> Reading<'a> {
             kind: artifact_kind.or((kind == AnalyticsReady).then_some("meeting_analytics".into())),
             file,
         }),
-        usage: known(usage(&metadata, &speech)),
+        usage: known(usage(metadata, speech)),
         ..Data::default()
     };
     Reading {
@@ -131,7 +131,7 @@ fn read<'a>(body: &Object<'a>, bytes: &[u8]) -> Reading<'a> {
 }
 
 /// `file_size` is left out: the sender's unit is not documented.
-fn recording<'a>(recorder: &Object<'a>) -> Recording<'a> {
+fn recording<'a>(recorder: Object<'_, 'a>) -> Recording<'a> {
     let path = recorder.text("file_path");
     Recording {
         id: recorder.id("record_id"),
@@ -140,7 +140,7 @@ fn recording<'a>(recorder: &Object<'a>) -> Recording<'a> {
     }
 }
 
-fn file<'a>(info: &Object<'a>) -> File<'a> {
+fn file<'a>(info: Object<'_, 'a>) -> File<'a> {
     File {
         path: info.text("file_path"),
         size_bytes: info.int("file_size"),
@@ -149,7 +149,7 @@ fn file<'a>(info: &Object<'a>) -> File<'a> {
     }
 }
 
-fn usage<'a>(metadata: &Object<'a>, speech: &Object<'a>) -> Usage<'a> {
+fn usage<'a>(metadata: Object<'_, 'a>, speech: Object<'_, 'a>) -> Usage<'a> {
     let tokens = metadata.object("token_usage");
     let duration = metadata.object("duration_usage");
     let characters = metadata.object("character_count_usage");

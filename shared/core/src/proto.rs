@@ -34,7 +34,7 @@ pub(crate) const CAMEL_CASE: Names = Names {
 };
 
 /// A `ParticipantInfo`.
-pub(crate) fn participant<'a>(participant: &Object<'a>, names: &Names) -> Participant<'a> {
+pub(crate) fn participant<'a>(participant: Object<'_, 'a>, names: &Names) -> Participant<'a> {
     Participant {
         id: participant.id("identity"),
         sid: participant.id("sid"),
@@ -46,7 +46,7 @@ pub(crate) fn participant<'a>(participant: &Object<'a>, names: &Names) -> Partic
 }
 
 /// A `TrackInfo`.
-pub(crate) fn track<'a>(track: &Object<'a>, names: &Names) -> Track<'a> {
+pub(crate) fn track<'a>(track: Object<'_, 'a>, names: &Names) -> Track<'a> {
     if track.is_empty() {
         return Track::default();
     }
@@ -64,7 +64,7 @@ pub(crate) fn track<'a>(track: &Object<'a>, names: &Names) -> Track<'a> {
 
 /// The name of an enum's value in lower case, also where the value came as its number.
 pub(crate) fn enum_name<'a>(
-    object: &Object<'a>,
+    object: Object<'_, 'a>,
     field: &str,
     by_number: &[&'static str],
 ) -> Option<Cow<'a, str>> {

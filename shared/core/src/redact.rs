@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::json::fields;
+
 /// The fields whose values are struck out, wherever in the JSON they stand.
 pub const SECRET_FIELDS: [&str; 4] = ["turnPassword", "turn_password", "streamKey", "stream_key"];
 
@@ -15,78 +17,23 @@ pub fn redact(json: &str) -> Cow<'_, str> {
     if !SECRET_FIELDS.iter().any(|name| json.contains(name)) {
         return Cow::Borrowed(json);
     }
-    let bytes = json.as_bytes();
-    let (mut shown, mut copied, mut at) = (String::with_capacity(json.len()), 0, 0);
-    while at < bytes.len() {
-        if bytes[at] != b'"' {
-            at += 1;
-            continue;
-        }
-        let end = end_of_text(bytes, at);
-        let colon = skip_space(bytes, end);
-        let is_field = bytes.get(colon) == Some(&b':');
-        let name = json.get(at + 1..end - 1).unwrap_or_default();
-        at = end;
-        if is_field && SECRET_FIELDS.contains(&name) {
-            let value = skip_space(bytes, colon + 1);
-            at = end_of_value(bytes, value);
-            shown += &json[copied..value];
+    let (mut shown, mut copied) = (String::with_capacity(json.len()), 0);
+    for field in fields(json).iter().filter(|field| SECRET_FIELDS.contains(&field.name)) {
+        // What stands in a value that is struck out is gone already.
+        if field.start >= copied {
+            shown += &json[copied..field.start];
             shown += STRUCK_OUT;
-            copied = at;
+            copied = field.end;
         }
     }
     shown += &json[copied..];
     Cow::Owned(shown)
 }
 
-/// Behind the quote that ends the text which begins at `at`.
-fn end_of_text(bytes: &[u8], at: usize) -> usize {
-    let mut at = at + 1;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
-    }
-    bytes.len()
-}
-
-/// Behind the value that begins at `at`.
-fn end_of_value(bytes: &[u8], mut at: usize) -> usize {
-    let mut depth = 0;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'"' => {
-                at = end_of_text(bytes, at);
-                if depth == 0 {
-                    return at;
-                }
-                continue;
-            }
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' | b',' if depth == 0 => return at,
-            b'}' | b']' => {
-                depth -= 1;
-                if depth == 0 {
-                    return at + 1;
-                }
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    bytes.len()
-}
-
-fn skip_space(bytes: &[u8], at: usize) -> usize {
-    let space = bytes.iter().skip(at).take_while(|byte| byte.is_ascii_whitespace());
-    at + space.count()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::tests::tree;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -101,22 +48,6 @@ mod tests {
         ] {
             assert_eq!(redact(json), expected);
         }
-    }
-
-    fn tree() -> impl Strategy<Value = Value> {
-        let name = prop::sample::select(vec!["a", "streamKey", "turnPassword", "x\"y", "\\"]);
-        let leaf = prop_oneof![
-            Just(json!(null)),
-            any::<i32>().prop_map(Value::from),
-            "[\"\\\\a{},:]*".prop_map(Value::from)
-        ];
-        leaf.prop_recursive(4, 32, 4, move |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                prop::collection::btree_map(name.clone().prop_map(str::to_owned), inner, 0..4)
-                    .prop_map(|m| json!(m)),
-            ]
-        })
     }
 
     fn struck_out(value: &Value) -> Value {

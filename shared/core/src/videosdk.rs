@@ -117,10 +117,10 @@ fn verify_url_token(found: Option<&str>, tokens: &[String]) -> Result<Assurance,
     if any.into() { Ok(Assurance::Signed) } else { Err(Rejection::WrongUrlToken) }
 }
 
-fn read<'a>(body: &Object<'a>, bytes: &[u8]) -> Reading<'a> {
+fn read<'a>(body: Object<'_, 'a>, bytes: &[u8]) -> Reading<'a> {
     let provider_type = body.text("webhookType").or_else(|| body.text("type"));
     let data = body.object("data");
-    let files = files(&data);
+    let files = files(data);
     let (kind, resource) = classify(provider_type.as_deref().unwrap_or_default(), !files.is_empty());
     let time = match kind {
         EventType::SessionStarted => data.rfc3339("start"),
@@ -132,8 +132,8 @@ fn read<'a>(body: &Object<'a>, bytes: &[u8]) -> Reading<'a> {
         provider_type,
         time,
         account: None,
-        dedupe: Some(dedupe(resource, &data, bytes)),
-        data: normalized_data(kind, resource, &data, files),
+        dedupe: Some(dedupe(resource, data, bytes)),
+        data: normalized_data(kind, resource, data, files),
     }
 }
 
@@ -194,7 +194,7 @@ fn classify(provider_type: &str, has_file: bool) -> (EventType, Resource) {
     }
 }
 
-fn dedupe(resource: Resource, data: &Object<'_>, body: &[u8]) -> Dedupe {
+fn dedupe(resource: Resource, data: Object<'_, '_>, body: &[u8]) -> Dedupe {
     let id = |name| data.id(name);
     let (session, participant) = (id("sessionId"), id("participantId"));
     let (name, parts) = match resource {
@@ -216,7 +216,7 @@ fn dedupe(resource: Resource, data: &Object<'_>, body: &[u8]) -> Dedupe {
 fn normalized_data<'a>(
     kind: EventType,
     resource: Resource,
-    data: &Object<'a>,
+    data: Object<'_, 'a>,
     files: Vec<File<'a>>,
 ) -> Data<'a> {
     let id = data.id("id");
@@ -271,15 +271,14 @@ fn normalized_data<'a>(
 }
 
 /// `filePath` and `fileUrl` of the event itself, or of each of its `fileDetails`.
-fn files<'a>(data: &Object<'a>) -> Vec<File<'a>> {
-    let details = data.objects("fileDetails");
-    let file = |object: &Object<'a>| {
+fn files<'a>(data: Object<'_, 'a>) -> Vec<File<'a>> {
+    let file = |object: Object<'_, 'a>| {
         known(File { url: object.text("fileUrl"), path: object.text("filePath"), ..File::default() })
     };
-    std::iter::once(data).chain(&details).filter_map(file).collect()
+    std::iter::once(data).chain(data.objects("fileDetails")).filter_map(file).collect()
 }
 
-fn error<'a>(kind: EventType, data: &Object<'a>) -> Option<ErrorInfo<'a>> {
+fn error<'a>(kind: EventType, data: Object<'_, 'a>) -> Option<ErrorInfo<'a>> {
     let error = data.object("error");
     let message = || error.text("message").or_else(|| data.text("error")).or_else(|| data.text("message"));
     let is_failure = kind.as_str().ends_with("failed");
