@@ -16,6 +16,9 @@ async fn main() -> Result<(), lambda_http::Error> {
             .item("event_key", AttributeValue::S(id.unwrap_or_default()))
             .item("occurrence", AttributeValue::N("0".into()))
             .item("event", AttributeValue::S(body))
+            // So that the database has as much to do: the event is in the room's index.
+            .item("room_key", AttributeValue::S("livekit#Demo Room".into()))
+            .item("occurred_at", AttributeValue::S("2025-10-30T09:03:20.000000000Z".into()))
             .condition_expression("attribute_not_exists(event_key)")
             .send()
             .await?;
