@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, Encoding};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use serde_json::Value;
 use sha2::Sha256;
@@ -43,12 +43,12 @@ impl Keys for ApiKeys {
         };
         let mut parsed = Self { secrets: HashMap::new(), published: None };
         for (name, secret) in keys {
-            let secret = keys::text(&format!("keys.{name}"), secret)?;
+            let at = format!("keys.{name}");
+            let secret = keys::text(&at, secret)?;
             if PUBLISHED_SECRETS.contains(&secret) {
                 parsed.published = Some(name.clone());
             }
-            let mac = Hmac::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
-            parsed.secrets.insert(name.clone(), mac);
+            parsed.secrets.insert(name.clone(), keys::hmac(&at, secret)?);
         }
         Ok(parsed)
     }

@@ -5,7 +5,7 @@
 //! 100ms itself. Times are RFC 3339, Go's zero time means "never", durations are seconds, sizes bytes.
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use http::HeaderName;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -42,9 +42,9 @@ impl Keys for HmsKeys {
 
     fn from_json(secret: &Value) -> Result<Self, KeysError> {
         let object = keys::object(".", secret, &["signing_secrets", "headers"])?;
-        let hmac = |secret: &str| Hmac::new_from_slice(secret.as_bytes()).ok();
+        let hmac = |secret| keys::hmac("signing_secrets", secret);
         let signing_secrets: Vec<_> =
-            keys::texts(".", object, "signing_secrets")?.into_iter().filter_map(hmac).collect();
+            keys::texts(".", object, "signing_secrets")?.into_iter().map(hmac).collect::<Result<_, _>>()?;
         let headers = match object.get("headers") {
             None => Vec::new(),
             Some(Value::Array(headers)) => {

@@ -1,6 +1,8 @@
 //! Reading a provider's secret: strict, and without ever repeating a value.
 
+use hmac::{Hmac, KeyInit};
 use serde_json::{Map, Value};
+use sha2::Sha256;
 
 /// The keys of one provider, as its secret holds them.
 pub trait Keys: Sized + Send + Sync + 'static {
@@ -82,6 +84,12 @@ pub(crate) fn text<'a>(at: &str, value: &'a Value) -> Result<&'a str, KeysError>
         Value::String(text) => Ok(text),
         other => Err(KeysError::new(at, "a text", kind(other))),
     }
+}
+
+/// A secret to sign with, set up once for all deliveries.
+pub(crate) fn hmac(at: &str, secret: &str) -> Result<Hmac<Sha256>, KeysError> {
+    let other = |_| KeysError::new(at, "a key for HMAC-SHA256", format!("a text of {} bytes", secret.len()));
+    Hmac::new_from_slice(secret.as_bytes()).map_err(other)
 }
 
 /// The name of a value's kind, for messages that must not repeat the value.
