@@ -22,6 +22,7 @@ pub mod store;
 pub mod telemetry;
 
 mod fault;
+mod gateway;
 mod intake;
 
 pub use announcement::Announcement;
