@@ -24,6 +24,7 @@ pub mod telemetry;
 mod fault;
 mod gateway;
 mod intake;
+mod publish_error;
 
 pub use announcement::Announcement;
 pub use fault::{Fault, describe};
