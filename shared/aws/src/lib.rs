@@ -13,6 +13,7 @@ pub mod announcement;
 pub mod clients;
 pub mod config;
 pub mod fallback;
+pub mod gateway;
 pub mod https;
 pub mod ingest;
 pub mod keys;
@@ -22,7 +23,6 @@ pub mod store;
 pub mod telemetry;
 
 mod fault;
-mod gateway;
 mod intake;
 mod publish_error;
 
