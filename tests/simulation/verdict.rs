@@ -9,7 +9,7 @@ use crate::story::Story;
 use crate::world::{Item, Key, State};
 
 /// How long a repeat of the latest event of a sequence is the same event.
-const SEQUENCE_WINDOW: SignedDuration = SignedDuration::from_secs(120);
+const SEQUENCE_WINDOW: SignedDuration = SignedDuration::from_secs(10);
 
 pub struct Verdict {
     /// What was wrong; nothing, it is hoped.

@@ -13,6 +13,7 @@ pub mod announcement;
 pub mod clients;
 pub mod config;
 pub mod fallback;
+pub mod gateway;
 pub mod https;
 pub mod ingest;
 pub mod keys;
@@ -23,6 +24,7 @@ pub mod telemetry;
 
 mod fault;
 mod intake;
+mod publish_error;
 
 pub use announcement::Announcement;
 pub use fault::{Fault, describe};

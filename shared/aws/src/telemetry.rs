@@ -15,6 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::Outcome;
 use crate::config::env;
+use crate::gateway::MalformedEvent;
 use crate::ingest::Receipt;
 use crate::recover::Recovered;
 use crate::store::Written;
@@ -86,6 +87,13 @@ pub fn record(provider: &'static str, outcome: &Outcome, elapsed: Duration) {
             counter!("Failed", "provider" => provider, "fault" => code).increment(1);
         }
     }
+}
+
+/// Logs and counts an event that is no request.
+pub(crate) fn record_malformed(provider: &'static str, malformed: MalformedEvent) {
+    let reason = "malformed_request";
+    warn!(provider, reason, detail = %malformed, "delivery refused");
+    counter!("Rejected", "provider" => provider, "reason" => reason).increment(1);
 }
 
 /// Logs why the fallback queue has not taken a delivery.
