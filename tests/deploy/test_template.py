@@ -31,7 +31,7 @@ def test_an_ingest_role_writes_and_queries_its_table_reads_its_secret_sends_to_t
     }
 
 
-def test_recover_takes_from_the_fallback_queue_never_sends_to_it_and_does_what_ingest_does(template):
+def test_recover_takes_from_the_fallback_queue_sends_to_its_dead_letter_queue_alone_and_does_what_ingest_does(template):
     assert permissions(template, "RecoverFunction") == {
         ("dynamodb:PutItem", "EventsTable.Arn"),
         ("dynamodb:Query", "EventsTable.Arn"),
@@ -41,6 +41,7 @@ def test_recover_takes_from_the_fallback_queue_never_sends_to_it_and_does_what_i
         ("sqs:DeleteMessage", "FallbackQueue.Arn"),
         ("sqs:GetQueueAttributes", "FallbackQueue.Arn"),
         ("sqs:ReceiveMessage", "FallbackQueue.Arn"),
+        ("sqs:SendMessage", "FallbackDeadLetterQueue.Arn"),
         ("xray:PutTelemetryRecords", "*"),
         ("xray:PutTraceSegments", "*"),
     }
@@ -53,6 +54,7 @@ def test_recover_has_the_keys_of_the_providers_that_are_switched_on(template):
         f"PROVIDER_SECRET_ID_{names[provider]}": {
             "Fn::If": [f"With{provider}", {"Ref": f"{provider}Secret"}, {"Ref": "AWS::NoValue"}]}
         for provider in PROVIDERS}
+    assert variables["DEAD_LETTER_QUEUE_URL"] == {"Ref": "FallbackDeadLetterQueue"}
     policy = template["Resources"]["RecoverRole"]["Properties"]["Policies"][0]["PolicyDocument"]
     [secrets] = [statement["Resource"] for statement in policy["Statement"] if "secretsmanager" in str(statement["Action"])]
     assert [secret["Fn::If"][0] for secret in secrets] == [f"With{provider}" for provider in PROVIDERS]
