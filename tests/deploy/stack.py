@@ -6,17 +6,20 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import boto3
+import samcli
 from conftest import ROOT
 from signing import Delivery
 
 STATE = ROOT / "target/deploy-state"
+# ministack and sam want different versions of boto3.
+STAND_IN_PYTHON = ROOT / "target/stand-in-venv/bin/python"
+EMULATOR = Path(samcli.__file__).parent / f"local/rapid/aws-lambda-rie-{os.uname().machine}"
 
 
 class StandIn:
@@ -29,7 +32,7 @@ class StandIn:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = open(STATE / "stand-in.log", "wb")
         self.process = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("stand_in.py"), str(self.port), STATE],
+            [STAND_IN_PYTHON, Path(__file__).with_name("stand_in.py"), str(self.port), STATE, EMULATOR],
             env=os.environ | {"BIND_HOST": bind}, stdin=subprocess.PIPE, stdout=self.log, stderr=self.log)
         self.wait_until_up()
 
@@ -110,7 +113,11 @@ class Stack:
         return [item for page in pages for item in page["Items"]]
 
     def log(self, function: str) -> str:
+        """What the function wrote, without the lines that Lambda drops."""
         return (STATE / f"{self.physical_id(function)}.log").read_text(errors="replace")
+
+    def log_lines(self, function: str) -> list[dict]:
+        return [json.loads(line) for line in self.log(function).splitlines() if line.startswith("{")]
 
     def signal(self, function: str, number: signal.Signals) -> None:
         """To the function's process, once it runs."""
