@@ -15,6 +15,7 @@ import pytest
 import signing
 from conftest import BUILD, ROOT
 from signing import ApiKey, RsaKey
+from log_filter import value_of
 from stack import STATE, StandIn, Stack, Subscriber, until
 
 PLUGNMEET_KEY = ApiKey("APIplugnmeet", "secret-of-plugnmeet-for-deploy-tests")
@@ -206,12 +207,11 @@ def test_no_log_holds_a_key_a_token_or_a_body(stack, rsa_key):
     assert any(line.get("message") == "delivery refused" and line["reason"] == "body_altered" for line in lines)
 
 
-def test_the_metric_filters_find_their_lines(stack):
-    """The patterns are { $.<name> > 0 } and { $.fault = "keys_*" }."""
-    lines = [json.loads(line) for line in stack.log("PlugnmeetFunction").splitlines() if line.startswith("{")]
-    assert sum(line.get("Rejected", 0) for line in lines) > 0
-    assert sum(line.get("UnknownType", 0) for line in lines) == 1
-    assert any(str(line.get("fault", "")).startswith("keys_") for line in lines)
+def test_the_metric_filters_find_their_lines(stack, source_template):
+    assert counted(stack, source_template, "RefusedMetric") > 0
+    assert counted(stack, source_template, "UnknownTypeMetric") == 1
+    assert counted(stack, source_template, "KeysMetric") > 0
+    assert counted(stack, source_template, "ThrottledMetric") == 0
 
 
 def test_nothing_is_lost_when_the_relay_is_killed_in_the_middle(stack, everything):
@@ -297,6 +297,18 @@ def test_an_upgrade_keeps_keys_events_and_the_memory_of_duplicates(stack, everyt
     until(lambda: answer.json["id"] in everything.ids(), "an announcement after the upgrade")
 
 
+def test_with_a_log_level_of_warn_every_metric_is_there_and_no_line_of_an_accepted_delivery(stack, source_template):
+    lines, refused = len(stack.log_lines("PlugnmeetFunction")), counted(stack, source_template, "RefusedMetric")
+    authentic = plugnmeet("room_started")
+    assert stack.post(authentic).verdict == (200, "accepted")
+    assert stack.post(authentic.tampered()).status == 401
+    new = stack.log_lines("PlugnmeetFunction")[lines:]
+    assert sum(line.get("Accepted", 0) for line in new) == 1
+    assert [line for line in new if "AckLatency" in line]
+    assert counted(stack, source_template, "RefusedMetric") == refused + 1
+    assert {line["level"] for line in new if "level" in line} == {"WARN"}
+
+
 def test_a_provider_can_be_switched_off(stack):
     stack.deploy(EnableLivekit="false")
     assert "LivekitUrl" not in stack.outputs and "PlugnmeetUrl" in stack.outputs
@@ -317,6 +329,14 @@ def test_the_table_stays_when_the_stack_is_deleted(stack):
 
 def functions(stack) -> list[str]:
     return [function["FunctionName"] for function in stack.client("lambda").list_functions()["Functions"]]
+
+
+def counted(stack, source_template, metric_filter: str) -> float:
+    """What the template's metric filter makes of plugNmeet's log."""
+    properties = source_template["Resources"][metric_filter]["Properties"]
+    [transformation] = properties["MetricTransformations"]
+    lines = stack.log_lines("PlugnmeetFunction")
+    return sum(value_of(properties["FilterPattern"], transformation["MetricValue"], line) for line in lines)
 
 
 def refresh(stack) -> None:
