@@ -3,9 +3,11 @@
 import json
 import re
 import subprocess
+from fnmatch import fnmatchcase
 
 import pytest
 from conftest import ROOT, SWITCHES
+from log_filter import conditions
 
 PROVIDERS = {"Hms": "hms", "Videosdk": "videosdk", "Plugnmeet": "plugnmeet", "Livekit": "livekit"}
 
@@ -255,6 +257,93 @@ def test_every_alarm_tells_the_topic_if_there_is_one_and_is_on_the_dashboard(tem
     json.loads(re.sub(r"\$\{[^}]*\}", "x", dashboard))
 
 
+def test_every_alarm_of_a_log_line_counts_what_the_code_writes(template):
+    """By name, labels and fault codes: a metric that was renamed in the code alone would never ring again."""
+    filters = dict(of_type(template, "AWS::Logs::MetricFilter"))
+    alarms = [alarm["Properties"] for _, alarm in of_type(template, "AWS::CloudWatch::Alarm")]
+    watched = {alarm["MetricName"] for alarm in alarms if alarm.get("Namespace") == {"Fn::Sub": "livehooks/${AWS::StackName}"}}
+    made = {entry["MetricName"] for metric in filters.values() for entry in metric["Properties"]["MetricTransformations"]}
+    assert watched == made
+    emitted, faults = metrics_of_the_code(), re.findall(r'Self::\w+(?: \{ \.\. \}|\(_\)) => "(\w+)"', code("fault.rs"))
+    access_log = json.loads(template["Resources"]["ApiApiGatewayDefaultStage"]["Properties"]["AccessLogSettings"]["Format"])
+    for name, metric in filters.items():
+        for field, operator, operand in conditions(metric["Properties"]["FilterPattern"]):
+            if metric["Properties"]["LogGroupName"] == {"Ref": "AccessLogGroup"}:
+                assert field in access_log, name
+            elif operator == ">":
+                assert field in emitted, f"{name} counts {field}, which no code emits"
+            else:
+                assert field == "fault" and [fault for fault in faults if fnmatchcase(fault, operand.strip('"'))], name
+
+
+def test_the_dashboard_looks_for_metrics_that_the_code_writes(template):
+    dashboard = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    emitted = metrics_of_the_code()
+    searches = re.findall(r'SEARCH\(\'\{\\"livehooks/\$\{AWS::StackName\}\\",([\w,]+)\} MetricName=\\"(\w+)\\"', dashboard)
+    assert len(searches) == dashboard.count("SEARCH(")
+    for labels, metric in searches:
+        assert set(labels.split(",")) in emitted.get(metric, []), f"{metric} by {labels}: no code emits that"
+
+
+def metrics_of_the_code() -> dict[str, list[set]]:
+    """Each metric that the functions emit, with the sets of labels that it has."""
+    found = {}
+    for name, labels in re.findall(r'(?:counter|histogram)!\(\s*"(\w+)"([^;]*?)\)\s*\.', code("*.rs")):
+        found.setdefault(name, []).append(set(re.findall(r'"(\w+)" =>', labels)))
+    return found
+
+
+def code(pattern: str) -> str:
+    return "".join(path.read_text() for path in sorted((ROOT / "shared/aws/src").rglob(pattern)))
+
+
+def test_lambdas_own_filter_never_drops_a_metric_and_the_function_is_given_the_level(template):
+    """Lambda takes a line of metrics, which has no level, for INFO."""
+    for name, function in of_type(template, "AWS::Lambda::Function"):
+        properties = function["Properties"]
+        assert properties["LoggingConfig"]["ApplicationLogLevel"] == {"Fn::If": ["Debug", "DEBUG", "INFO"]}, name
+        assert properties["Environment"]["Variables"]["LOG_LEVEL"] == {"Ref": "LogLevel"}, name
+    assert template["Conditions"]["Debug"] == {"Fn::Equals": [{"Ref": "LogLevel"}, "DEBUG"]}
+    assert 'env("LOG_LEVEL")' in code("telemetry.rs")
+
+
+def test_a_delivery_that_is_stuck_in_the_fallback_queue_rings_an_alarm(template):
+    """Not by the age of the oldest message: one that was received three times no longer counts for that."""
+    alarm = template["Resources"]["FallbackAgeAlarm"]["Properties"]
+    total, *parts = alarm["Metrics"]
+    assert total["Expression"] == " + ".join(part["Id"] for part in parts)
+    queue = {"Name": "QueueName", "Value": {"Fn::GetAtt": ["FallbackQueue", "QueueName"]}}
+    assert all(part["MetricStat"]["Metric"]["Dimensions"] == [queue] for part in parts)
+    assert {part["MetricStat"]["Metric"]["MetricName"] for part in parts} == {
+        "ApproximateNumberOfMessagesVisible", "ApproximateNumberOfMessagesNotVisible"}
+    # Longer than a few attempts, and much shorter than the day after which it is dead-lettered.
+    waits_s = alarm["EvaluationPeriods"] * parts[0]["MetricStat"]["Period"]
+    visibility_s = template["Resources"]["FallbackQueue"]["Properties"]["VisibilityTimeout"]
+    assert 3 * visibility_s <= waits_s <= 10 * visibility_s
+
+
+def test_what_is_dead_lettered_or_quarantined_rings_at_one(template):
+    alarms = template["Resources"]
+    for name, queue in {"FallbackDeadLetterAlarm": "FallbackDeadLetterQueue", "QuarantineAlarm": "QuarantineQueue"}.items():
+        alarm = alarms[name]["Properties"]
+        assert alarm["MetricName"] == "ApproximateNumberOfMessagesVisible" and alarm["Threshold"] == 1
+        assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}]
+
+
+def test_nobody_but_the_notifier_and_the_one_who_replays_may_publish(template):
+    policy = template["Resources"]["EventsTopicPolicy"]["Properties"]
+    assert policy["Topics"] == [{"Ref": "EventsTopic"}]
+    [statement] = policy["PolicyDocument"]["Statement"]
+    # A key that is absent, as for an AWS service, matches ArnNotLike too.
+    assert statement == {
+        "Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Resource": {"Ref": "EventsTopic"},
+        "Condition": {"ArnNotLike": {"aws:PrincipalArn": [
+            {"Fn::GetAtt": ["NotifyRole", "Arn"]},
+            {"Fn::If": ["WithReplayPrincipal", {"Ref": "ReplayPrincipalArn"}, {"Ref": "AWS::NoValue"}]}]}},
+    }
+    assert template["Parameters"]["ReplayPrincipalArn"]["Default"] == ""
+
+
 BAD = {
     "EnableHms": ["", "yes", "True"],
     "Architecture": ["x86", "arm"],
@@ -264,10 +353,12 @@ BAD = {
     "ThrottlingRateLimit": ["0", "10001"],
     "ThrottlingBurstLimit": ["0", "5001"],
     "RefusedAlarmThreshold": ["0"],
+    "ReplayPrincipalArn": ["*", "arn:aws:iam::123456789012:root", "arn:aws:iam::*:role/admin", "arn:aws:sts::123456789012:assumed-role/a/b"],
     "AlarmTopicArn": ["my-topic", "arn:aws:sqs:eu-central-1:123456789012:q", "arn:aws:sns:eu-central-1:1234:t",
                       "arn:aws:sns:eu-central-1:123456789012:topic.fifo"],
 }
-GOOD = {"AlarmTopicArn": ["", "arn:aws:sns:eu-central-1:123456789012:alarms", "arn:aws-us-gov:sns:us-gov-west-1:123456789012:a"],
+GOOD = {"ReplayPrincipalArn": ["", "arn:aws:iam::123456789012:role/admin", "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/*"],
+        "AlarmTopicArn": ["", "arn:aws:sns:eu-central-1:123456789012:alarms", "arn:aws-us-gov:sns:us-gov-west-1:123456789012:a"],
         "RetentionDays": ["35", "3650"]}
 
 
