@@ -13,12 +13,10 @@ from pathlib import Path
 
 import boto3
 import samcli
-from conftest import ROOT
+from conftest import PROVIDERS, ROOT, STAND_IN_PYTHON
 from signing import Delivery
 
 STATE = ROOT / "target/deploy-state"
-# ministack and sam want different versions of boto3.
-STAND_IN_PYTHON = ROOT / "target/stand-in-venv/bin/python"
 EMULATOR = Path(samcli.__file__).parent / f"local/rapid/aws-lambda-rie-{os.uname().machine}"
 
 
@@ -68,7 +66,7 @@ class Stack:
         return run.stdout
 
     def deploy(self, **parameters: str) -> None:
-        parameters = {"Architecture": os.uname().machine} | parameters
+        parameters = {"Architecture": os.uname().machine, "Providers": ",".join(PROVIDERS)} | parameters
         self.sam("deploy", "--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar",
                  "--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items()))
         [stack] = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
@@ -125,6 +123,10 @@ class Stack:
             os.killpg(int((STATE / f"{self.physical_id(function)}.pid").read_text()), number)
             return True
         until(send, f"{function} to run")
+
+    def replace_environments(self, function: str) -> None:
+        """As Lambda does now and then: the next call starts a new process."""
+        self.signal(function, signal.SIGKILL)
 
     def failed_batches(self) -> int:
         """How often the relay gave a batch of the stream back, or died with it."""

@@ -10,6 +10,7 @@ STATE_FOLDER gets, per function, `<name>.out` (what it wrote), `<name>.log` (wha
 (its process group), and `secret-reads.log` (one line for each secret that was read). While there is a file `sns-is-down` in it, SNS is down.
 """
 
+import copy
 import json
 import os
 import signal
@@ -34,7 +35,8 @@ os.environ.update({
 
 from ministack import app  # noqa: E402
 from ministack.services import lambda_svc, secretsmanager, sns  # noqa: E402
-from ministack.services.cloudformation import provisioners  # noqa: E402
+from ministack.services.cloudformation import changesets, engine, provisioners  # noqa: E402
+from ministack.services.cloudformation import handlers as cloudformation_handlers  # noqa: E402
 
 
 # ---- Lambda: one process per function that stays, in AWS's own runtime emulator
@@ -205,8 +207,6 @@ def update_api_with_routes(physical_id, old_props, new_props, stack_name, logica
 def make_routes(api_id, props, stack_name):
     api._routes[api_id], api._integrations[api_id] = {}, {}
     for path, methods in (props.get("Body") or {}).get("paths", {}).items():
-        if not isinstance(methods, dict):
-            continue  # switched off
         for method, operation in methods.items():
             integration = operation["x-amazon-apigateway-integration"]
             integration_id, _ = provisioners._apigw_v2_integration_create("", {
@@ -225,7 +225,25 @@ def make_routes(api_id, props, stack_name):
 handlers["AWS::ApiGatewayV2::Api"] |= {"create": create_api_with_routes, "update": update_api_with_routes}
 
 
-# ---- CloudFormation: alarms over more than one metric, secrets without punctuation
+# ---- CloudFormation: the values that a list may have, alarms over more than one metric, secrets without punctuation
+
+resolve_parameters = engine._resolve_parameters
+
+
+def resolve_lists(template, provided, *previous):
+    """Each value of a list has to be among the allowed ones; ministack looks for the whole list there."""
+    template = copy.deepcopy(template)
+    for name, definition in template.get("Parameters", {}).items():
+        if definition["Type"] == "CommaDelimitedList" and "AllowedValues" in definition:
+            allowed = definition.pop("AllowedValues")
+            values = {value for entry in provided if entry["Key"] == name for value in entry["Value"].split(",")}
+            if not values <= set(allowed):
+                raise ValueError(f"Parameter '{name}' must be one of AllowedValues")
+    return resolve_parameters(template, provided, *previous)
+
+
+for module in (changesets, cloudformation_handlers, engine):
+    module._resolve_parameters = resolve_lists
 
 put_alarm = provisioners._cw_metric_alarm_record
 
