@@ -6,7 +6,11 @@ Every test goes on from where the one before it stopped.
 import base64
 import hashlib
 import json
+import os
+import re
+import shutil
 import signal
+import subprocess
 import time
 import uuid
 
@@ -16,6 +20,7 @@ import signing
 from conftest import BUILD, ROOT
 from signing import ApiKey, RsaKey
 from log_filter import value_of
+from samcli.yamlhelper import yaml_parse
 from stack import STATE, StandIn, Stack, Subscriber, until
 
 PLUGNMEET_KEY = ApiKey("APIplugnmeet", "secret-of-plugnmeet-for-deploy-tests")
@@ -331,6 +336,34 @@ def test_a_provider_can_be_taken_out_of_the_list(stack):
     assert "LivekitUrl" not in stack.outputs and stack.outputs["PlugnmeetUrl"] == url
     assert stack.post(livekit("room_started")).status == 404
     assert stack.post(plugnmeet("room_started")).verdict == (200, "accepted")
+
+
+def test_the_template_can_be_packaged_for_the_application_repository(stack, tmp_path):
+    """As docs/deploying.md has it."""
+    [sed] = re.findall(r"^sed -i '(.*)' \.aws-sam", (ROOT / "docs/deploying.md").read_text(), re.MULTILINE)
+    # Beside the build, because it refers to LICENSE by a relative path.
+    built, packaged = BUILD.with_name("package") / "template.yaml", tmp_path / "packaged.yaml"
+    shutil.rmtree(built.parent, ignore_errors=True)
+    shutil.copytree(BUILD, built.parent)
+    subprocess.run(["sed", "-i", sed, built], check=True)
+    stack.client("s3").create_bucket(Bucket="packages", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    stack.sam("package", "--template-file", str(built), "--language-extensions", "--s3-bucket", "packages",
+              "--output-template-file", str(packaged))
+    application = yaml_parse(packaged.read_text())["Metadata"]["AWS::ServerlessRepo::Application"]
+    assert application["LicenseUrl"].startswith("s3://packages/") and application["ReadmeUrl"].startswith("s3://packages/")
+    [version] = re.findall(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)
+    assert application["SemanticVersion"] == version
+
+
+def test_a_list_that_names_what_was_not_built_is_refused(stack, tmp_path):
+    environment = os.environ | {"AWS_ENDPOINT_URL": stack.stand_in.url}
+    built = tmp_path / "template.yaml"
+    built.write_text(re.sub(r"( +)Livekit:\n +CodeUri: LivekitFunction\n", "", (BUILD / "template.yaml").read_text()))
+    run = subprocess.run(
+        ["sam", "deploy", "--template-file", built, "--stack-name", "other", "--resolve-s3", "--capabilities", "CAPABILITY_IAM",
+         "--language-extensions", "--no-confirm-changeset", "--parameter-overrides", "Providers=Plugnmeet,Livekit"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert run.returncode != 0 and "Fn::FindInMap cannot find key 'Livekit' in map 'SAMCodeUriIngest'" in run.stderr
 
 
 def test_the_table_stays_when_the_stack_is_deleted(stack):
