@@ -335,9 +335,13 @@ def test_the_dashboard_looks_for_metrics_that_the_code_writes(template):
 
 def metrics_of_the_code() -> dict[str, list[set]]:
     """Each metric that the functions emit, with the sets of labels that it has."""
-    found = {}
-    for name, labels in re.findall(r'(?:counter|histogram)!\(\s*"(\w+)"([^;]*?)\)\s*\.', code("*.rs")):
-        found.setdefault(name, []).append(set(re.findall(r'"(\w+)" =>', labels)))
+    found, source = {}, code("*.rs")
+    for call in re.finditer(r'(?:counter|histogram)!\(\s*("?\w+"?)([^;]*?)\)\s*\.', source):
+        name, labels = call.groups()
+        # A name that a match chooses stands right before.
+        names = [name] if name[0] == '"' else re.findall(r'=> \(("[A-Z]\w+")', source[:call.start()][-400:])
+        for each in names:
+            found.setdefault(each.strip('"'), []).append(set(re.findall(r'"(\w+)" =>', labels)))
     return found
 
 
