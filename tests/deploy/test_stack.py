@@ -135,19 +135,23 @@ def test_keys_work_as_soon_as_they_are_there(stack, rsa_key):
         assert stack.post(delivery).verdict == (200, "accepted")
 
 
-def test_what_was_queued_is_stored_once_and_announced_and_what_was_forged_is_dropped(stack, everything):
+def test_what_was_queued_is_stored_once_and_announced_and_what_was_signed_with_a_strange_key_is_dead_lettered(stack, everything):
     hashes = {hashlib.sha256(delivery.body).hexdigest() for delivery in QUEUED}
     stored = lambda: [item for item in stack.items() if item["body_sha256"]["S"] in hashes]
     until(lambda: len(stored()) == len(QUEUED) == 7, "the queued deliveries in the table", seconds=120)
     ids = {json.loads(item["event"]["S"])["id"] for item in stored()}
     until(lambda: ids <= set(everything.ids()), "their announcements")
-    dropped = lambda: sum(json.loads(line).get("Dropped", 0) for line in stack.log("RecoverFunction").splitlines() if line.startswith("{"))
-    assert until(dropped, "the forged one to be dropped", seconds=60) == 1
+    count = lambda: sum(json.loads(line).get("DeadLettered", 0) for line in stack.log("RecoverFunction").splitlines() if line.startswith("{"))
+    assert until(count, "the forged one to be dead-lettered", seconds=60) == 1
     assert "plugnmeet#forged" not in [item["event_key"]["S"] for item in stack.items()]
     attributes = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    for queue in ("FallbackQueueUrl", "FallbackDeadLetterQueueUrl"):
-        found = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[queue], AttributeNames=attributes)
-        assert {*found["Attributes"].values()} == {"0"}, queue
+    found = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs["FallbackQueueUrl"], AttributeNames=attributes)
+    assert {*found["Attributes"].values()} == {"0"}
+    [letter] = stack.client("sqs").receive_message(
+        QueueUrl=stack.outputs["FallbackDeadLetterQueueUrl"], MaxNumberOfMessages=10, MessageAttributeNames=["All"])["Messages"]
+    told = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
+    assert (told["provider"], told["reason"]) == ("plugnmeet", "wrong_key")
+    assert told["received_at"] == json.loads(letter["Body"])["received_at"]
 
 
 def test_each_event_is_stored_once_and_announced_to_whom_it_concerns(stack, rsa_key, everything, arrivals):

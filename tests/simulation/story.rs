@@ -292,6 +292,7 @@ impl Story {
             table: "Events".into(),
             keys: keys.collect(),
             retention: RETENTION,
+            dead_letter_queue_url: "http://aws/dead-letters".into(),
             deadline: recover::DEADLINE,
         };
         let recover = Recover::new(&ways, config, &sdk_config(&self.world, &process, self.wrong));

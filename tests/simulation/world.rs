@@ -39,6 +39,7 @@ pub struct State {
     /// Announced before they were stored, if ever.
     pub announced_unstored: Vec<String>,
     pub queue: Vec<Message>,
+    pub dead_letters: Vec<Message>,
     pub secrets: BTreeMap<String, String>,
     pub trace: String,
     pub faults: u64,
@@ -65,6 +66,7 @@ impl World {
             announced: Vec::new(),
             announced_unstored: Vec::new(),
             queue: Vec::new(),
+            dead_letters: Vec::new(),
             secrets: BTreeMap::new(),
             trace: String::new(),
             faults: 0,
@@ -174,7 +176,11 @@ impl State {
         let id = self.stream.len() as u64 + self.rng.u64(..) % 1_000_000_000;
         let body = request["MessageBody"].as_str().unwrap().to_owned();
         let attributes = request["MessageAttributes"].clone();
-        self.queue.push(Message { id, body, attributes, visible_at: Duration::ZERO });
+        let message = Message { id, body, attributes, visible_at: Duration::ZERO };
+        match request["QueueUrl"].as_str() {
+            Some("http://aws/dead-letters") => self.dead_letters.push(message),
+            _ => self.queue.push(message),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! ingest::run::<P>()   API Gateway -> verify -> normalize -> Store (one conditional write)
 //!                      our fault -> fallback queue
 //! recover::run()       fallback queue -> verify -> normalize -> Store
+//!                      other keys might let it in -> dead-letter queue
 //! relay::run()         DynamoDB stream -> Relay -> SNS
 //! ```
 //!
@@ -21,6 +22,7 @@ pub mod relay;
 pub mod store;
 pub mod telemetry;
 
+mod dead_letters;
 mod fault;
 mod intake;
 

@@ -16,7 +16,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::Outcome;
 use crate::config::env;
 use crate::ingest::Receipt;
-use crate::recover::Recovered;
+use crate::recover::{Recovered, TOO_LARGE};
 use crate::store::Written;
 
 /// The CloudWatch namespace of all metrics, where `METRICS_NAMESPACE` does not set another.
@@ -52,8 +52,16 @@ pub fn init() -> Result<Telemetry, lambda_http::Error> {
     {
         describe_counter!(name, Unit::Count, "");
     }
-    for name in ["Queued", "Recovered", "Dropped", "RecoverFailed", "Announced", "Quarantined", "RelayFailed"]
-    {
+    for name in [
+        "Queued",
+        "Recovered",
+        "DeadLettered",
+        "Dropped",
+        "RecoverFailed",
+        "Announced",
+        "Quarantined",
+        "RelayFailed",
+    ] {
         describe_counter!(name, Unit::Count, "");
     }
     describe_histogram!("AckLatency", Unit::Milliseconds, "");
@@ -106,9 +114,13 @@ pub(crate) fn record_recovered(recovered: &Recovered, now: Timestamp) {
         }
     };
     let provider = taken.provider;
-    let dropped = |reason: &'static str, detail: &str| {
-        error!(provider, message_id, reason, detail, "queued delivery dropped");
-        counter!("Dropped", "provider" => provider, "reason" => reason).increment(1);
+    let rejected = |reason: &'static str, detail: &str, advice: &str| {
+        let (metric, what) = match taken.is_dead_lettered {
+            true => ("DeadLettered", "queued delivery dead-lettered"),
+            false => ("Dropped", "queued delivery dropped"),
+        };
+        error!(provider, message_id, reason, detail, advice, "{what}");
+        counter!(metric, "provider" => provider, "reason" => reason).increment(1);
     };
     match &taken.outcome {
         Outcome::Stored(receipt) => {
@@ -117,9 +129,12 @@ pub(crate) fn record_recovered(recovered: &Recovered, now: Timestamp) {
             let lag = now.duration_since(taken.received_at);
             histogram!("RecoverLag").record(lag.as_secs_f64() * 1e3);
         }
-        Outcome::Rejected(rejection) => dropped(rejection.code(), &rejection.to_string()),
+        Outcome::Rejected(rejection) => {
+            rejected(rejection.code(), &rejection.to_string(), rejection.advice());
+        }
         Outcome::TooLarge { bytes, bytes_max } => {
-            dropped("too_large", &format!("expected at most {bytes_max} bytes, found {bytes}"));
+            let detail = format!("expected at most {bytes_max} bytes, found {bytes}");
+            rejected(TOO_LARGE, &detail, "the table cannot hold it: read the message, then delete it");
         }
         Outcome::Queued { fault, .. } | Outcome::Failed(fault) => {
             error!(provider, message_id, fault = fault.code(), "queued delivery not taken yet: {fault}");
