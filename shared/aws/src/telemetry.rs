@@ -35,13 +35,14 @@ impl Telemetry {
     }
 }
 
-/// Starts the log and the metrics of a function. `AWS_LAMBDA_LOG_LEVEL` sets the level of our own lines;
-/// those of libraries stay at `warn`, because below it they may hold headers and bodies.
+/// Starts the log and the metrics of a function. `LOG_LEVEL` sets the level of our own lines; those of libraries
+/// stay at `warn`, because below it they may hold headers and bodies. It is not `AWS_LAMBDA_LOG_LEVEL`: by that
+/// Lambda filters too, and a line of metrics, which has no level, would be lost above `INFO`.
 ///
 /// # Errors
 /// Where a log or a recorder was started before.
 pub fn init() -> Result<Telemetry, lambda_http::Error> {
-    let level = env("AWS_LAMBDA_LOG_LEVEL").and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    let level = env("LOG_LEVEL").and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
     let targets = Targets::new().with_default(LevelFilter::WARN).with_target("livehooks_aws", level);
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false);
     tracing_subscriber::registry().with(lines).with(targets).try_init()?;
