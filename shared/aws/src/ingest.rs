@@ -114,10 +114,8 @@ impl Outcome {
             }
             Self::TooLarge { .. } => problem(StatusCode::PAYLOAD_TOO_LARGE, "The delivery is too large."),
             Self::Failed(_) => {
-                let detail = "The delivery could not be stored. Send it again.";
-                let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, detail);
-                response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
-                response
+                // Without Retry-After: LiveKit would come back sooner for it, and give up sooner.
+                problem(StatusCode::SERVICE_UNAVAILABLE, "The delivery could not be stored. Send it again.")
             }
         }
     }
