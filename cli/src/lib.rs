@@ -8,6 +8,7 @@ pub mod event;
 pub mod history;
 pub mod inspect;
 pub mod keys_file;
+pub mod local;
 pub mod providers;
 pub mod samples;
 pub mod send;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::database::Position;
+use crate::local::private;
 
 const FORMAT: u32 = 1;
 
@@ -56,8 +57,8 @@ struct Checkpoint {
 impl DataFolder {
     pub(super) fn open(folder: &Path) -> Result<Self, DataError> {
         let io = |error| DataError::Io { folder: folder.to_owned(), error };
-        fs::create_dir_all(folder).map_err(io)?;
-        let lock = File::create(folder.join("lock")).map_err(io)?;
+        private::folder(folder).map_err(io)?;
+        let lock = private::file(&folder.join("lock")).map_err(io)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(DataError::InUse { folder: folder.to_owned() }),
@@ -72,6 +73,10 @@ impl DataFolder {
             Some(_) => {}
         }
         opened.read::<Checkpoint>("relayed.json", "relayed.json")?;
+        for database in [opened.database(), opened.queue()] {
+            // SQLite's other files get the permissions of the database.
+            private::file(&database).map_err(io)?;
+        }
         Ok(opened)
     }
 

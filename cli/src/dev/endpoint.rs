@@ -2,6 +2,7 @@
 //! the form in which the SDK sends them.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -18,6 +19,7 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use super::{Announced, Outage, Queue};
+use crate::local::guard::Guard;
 
 /// The topic of the local stack.
 pub const TOPIC_ARN: &str = "arn:aws:sns:us-east-1:000000000000:livehooks";
@@ -63,10 +65,10 @@ pub(super) struct Endpoint {
     pub(super) faults: Arc<Faults>,
 }
 
-pub(super) async fn serve(listener: TcpListener, endpoint: Endpoint) {
+pub(super) async fn serve(listener: TcpListener, host: Ipv4Addr, endpoint: Endpoint) {
     let app = Router::new().fallback(answer).layer(DefaultBodyLimit::max(4 << 20)).with_state(endpoint);
     // It ends only with the process.
-    let _ = axum::serve(listener, app).await;
+    let _ = axum::serve(listener, Guard::Aws(host).protect(app)).await;
 }
 
 async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Bytes) -> Response {

@@ -11,6 +11,7 @@
 mod announced;
 mod data;
 mod database;
+mod dynamodb_api;
 mod endpoint;
 mod forward;
 mod outage;
@@ -134,6 +135,7 @@ impl Stack {
         let (log, waiting, wrong) = (announced.clone(), queue.clone(), faults.clone());
         tasks.spawn(endpoint::serve(
             aws,
+            options.aws_host,
             endpoint::Endpoint { announced: log, queue: waiting, faults: wrong },
         ));
         if let Some(url) = forward_to {

@@ -9,7 +9,6 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
-use axum::middleware;
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -25,8 +24,10 @@ use tokio::sync::Notify;
 use super::database::TABLE;
 use super::{Announced, PATIENCE, RETENTION, Report};
 use crate::history::{Filter, Source};
-use crate::inspect::{self, Inspected, Sending, loopback_only, problem};
+use crate::inspect::{self, Inspected, Sending};
 use crate::keys_file::KeysFile;
+use crate::local::guard::Guard;
+use crate::local::problem;
 use crate::providers::{ALL, Sender};
 
 /// What API Gateway lets through.
@@ -68,16 +69,12 @@ pub(super) async fn serve(
         .route("/api/events", get(events))
         .route("/api/rejections", get(rejections))
         .route("/api/announcements", get(announcements))
-        .with_state(api)
-        .layer(middleware::from_fn(loopback_only));
+        .with_state(api);
     let webhooks =
         ALL.iter().fold(Router::new(), |app, entry| app.merge((entry.mount)(&inlets, &keys.secret(entry))));
-    let app = Router::new()
-        .route("/healthz", get(async || axum::Json(json!({ "status": "ok" }))))
-        .merge(webhooks)
-        .merge(api)
-        .merge(page)
-        .fallback(async || problem(StatusCode::NOT_FOUND, "There is nothing here."));
+    let open =
+        Router::new().route("/healthz", get(async || axum::Json(json!({ "status": "ok" })))).merge(webhooks);
+    let app = inspect::guarded(api.merge(page)).merge(Guard::Webhooks.protect(open));
     // It ends only with the process.
     let _ = axum::serve(listener, app).await;
 }

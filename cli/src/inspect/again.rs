@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::Inspected;
 use super::one::{Parts, Place, no_store};
-use super::{Inspected, problem};
 use crate::envelope::Delivered;
 use crate::history::Stored;
 use crate::keys_file::KeysFile;
+use crate::local::problem;
 use crate::providers::{Entry, Signed, Validity};
 
 /// The keys in `events/` are everybody's: what is signed with them goes into a fixture or a container, and no

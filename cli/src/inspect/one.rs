@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::{Became, Inspected, Row, problem};
+use super::{Became, Inspected, Row};
 use crate::commands::explain;
 use crate::history::{Filter, HistoryError, Stored};
+use crate::local::problem;
 use crate::providers::Entry;
 use crate::timeline::Timeline;
 
