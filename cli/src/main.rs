@@ -7,23 +7,23 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use livehooks::commands::completions::Completions;
+use livehooks::commands::event::{EventError, PrintEvent};
 use livehooks::commands::events::Events;
 use livehooks::commands::explain::Explain;
+use livehooks::commands::inspect::{Inspect, InspectError};
 use livehooks::commands::keys::ManageKeys;
 use livehooks::commands::listen::Listen;
 use livehooks::commands::open_ends::OpenEnds;
 use livehooks::commands::replay::Replay;
 use livehooks::commands::rooms::Rooms;
+use livehooks::commands::send::{Send, SendError};
 use livehooks::commands::timeline::ShowTimeline;
 use livehooks::commands::verify::Verify;
 use livehooks::commands::{CommandError, Ending};
-use livehooks::dev::running::Running;
-use livehooks::dev::{self, Options, Stack, StartError};
-use livehooks::event::{EventError, PrintEvent};
-use livehooks::inspect::{Inspect, InspectError};
+use livehooks::dev::{Options, Stack, StartError};
 use livehooks::keys_file::{KeysFile, KeysFileError};
+use livehooks::local::{self, lock_file::Running};
 use livehooks::providers::ALL;
-use livehooks::send::{Send, SendError};
 
 /// Webhooks of live-video providers, verified, stored once and announced
 #[derive(Parser)]
@@ -145,7 +145,7 @@ async fn main() -> ExitCode {
 
 impl Dev {
     async fn run(self) -> Result<(), Failure> {
-        let folder = self.data.unwrap_or_else(dev::default_folder);
+        let folder = self.data.unwrap_or_else(local::default_folder);
         let (keys, keys_file) = match self.keys {
             Some(file) => (KeysFile::read(&file)?, file),
             None => {

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use aws_lambda_events::event::dynamodb::Event;
 use lambda_http::request::LambdaRequest;
-use livehooks::dev::{Database, PATIENCE, local_sdk_config};
+use livehooks::dev::Database;
+use livehooks::local::{PATIENCE, local_sdk_config};
 use livehooks_aws::config::{IngestConfig, RelayConfig};
 use livehooks_aws::{Ingest, Relay};
 use livehooks_core::Provider;

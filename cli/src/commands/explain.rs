@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{CommandError, Ending, StackOptions};
-use crate::dev::running::Running;
 use crate::history::{Filter, HistoryError, Source, Stored};
+use crate::local::lock_file::Running;
 use crate::terminal::{BOLD, GREEN, YELLOW, length, line, local, safe, styled};
 
 /// Which event.
@@ -167,7 +167,7 @@ async fn announced_locally(stored: &Stored) -> Announced {
     let log = match read.await {
         Ok(log) => log,
         Err(error) => {
-            let detail = format!("not known: {}", crate::send::causes(&error.without_url()));
+            let detail = format!("not known: {}", super::send::causes(&error.without_url()));
             return Announced { is_announced: None, detail, look: vec![format!("curl -N '{url}'")] };
         }
     };

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::run_state::StateFile;
 use super::{CommandError, Ending, Moment, Selection, StackOptions};
-use crate::deliver::App;
+use crate::forward::App;
 use crate::history::{
     Cursor, Filter, HistoryError, Place, ShardCursor, Source, Stored, Tail, TailError, Tailed,
 };

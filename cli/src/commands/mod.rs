@@ -1,22 +1,24 @@
 //! The commands that look at what was stored, and send it again.
 
 pub mod completions;
+pub mod event;
 pub mod events;
 pub mod explain;
+pub mod inspect;
 pub mod keys;
 pub mod listen;
 pub mod open_ends;
 pub mod replay;
 pub mod rooms;
+pub mod send;
 pub mod timeline;
 pub mod verify;
 
+mod destination;
 mod keyring;
 mod keys_store;
 mod options;
-mod outlet;
-mod picture;
-mod rewritten;
+mod render;
 mod run_state;
 
 use std::io;

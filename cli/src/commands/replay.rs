@@ -13,11 +13,11 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::destination::{Outlet, Taken};
 use super::events::{heading, row};
-use super::outlet::{Outlet, Taken};
 use super::run_state::StateFile;
 use super::{CommandError, Ending, FilterOptions, Selection, StackOptions};
-use crate::deliver::App;
+use crate::forward::App;
 use crate::history::{Filter, HistoryError, Place, Source};
 use crate::terminal::{BOLD, GREEN, RED, length, line, local, safe, styled};
 

@@ -9,9 +9,8 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::CommandError;
-use crate::dev::default_folder;
 use crate::history::Source;
-use crate::local::private;
+use crate::local::{default_folder, private};
 
 /// A file that one process at a time may use.
 pub(super) struct StateFile {

@@ -11,16 +11,6 @@ use crate::local::private;
 
 const FORMAT: u32 = 1;
 
-/// `.livehooks` in the current folder.
-pub fn default_folder() -> PathBuf {
-    PathBuf::from(".livehooks")
-}
-
-/// Where the keys are that were made for development.
-pub fn default_keys_file() -> PathBuf {
-    default_folder().join("keys.json")
-}
-
 /// What is wrong with a data folder. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages are the documentation")]

@@ -9,10 +9,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::{DataError, dynamodb_api};
+use crate::local::TABLE;
 use crate::local::guard::Guard;
-
-/// The table's name in the local stack.
-pub const TABLE: &str = "Events";
 
 /// An embedded DynamoDB with the table of events.
 #[derive(Clone)]

@@ -21,8 +21,6 @@ use uuid::Uuid;
 use super::{Announced, Outage, Queue};
 use crate::local::guard::Guard;
 
-/// The topic of the local stack.
-pub const TOPIC_ARN: &str = "arn:aws:sns:us-east-1:000000000000:livehooks";
 pub(super) const QUARANTINE_PATH: &str = "/000000000000/quarantine";
 pub(super) const FALLBACK_PATH: &str = "/000000000000/fallback";
 

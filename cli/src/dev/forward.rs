@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Announced, Report, StartError, TOPIC_ARN};
-use crate::deliver::App;
+use super::{Announced, Report, StartError};
+use crate::forward::App;
+use crate::local::TOPIC_ARN;
 
 #[derive(Deserialize)]
 struct Entry<'a> {

@@ -1,11 +1,11 @@
 //! The local stack: the real handlers, an embedded DynamoDB and the real relay, in one process.
 //!
 //! ```text
-//! web        POST /webhooks/…  ->  the functions' own handlers  ->  database (DynamoDB on loopback)
-//!                                                               ->  queue, in an outage (SQS on loopback)
-//! recovering queue             ->  the function's own Recover   ->  database
-//! relaying   database's stream ->  the function's own Relay     ->  endpoint (SNS and SQS on loopback)
-//! announced  what the endpoint took: a log with a cursor per reader (API, --forward-to)
+//! web            POST /webhooks/…  ->  the functions' own handlers ->  database (DynamoDB on loopback)
+//!                                                                  ->  queue, in an outage (SQS on loopback)
+//! queue_poller   queue             ->  the function's own Recover  ->  database
+//! stream_poller  database's stream ->  the function's own Relay    ->  endpoint (SNS and SQS on loopback)
+//! announced      what the endpoint took: a log with a cursor per reader (API, --forward-to)
 //! ```
 
 mod announced;
@@ -16,31 +16,26 @@ mod endpoint;
 mod forward;
 mod outage;
 mod queue;
-mod recovering;
-mod relaying;
+mod queue_poller;
 mod report;
-pub mod running;
+mod stream_poller;
 mod web;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
-use aws_types::SdkConfig;
 use jiff::SignedDuration;
 use livehooks_aws::config::{FallbackConfig, KeySource, RecoverConfig, RelayConfig};
 use livehooks_aws::recover::Way;
-use livehooks_aws::{Recover, Relay, clients, https};
+use livehooks_aws::{Recover, Relay};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 pub use announced::Announced;
-pub use data::{DataError, default_folder, default_keys_file};
-pub use database::{Database, TABLE};
-pub use endpoint::{Faults, PublishFault, TOPIC_ARN};
+pub use data::DataError;
+pub use database::Database;
+pub use endpoint::{Faults, PublishFault};
 pub use outage::Outage;
 pub use queue::{Queue, RECEIVES_MAX};
 pub use report::{Refusal, Report};
@@ -48,6 +43,7 @@ pub use web::Inlets;
 
 use crate::history::Source;
 use crate::keys_file::KeysFile;
+use crate::local::{PATIENCE, TABLE, TOPIC_ARN, local_sdk_config};
 use crate::providers::{ALL, Entry};
 use data::DataFolder;
 
@@ -144,7 +140,7 @@ impl Stack {
         let relay = Relay::new(
             RelayConfig {
                 table: TABLE.into(),
-                topic_arn: endpoint::TOPIC_ARN.into(),
+                topic_arn: TOPIC_ARN.into(),
                 quarantine_queue_url: format!("http://{aws_address}{}", endpoint::QUARANTINE_PATH),
                 // In the stream's order, as --forward-to promises.
                 batches_at_once: 1,
@@ -160,13 +156,13 @@ impl Stack {
             deadline: PATIENCE,
         };
         let inlets = Inlets { sdk, fallback, report: report.clone(), stored: Arc::default() };
-        let recovering = recovering::Recovering {
+        let queue_poller = queue_poller::QueuePoller {
             queue: queue.clone(),
             recover,
             report: report.clone(),
             stored: inlets.stored.clone(),
         };
-        let relaying = relaying::Relaying {
+        let stream_poller = stream_poller::StreamPoller {
             database,
             relay,
             announced: announced.clone(),
@@ -174,8 +170,8 @@ impl Stack {
             folder,
             stored: inlets.stored.clone(),
         };
-        tasks.spawn(relaying.run());
-        tasks.spawn(recovering.run());
+        tasks.spawn(stream_poller.run());
+        tasks.spawn(queue_poller.run());
         tasks.spawn(web::serve(listener, inlets, source, options.keys.clone(), announced.clone()));
         Ok(Self {
             address,
@@ -231,18 +227,3 @@ fn recover_config(keys: &KeysFile) -> RecoverConfig {
 
 /// How long events stay.
 const RETENTION: SignedDuration = SignedDuration::from_hours(24 * 90);
-
-/// On a laptop that is busy compiling a sender has to wait, and does. A table that refuses does not make it wait.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Clients of what listens at `endpoint`, with credentials that no AWS would take.
-pub fn local_sdk_config(endpoint: SocketAddr) -> SdkConfig {
-    let credentials = Credentials::new("local", "local", None, None, "livehooks");
-    clients::base(https::mozilla())
-        .http_client(https::client(https::mozilla(), PATIENCE))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .region(Region::from_static("us-east-1"))
-        .endpoint_url(format!("http://{endpoint}"))
-        .timeout_config(TimeoutConfig::builder().operation_timeout(PATIENCE).build())
-        .build()
-}

@@ -13,7 +13,8 @@ use aws_types::SdkConfig;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use livehooks_aws::https;
 
-use super::{Faults, PATIENCE, local_sdk_config};
+use super::Faults;
+use crate::local::{PATIENCE, local_sdk_config};
 
 /// How a service fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,13 +21,12 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use super::database::TABLE;
-use super::{Announced, PATIENCE, RETENTION, Report};
+use super::{Announced, RETENTION, Report};
 use crate::history::{Filter, Source};
 use crate::inspect::{self, Inspected, Sending};
 use crate::keys_file::KeysFile;
 use crate::local::guard::Guard;
-use crate::local::problem;
+use crate::local::{PATIENCE, TABLE, problem};
 use crate::providers::{ALL, Sender};
 
 /// What API Gateway lets through.

@@ -1,20 +1,20 @@
 //! The inspector: a page, and the API behind it, on loopback only.
 //!
 //! ```text
-//! page    the files of cli/page, and the policy under which a browser runs them
-//! log     what became of each delivery, bounded; fed by the local stack or by reading a deployed table
-//! live    the log as server-sent events
-//! one     one event in full, and a room's timeline
-//! again   what sends an event once more
+//! page          the files of cli/page, and the policy under which a browser runs them
+//! log           what became of each delivery, bounded; fed by the local stack or by reading a deployed table
+//! backfill      the log's entries from before the start, and from the stream of a deployed table
+//! live          the log as server-sent events
+//! event_detail  one event in full, and a room's timeline
+//! resend        what sends an event again
 //! ```
 
-mod again;
-mod deployed;
-mod feeding;
+mod backfill;
+mod event_detail;
 mod live;
 mod log;
-mod one;
 mod page;
+mod resend;
 
 use std::sync::Arc;
 
@@ -24,10 +24,9 @@ use axum::middleware;
 use axum::response::Response;
 use axum::routing::get;
 
-pub use again::Sending;
-pub use deployed::{Inspect, InspectError};
-pub use feeding::{fill, note_announcements};
+pub use backfill::{fill, follow, note_announcements};
 pub use log::{Became, Log, Row};
+pub use resend::Sending;
 
 use crate::history::Source;
 use crate::local::guard::Guard;
@@ -49,9 +48,9 @@ pub struct Inspected {
 pub fn router(inspected: Inspected) -> Router {
     let api = Router::new()
         .route("/api/live", get(live::live))
-        .route("/api/event", get(one::event))
-        .route("/api/timeline", get(one::timeline))
-        .route("/api/again", get(again::again))
+        .route("/api/event", get(event_detail::event))
+        .route("/api/timeline", get(event_detail::timeline))
+        .route("/api/again", get(resend::resend))
         .with_state(inspected);
     page::router().merge(api)
 }

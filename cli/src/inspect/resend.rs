@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Inspected;
-use super::one::{Parts, Place, no_store};
+use super::event_detail::{Parts, Place, no_store};
 use crate::envelope::Delivered;
 use crate::history::Stored;
 use crate::keys_file::KeysFile;
@@ -54,7 +54,7 @@ struct Copied {
     note: String,
 }
 
-pub(super) async fn again(State(inspected): State<Inspected>, Query(request): Query<Request>) -> Response {
+pub(super) async fn resend(State(inspected): State<Inspected>, Query(request): Query<Request>) -> Response {
     let stored = match inspected.find(&request.place).await {
         Ok(stored) => stored,
         Err(answer) => return answer,

@@ -41,7 +41,7 @@ pub async fn fill(source: Source, log: Arc<Log>) {
 
 /// Adds what was stored before the start, and what is stored from now on: the table's stream is read, so that
 /// looking on costs nothing to speak of.
-pub(super) async fn follow(source: Source, log: Arc<Log>) {
+pub async fn follow(source: Source, log: Arc<Log>) {
     loop {
         // The stream comes first: what is stored during the reading of the table is in both, and stands once.
         match Tail::from_now(&source).await {

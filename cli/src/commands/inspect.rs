@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use super::feeding::follow;
-use super::{Inspected, Log, guarded, router};
 use crate::history::{HistoryError, Source};
+use crate::inspect::{Inspected, Log, follow, guarded, router};
 
 /// Which stack to look at.
 #[derive(Clone, Debug, clap::Args)]

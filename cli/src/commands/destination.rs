@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use livehooks_aws::{Announcement, describe};
 
-use crate::deliver::App;
+use crate::forward::App;
 use crate::history::Source;
 
 /// Where announcements go.

@@ -7,8 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::default_folder;
-use crate::local::private;
+use super::{default_folder, private};
 
 /// A local stack that was started from this folder.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -7,8 +7,8 @@ use livehooks_core::EventType;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::dev::running::Running;
 use crate::keys_file::{KeysFile, KeysFileError};
+use crate::local::{default_keys_file, lock_file::Running};
 use crate::providers::{ALL, Entry};
 use crate::samples::{self, Places, Sample};
 use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, styled};
@@ -81,7 +81,7 @@ impl Send {
         let keys = match (&self.keys, &running) {
             (Some(file), _) => KeysFile::read(file)?,
             (None, Some(running)) => KeysFile::read(&running.keys)?,
-            (None, None) => KeysFile::read_or_make(&crate::dev::default_keys_file())?,
+            (None, None) => KeysFile::read_or_make(&default_keys_file())?,
         };
         if self.list {
             return list(&keys).map(|()| true);
