@@ -65,7 +65,7 @@ impl App {
             request = request.header(name, utf8_percent_encode(value, NOT_IN_HEADERS).to_string());
         }
         let answer = request.body(message.to_owned()).send().await;
-        match answer.map_err(|error| crate::commands::send::causes(&error.without_url()))?.status() {
+        match answer.map_err(|error| crate::error::causes(&error.without_url()))?.status() {
             status if status.is_success() => Ok(()),
             status => Err(format!("it answered {status}")),
         }

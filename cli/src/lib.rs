@@ -3,6 +3,7 @@
 pub mod commands;
 pub mod dev;
 pub mod envelope;
+pub mod error;
 pub mod forward;
 pub mod history;
 pub mod inspect;

@@ -13,7 +13,8 @@ use livehooks_aws::Announcement;
 use serde::{Deserialize, Serialize};
 
 use super::run_state::StateFile;
-use super::{CommandError, Ending, Moment, Selection, StackOptions};
+use super::{Moment, Selection, StackOptions};
+use crate::error::{CommandError, Ending};
 use crate::forward::App;
 use crate::history::{
     Cursor, Filter, HistoryError, Place, ShardCursor, Source, Stored, Tail, TailError, Tailed,

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use super::CommandError;
+use crate::error::CommandError;
 use crate::history::Source;
 use crate::local::{default_folder, private};
 

@@ -7,6 +7,7 @@ use livehooks_core::EventType;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::error::causes;
 use crate::keys_file::{KeysFile, KeysFileError};
 use crate::local::{default_keys_file, lock_file::Running};
 use crate::providers::{ALL, Entry};
@@ -212,15 +213,4 @@ async fn post(
     };
     anstream::println!("{:10} {:42} {} {}", entry.name, sample.name, status.as_u16(), styled(style, said));
     Ok(status == reqwest::StatusCode::OK)
-}
-
-/// An error and all that it came from, innermost last.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

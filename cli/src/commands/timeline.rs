@@ -3,7 +3,8 @@
 use jiff::SignedDuration;
 
 use super::options::provider;
-use super::{CommandError, Ending, Moment, StackOptions, render};
+use super::{Moment, StackOptions, render};
+use crate::error::{CommandError, Ending};
 use crate::history::{Filter, Stored};
 use crate::terminal::{columns, line};
 use crate::timeline::Timeline;

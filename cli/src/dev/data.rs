@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::database::Position;
 use crate::local::private;
 
 const FORMAT: u32 = 1;
@@ -25,6 +24,15 @@ pub enum DataError {
         "the {what} in the data folder is damaged: {why}\n  nothing was changed; choose another folder with --data DIR, or move this one away"
     )]
     Damaged { what: &'static str, why: String },
+}
+
+/// Where the stream is being read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The stream; a table that was made anew has another one.
+    pub stream_arn: String,
+    /// The last record that is done with.
+    pub after: Option<String>,
 }
 
 /// An open data folder, locked against a second process.

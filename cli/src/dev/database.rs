@@ -8,22 +8,14 @@ use dynoxide::Database as Dynoxide;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::{DataError, dynamodb_api};
+use super::data::{DataError, Position};
+use super::dynamodb_api;
 use crate::local::TABLE;
 use crate::local::guard::Guard;
 
 /// An embedded DynamoDB with the table of events.
 #[derive(Clone)]
 pub struct Database(Dynoxide);
-
-/// Where the stream is being read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Position {
-    /// The stream; a table that was made anew has another one.
-    pub stream_arn: String,
-    /// The last record that is done with.
-    pub after: Option<String>,
-}
 
 impl Database {
     /// Opens the database in `file`, or a new one in memory, and makes the table if there is none.

@@ -18,11 +18,20 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use super::{Announced, Outage, Queue};
+use super::{Announced, Queue};
 use crate::local::guard::Guard;
 
 pub(super) const QUARANTINE_PATH: &str = "/000000000000/quarantine";
 pub(super) const FALLBACK_PATH: &str = "/000000000000/fallback";
+
+/// How a service fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outage {
+    /// It answers 500, at once.
+    Refuses,
+    /// It never answers.
+    Hangs,
+}
 
 /// What goes wrong next, so that tests can see the handlers and the relay live through it.
 #[derive(Debug, Default)]

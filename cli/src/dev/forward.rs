@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Announced, Report, StartError};
+use super::{Announced, Report};
 use crate::forward::App;
 use crate::local::TOPIC_ARN;
 
@@ -15,10 +15,6 @@ struct Entry<'a> {
     #[serde(borrow)]
     message: &'a RawValue,
     attributes: BTreeMap<String, String>,
-}
-
-pub(super) fn target(text: &str) -> Result<App, StartError> {
-    App::at(text).ok_or_else(|| StartError::ForwardTo(text.to_owned()))
 }
 
 pub(super) async fn run(app: App, announced: Arc<Announced>, report: Arc<Report>) {

@@ -14,6 +14,7 @@ mod database;
 mod dynamodb_api;
 mod endpoint;
 mod forward;
+mod notes;
 mod outage;
 mod queue;
 mod queue_poller;
@@ -25,7 +26,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jiff::SignedDuration;
 use livehooks_aws::config::{FallbackConfig, KeySource, RecoverConfig, RelayConfig};
 use livehooks_aws::recover::Way;
 use livehooks_aws::{Recover, Relay};
@@ -35,17 +35,18 @@ use tokio::task::JoinSet;
 pub use announced::Announced;
 pub use data::DataError;
 pub use database::Database;
-pub use endpoint::{Faults, PublishFault};
-pub use outage::Outage;
+pub use endpoint::{Faults, Outage, PublishFault};
 pub use queue::{Queue, RECEIVES_MAX};
 pub use report::{Refusal, Report};
 pub use web::Inlets;
 
+use crate::forward::App;
 use crate::history::Source;
 use crate::keys_file::KeysFile;
 use crate::local::{PATIENCE, TABLE, TOPIC_ARN, local_sdk_config};
 use crate::providers::{ALL, Entry};
 use data::DataFolder;
+use web::RETENTION;
 
 /// How to start a local stack.
 #[derive(Clone)]
@@ -107,7 +108,7 @@ impl Stack {
     /// # Errors
     /// Says which port is taken, or what is wrong with the data folder; nothing is overwritten.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let forward_to = options.forward_to.as_deref().map(forward::target).transpose()?;
+        let forward_to = options.forward_to.as_deref().map(target).transpose()?;
         let listener = listen(Ipv4Addr::LOCALHOST, options.port, "--port").await?;
         let dynamodb = match options.dynamodb_port {
             Some(port) => listen(options.aws_host, port, "--dynamodb-port").await?,
@@ -201,6 +202,10 @@ impl Stack {
     }
 }
 
+fn target(url: &str) -> Result<App, StartError> {
+    App::at(url).ok_or_else(|| StartError::ForwardTo(url.to_owned()))
+}
+
 async fn listen(host: Ipv4Addr, port: u16, option: &'static str) -> Result<TcpListener, StartError> {
     let bound = TcpListener::bind((host, port)).await;
     bound.map_err(|error| StartError::Port { host, port, option, error })
@@ -224,6 +229,3 @@ fn recover_config(keys: &KeysFile) -> RecoverConfig {
         deadline: PATIENCE,
     }
 }
-
-/// How long events stay.
-const RETENTION: SignedDuration = SignedDuration::from_hours(24 * 90);

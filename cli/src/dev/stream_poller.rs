@@ -7,8 +7,8 @@ use std::time::Duration;
 use livehooks_aws::Relay;
 use tokio::sync::Notify;
 
-use super::data::DataFolder;
-use super::database::{Database, Position};
+use super::data::{DataFolder, Position};
+use super::database::Database;
 use super::{Announced, Report};
 
 const BATCH: usize = 100;

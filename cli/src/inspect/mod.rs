@@ -24,7 +24,7 @@ use axum::middleware;
 use axum::response::Response;
 use axum::routing::get;
 
-pub use backfill::{fill, follow, note_announcements};
+pub use backfill::{fill, follow};
 pub use log::{Became, Log, Row};
 pub use resend::Sending;
 

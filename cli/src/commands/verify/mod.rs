@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::Moment;
 use super::options::provider;
-use super::{CommandError, Ending, Moment};
+use crate::error::{CommandError, Ending};
 use crate::keys_file::{KeysFile, KeysFileError};
 use crate::providers::{Checked, Entry};
 use crate::terminal::{GREEN, RED, line, local, safe, styled};

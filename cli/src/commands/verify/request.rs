@@ -7,7 +7,7 @@ use std::path::Path;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use livehooks_core::Delivery;
 
-use crate::commands::CommandError;
+use crate::error::CommandError;
 
 /// A request as it was captured.
 pub(super) struct Request {
