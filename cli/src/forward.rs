@@ -14,12 +14,12 @@ const NOT_IN_HEADERS: &AsciiSet = &CONTROLS.add(b'%');
 
 /// A developer's own app.
 #[derive(Clone, Debug)]
-pub struct App {
+pub struct HttpTarget {
     client: Client,
     url: Url,
 }
 
-impl App {
+impl HttpTarget {
     /// The app at an http or https URL; `None` where the text is no such URL.
     pub fn at(url: &str) -> Option<Self> {
         let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;

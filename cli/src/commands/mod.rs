@@ -1,6 +1,7 @@
 //! The commands that look at what was stored, and send it again.
 
 pub mod completions;
+pub mod dev;
 pub mod event;
 pub mod events;
 pub mod explain;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Announced, Report};
-use crate::forward::App;
+use crate::forward::HttpTarget;
 use crate::local::TOPIC_ARN;
 
 #[derive(Deserialize)]
@@ -17,7 +17,7 @@ struct Entry<'a> {
     attributes: BTreeMap<String, String>,
 }
 
-pub(super) async fn run(app: App, announced: Arc<Announced>, report: Arc<Report>) {
+pub(super) async fn run(app: HttpTarget, announced: Arc<Announced>, report: Arc<Report>) {
     let mut cursor = announced.cursor(true);
     announced.set_delivered(0);
     while let Some(entry) = announced.next(&mut cursor).await {

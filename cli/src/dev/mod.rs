@@ -40,7 +40,7 @@ pub use queue::{Queue, RECEIVES_MAX};
 pub use report::{Refusal, Report};
 pub use web::Inlets;
 
-use crate::forward::App;
+use crate::forward::HttpTarget;
 use crate::history::Source;
 use crate::keys_file::KeysFile;
 use crate::local::{PATIENCE, TABLE, TOPIC_ARN, local_sdk_config};
@@ -202,8 +202,8 @@ impl Stack {
     }
 }
 
-fn target(url: &str) -> Result<App, StartError> {
-    App::at(url).ok_or_else(|| StartError::ForwardTo(url.to_owned()))
+fn target(url: &str) -> Result<HttpTarget, StartError> {
+    HttpTarget::at(url).ok_or_else(|| StartError::ForwardTo(url.to_owned()))
 }
 
 async fn listen(host: Ipv4Addr, port: u16, option: &'static str) -> Result<TcpListener, StartError> {
