@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
-use livehooks::dev::local_sdk_config;
+use livehooks::local::local_sdk_config;
 use livehooks_aws::config::KeySource;
 use livehooks_aws::{Fault, KeyRing};
 use livehooks_core::hms::HmsKeys;
