@@ -97,17 +97,19 @@ def test_a_new_stack_has_a_secret_for_100ms_and_a_token_for_videosdk(stack):
     assert len(token) == 48 and token.isalnum() and token != header["values"][0]
 
 
-def test_100ms_works_at_once_and_the_others_ask_for_their_keys(stack, rsa_key, everything):
+def test_100ms_works_at_once_and_the_others_ask_for_their_keys(stack, rsa_key, everything, source_template):
     assert stack.post(hms(stack, "session.open.success")).verdict == (200, "accepted")
     for function, name, delivery in [
         ("VideosdkFunction", "Videosdk", videosdk(stack, rsa_key, "session-started")),
         ("PlugnmeetFunction", "Plugnmeet", plugnmeet("room_started")),
         ("LivekitFunction", "Livekit", livekit("room_started")),
     ]:
-        answer = stack.post(delivery)
-        assert answer.verdict == (200, "queued"), answer
-        QUEUED.append(delivery)
+        assert stack.post(delivery).status == 503
         assert f"put-secret-value --secret-id {stack.outputs[f'{name}SecretId']} --secret-string" in stack.log(function)
+    assert counted(stack, source_template, "KeysMetric") > 0
+    attributes = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    found = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs["FallbackQueueUrl"], AttributeNames=attributes)
+    assert {*found["Attributes"].values()} == {"0"}, "nobody could be authentic yet"
 
 
 def test_with_a_secret_of_the_wrong_shape_deliveries_are_queued_and_the_log_names_the_field(stack):
@@ -118,6 +120,7 @@ def test_with_a_secret_of_the_wrong_shape_deliveries_are_queued_and_the_log_name
         ({"key": {}}, "expected only the fields keys"),
     ]:
         stack.put_secret("Plugnmeet", keys)
+        stack.replace_environments("PlugnmeetFunction")  # a failed reading is remembered for seconds
         delivery = plugnmeet("room_started")
         assert stack.post(delivery).verdict == (200, "queued"), keys
         QUEUED.append(delivery)
@@ -127,18 +130,19 @@ def test_with_a_secret_of_the_wrong_shape_deliveries_are_queued_and_the_log_name
     assert stack.post(FORGED).verdict == (200, "queued")
 
 
-def test_keys_work_as_soon_as_they_are_there(stack, rsa_key):
+def test_keys_work_within_seconds_once_they_are_there(stack, rsa_key):
     stack.put_secret("Plugnmeet", {"keys": {PLUGNMEET_KEY.name: PLUGNMEET_KEY.secret}})
     stack.put_secret("Livekit", {"keys": {LIVEKIT_KEY.name: LIVEKIT_KEY.secret}})
     stack.put_secret("Videosdk", stack.secret("Videosdk") | {"public_keys": [rsa_key.public_pem]})
-    for delivery in [plugnmeet("room_started"), livekit("room_started"), videosdk(stack, rsa_key, "session-started")]:
-        assert stack.post(delivery).verdict == (200, "accepted")
+    for make in [lambda: plugnmeet("room_started"), lambda: livekit("room_started"),
+                 lambda: videosdk(stack, rsa_key, "session-started")]:
+        until(lambda: stack.post(make()).verdict == (200, "accepted"), "the keys to be read")
 
 
 def test_what_was_queued_is_stored_once_and_announced_and_what_was_signed_with_a_strange_key_is_dead_lettered(stack, everything):
     hashes = {hashlib.sha256(delivery.body).hexdigest() for delivery in QUEUED}
     stored = lambda: [item for item in stack.items() if item["body_sha256"]["S"] in hashes]
-    until(lambda: len(stored()) == len(QUEUED) == 7, "the queued deliveries in the table", seconds=120)
+    until(lambda: len(stored()) == len(QUEUED) == 4, "the queued deliveries in the table", seconds=120)
     ids = {json.loads(item["event"]["S"])["id"] for item in stored()}
     until(lambda: ids <= set(everything.ids()), "their announcements")
     count = lambda: sum(json.loads(line).get("DeadLettered", 0) for line in stack.log("RecoverFunction").splitlines() if line.startswith("{"))
@@ -426,7 +430,7 @@ def forgeries(stack, rsa_key, authentic):
         yield make(event, key, time.time() + 600)
 
 
-# What was sent while there were no keys, and a forgery among it.
+# What was sent while the keys had no shape, and a forgery among it.
 QUEUED: list[signing.Delivery] = []
 FORGED = signing.plugnmeet({"event": "room_started", "id": "forged"}, ApiKey("APIplugnmeet", "guess"))
 
