@@ -32,7 +32,7 @@ use aws_types::SdkConfig;
 use jiff::SignedDuration;
 use livehooks_aws::config::{FallbackConfig, KeySource, RecoverConfig, RelayConfig};
 use livehooks_aws::recover::Way;
-use livehooks_aws::{Recover, Relay, clients, https};
+use livehooks_aws::{Recover, Relay, clients, http_client};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -236,8 +236,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Clients of what listens at `endpoint`, with credentials that no AWS would take.
 pub fn local_sdk_config(endpoint: SocketAddr) -> SdkConfig {
     let credentials = Credentials::new("local", "local", None, None, "livehooks");
-    clients::base(https::mozilla())
-        .http_client(https::client(https::mozilla(), PATIENCE))
+    clients::base(http_client::mozilla())
+        .http_client(http_client::client(http_client::mozilla(), PATIENCE))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .region(Region::from_static("us-east-1"))
         .endpoint_url(format!("http://{endpoint}"))

@@ -13,7 +13,7 @@ pub mod announcement;
 pub mod clients;
 pub mod config;
 pub mod fallback;
-pub mod https;
+pub mod http_client;
 pub mod ingest;
 pub mod keys;
 pub mod recover;
