@@ -177,6 +177,6 @@ impl<P: Provider> TakeIn for Intake<P> {
 }
 
 fn open<P: Provider>(keys: KeySource, shared: &Shared) -> Box<dyn TakeIn> {
-    let keys = KeyRing::new(keys, shared.secrets.clone()).refreshed_every(KEYS_AGE_AT_REFUSAL);
+    let keys = KeyRing::new(P::NAME, keys, shared.secrets.clone()).refreshed_every(KEYS_AGE_AT_REFUSAL);
     Box::new(Intake::<P> { keys, store: shared.store.clone(), deadline: shared.deadline })
 }
