@@ -74,6 +74,7 @@ fn the_core_reads_neither_clock_nor_environment_nor_network() {
         "hmac",
         "http",
         "jiff",
+        "jsonwebtoken",
         "pem",
         "percent-encoding",
         "serde",

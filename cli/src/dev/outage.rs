@@ -11,14 +11,14 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_types::SdkConfig;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
-use livehooks_aws::https;
+use livehooks_aws::http_client;
 
 use super::{Faults, Outage};
 use crate::local::{PATIENCE, local_sdk_config};
 
 /// The table at `dynamodb`, as far as `faults` let it through, and the queue at `sqs`.
 pub(super) fn sdk_config(dynamodb: SocketAddr, sqs: SocketAddr, faults: Arc<Faults>) -> SdkConfig {
-    let client = https::client(https::mozilla(), PATIENCE);
+    let client = http_client::client(http_client::mozilla(), PATIENCE);
     local_sdk_config(dynamodb)
         .to_builder()
         .service_config(SqsAt(sqs))

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::Client;
-use livehooks_aws::{clients, https};
+use livehooks_aws::{clients, http_client};
 
 use super::HistoryError;
 use crate::local::lock_file::Running;
@@ -89,7 +89,7 @@ impl Source {
     pub async fn of_stack(name: &str, region: Option<&str>) -> Result<Self, HistoryError> {
         let roots = clients::roots().map_err(|error| HistoryError::Certificates(error.to_string()))?;
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(https::client(roots, https::CONNECT_TIMEOUT));
+            .http_client(http_client::client(roots, http_client::CONNECT_TIMEOUT));
         if let Some(region) = region {
             loader = loader.region(Region::new(region.to_owned()));
         }

@@ -15,7 +15,7 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use rustls::RootCertStore;
 
 use crate::config::env;
-use crate::https::{self, CaBundleError};
+use crate::http_client::{self, CaBundleError};
 
 /// The configuration of every client in a function, from the variables that Lambda sets and those that redirect
 /// a client (`AWS_ENDPOINT_URL`, also by service, and `AWS_CA_BUNDLE`). No file is looked for, no other service
@@ -49,8 +49,8 @@ pub fn from_env() -> Result<SdkConfig, CaBundleError> {
 /// Where `AWS_CA_BUNDLE` names no certificates.
 pub fn roots() -> Result<RootCertStore, CaBundleError> {
     match set("AWS_CA_BUNDLE") {
-        Some(file) => https::ca_bundle(Path::new(&file)),
-        None => Ok(https::mozilla()),
+        Some(file) => http_client::ca_bundle(Path::new(&file)),
+        None => Ok(http_client::mozilla()),
     }
 }
 
@@ -58,7 +58,7 @@ pub fn roots() -> Result<RootCertStore, CaBundleError> {
 pub fn base(roots: RootCertStore) -> aws_types::sdk_config::Builder {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .http_client(https::client(roots, https::CONNECT_TIMEOUT))
+        .http_client(http_client::client(roots, http_client::CONNECT_TIMEOUT))
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
         .retry_config(retries())
 }

@@ -15,7 +15,7 @@ pub mod clients;
 pub mod config;
 pub mod fallback;
 pub mod gateway;
-pub mod https;
+pub mod http_client;
 pub mod ingest;
 pub mod keys;
 pub mod recover;

@@ -7,10 +7,11 @@
 use std::collections::HashMap;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, Encoding};
-use hmac::{Hmac, Mac};
 use jiff::Timestamp;
+use jsonwebtoken::dangerous::insecure_decode;
+use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::Value;
-use sha2::Sha256;
+use serde_json::value::RawValue;
 use subtle::ConstantTimeEq;
 
 use crate::json::{Document, Object};
@@ -20,7 +21,7 @@ use crate::{BodyHash, Delivery, Rejection, weakness};
 
 /// The API keys of an account, each with its secret; all of them count.
 pub struct ApiKeys {
-    secrets: HashMap<String, Hmac<Sha256>>,
+    secrets: HashMap<String, DecodingKey>,
     weakness: Option<String>,
 }
 
@@ -43,7 +44,7 @@ impl Keys for ApiKeys {
             let secret = keys::text(&at, secret)?;
             let weakness = || weakness::of_secret(&format!("keys.{}", excerpt(name)), secret);
             parsed.weakness = parsed.weakness.or_else(weakness);
-            parsed.secrets.insert(name.clone(), keys::hmac(&at, secret)?);
+            parsed.secrets.insert(name.clone(), DecodingKey::from_secret(secret.as_bytes()));
         }
         Ok(parsed)
     }
@@ -52,6 +53,9 @@ impl Keys for ApiKeys {
         self.weakness.as_deref()
     }
 }
+
+/// The only algorithm, whatever a token says of itself.
+const ALGORITHM: Algorithm = Algorithm::HS256;
 
 /// Senders and receivers whose clocks differ by no more than this still understand each other.
 const LEEWAY_S: i64 = 60;
@@ -68,7 +72,7 @@ pub(crate) fn verify(
     check(delivery, headers, now, |token, issuer| verify_signature(token, issuer, keys))
 }
 
-/// Verifies all of it but that the issuer is known and that its secret has signed.
+/// Verifies everything except that the issuer is known and that its secret has signed.
 pub(crate) fn precheck(
     delivery: &Delivery<'_>,
     headers: &[&'static str],
@@ -77,19 +81,21 @@ pub(crate) fn precheck(
     check(delivery, headers, now, could_be_signed).map(drop)
 }
 
-/// Times and body are looked at only after the signature: what is refused there, the real sender has signed.
+/// Times and body are checked only after the signature: what is rejected there, the real sender has signed.
 fn check<T>(
     delivery: &Delivery<'_>,
     headers: &[&'static str],
     now: Timestamp,
-    signer: impl FnOnce(&Token<'_>, Option<&str>) -> Result<T, Rejection>,
+    signer: impl FnOnce(&str, Option<&str>) -> Result<T, Rejection>,
 ) -> Result<(T, BodyHash), Rejection> {
-    let token = Token::parse(credential(delivery, headers)?)?;
-    let claims = Document::parse(&token.claims);
-    let claims = claims.as_ref().and_then(Document::object);
-    let claims = claims.ok_or_else(|| malformed("a payload that is no JSON object"))?;
-    verify_algorithm(&token)?;
-    let signer = signer(&token, claims.text("iss").as_deref())?;
+    let token = credential(delivery, headers)?;
+    let unproven = insecure_decode::<Box<RawValue>>(token).map_err(|_| why_unreadable(token))?;
+    let claims = Document::of(&unproven.claims);
+    let claims = claims.object().ok_or_else(|| malformed("a payload that is no JSON object"))?;
+    if unproven.header.alg != ALGORITHM {
+        return Err(why_unreadable(token));
+    }
+    let signer = signer(token, claims.text("iss").as_deref())?;
     verify_time(claims, now.as_second())?;
     Ok((signer, verify_body(claims, delivery.body)?))
 }
@@ -108,56 +114,49 @@ fn credential<'a>(delivery: &Delivery<'a>, headers: &[&'static str]) -> Result<&
     Err(Rejection::MissingHeader { names: headers.iter().map(|name| name.to_string()).collect() })
 }
 
-/// A token taken apart, nothing in it proven.
-struct Token<'a> {
-    signed: &'a str,
-    /// `None` where it is no HMAC-SHA256 in base64url.
-    signature: Option<[u8; 32]>,
-    header: String,
-    claims: String,
-}
-
-impl<'a> Token<'a> {
-    fn parse(token: &'a str) -> Result<Self, Rejection> {
-        let other = || malformed(format!("{} parts", token.split('.').count()));
-        let (signed, signature) = token.rsplit_once('.').ok_or_else(other)?;
-        let (header, claims) = signed.split_once('.').ok_or_else(other)?;
-        if claims.contains('.') {
-            return Err(other());
-        }
-        let signature = decode_hash(&BASE64URL_NOPAD, signature);
-        Ok(Self { signed, signature, header: decode(header, "header")?, claims: decode(claims, "payload")? })
-    }
-}
-
-fn verify_algorithm(token: &Token<'_>) -> Result<(), Rejection> {
-    let header = Document::parse(&token.header);
-    let header = header.as_ref().and_then(Document::object);
-    let header = header.ok_or_else(|| malformed("a header that is no JSON object"))?;
-    match header.text("alg").as_deref() {
-        Some("HS256") => Ok(()),
-        Some(alg) => Err(Rejection::AlgorithmNotAllowed { found: excerpt(alg) }),
-        None => Err(Rejection::AlgorithmNotAllowed { found: "none named".into() }),
-    }
-}
-
-fn verify_signature(token: &Token<'_>, issuer: Option<&str>, keys: &ApiKeys) -> Result<String, Rejection> {
-    let Some((api_key, mac)) = issuer.and_then(|issuer| keys.secrets.get_key_value(issuer)) else {
+fn verify_signature(token: &str, issuer: Option<&str>, keys: &ApiKeys) -> Result<String, Rejection> {
+    let Some((api_key, secret)) = issuer.and_then(|issuer| keys.secrets.get_key_value(issuer)) else {
         return Err(unknown_issuer(issuer));
     };
-    let fits = |signature: [u8; 32]| mac.clone().chain_update(token.signed).verify_slice(&signature).is_ok();
-    match token.signature.is_some_and(fits) {
-        true => Ok(api_key.clone()),
-        false => Err(Rejection::WrongKey { issuer: excerpt(api_key) }),
+    let (message, signature) = token.rsplit_once('.').unwrap_or_default();
+    match jsonwebtoken::crypto::verify(signature, message.as_bytes(), secret, ALGORITHM) {
+        Ok(true) => Ok(api_key.clone()),
+        _ => Err(Rejection::WrongKey { issuer: excerpt(api_key) }),
     }
 }
 
 /// A token without issuer, or with a signature of another form, fits no keys at all.
-fn could_be_signed(token: &Token<'_>, issuer: Option<&str>) -> Result<(), Rejection> {
-    match (issuer, token.signature) {
+fn could_be_signed(token: &str, issuer: Option<&str>) -> Result<(), Rejection> {
+    let signature =
+        token.rsplit_once('.').and_then(|(_, signature)| decode_hash(&BASE64URL_NOPAD, signature));
+    match (issuer, signature) {
         (None, _) => Err(unknown_issuer(None)),
         (_, None) => Err(malformed("a signature that is no HMAC-SHA256 in base64url")),
         (Some(_), Some(_)) => Ok(()),
+    }
+}
+
+/// Says why `jsonwebtoken` cannot read a token, or does not allow its algorithm.
+fn why_unreadable(token: &str) -> Rejection {
+    let parts: Vec<&str> = token.split('.').collect();
+    let [header, payload, _] = parts[..] else { return malformed(format!("{} parts", parts.len())) };
+    let Some(header) = decode_text(header) else {
+        return malformed("a header that is no base64url text");
+    };
+    let Some(payload) = decode_text(payload) else {
+        return malformed("a payload that is no base64url text");
+    };
+    if Document::parse(&payload).is_none_or(|payload| payload.object().is_none()) {
+        return malformed("a payload that is no JSON object");
+    }
+    let header = Document::parse(&header);
+    let Some(header) = header.as_ref().and_then(Document::object) else {
+        return malformed("a header that is no JSON object");
+    };
+    match header.text("alg").as_deref() {
+        Some("HS256") => malformed("a header field that stands twice or cannot be read"),
+        Some(alg) => Rejection::AlgorithmNotAllowed { found: excerpt(alg) },
+        None => Rejection::AlgorithmNotAllowed { found: "none named".into() },
     }
 }
 
@@ -195,10 +194,9 @@ fn verify_body(claims: Object<'_, '_>, body: &[u8]) -> Result<BodyHash, Rejectio
     }
 }
 
-fn decode(part: &str, name: &str) -> Result<String, Rejection> {
-    let bytes = BASE64URL_NOPAD.decode(part.as_bytes());
-    let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    text.ok_or_else(|| malformed(format!("a {name} that is no base64url text")))
+fn decode_text(part: &str) -> Option<String> {
+    let bytes = BASE64URL_NOPAD.decode(part.as_bytes()).ok()?;
+    String::from_utf8(bytes).ok()
 }
 
 /// `None` where the text is not 32 bytes in this encoding.

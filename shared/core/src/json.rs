@@ -1,7 +1,7 @@
-//! A lenient reader over an authentic body: a field of another kind than expected is absent, not an error.
+//! A lenient reader over an authentic body: a field of an unexpected kind is absent, not an error.
 //!
-//! serde_json has the say on what is JSON. What is, is gone over once more to find where each field stands, however
-//! deep, and no field is read before it is asked for: a large `metadata` costs two passes, nesting costs no stack.
+//! serde_json decides what is valid JSON. A second pass records where each value stands, at any depth, and a value is
+//! read only when it is asked for. Nesting costs no stack.
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -9,26 +9,26 @@ use std::borrow::Cow;
 
 use crate::time;
 
-/// A JSON document and the places of all its fields, in their order.
+/// A JSON document and the places of all its values, in their order.
 #[derive(Clone, Debug)]
 pub(crate) struct Document<'a> {
     json: &'a str,
     fields: Vec<Field<'a>>,
 }
 
-/// A value: an object's, a list's, which has no name, or the document's own.
+/// A value: of an object, of an array (then the name is empty), or the document itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Field<'a> {
-    /// As it is spelled: no sender escapes a letter.
-    pub(crate) name: &'a str,
+    /// Unescaped.
+    pub(crate) name: Cow<'a, str>,
     pub(crate) start: usize,
     pub(crate) end: usize,
-    /// How many fields behind this one are part of its value.
+    /// How many of the fields after this one belong to its value.
     inside: usize,
 }
 
 impl<'a> Document<'a> {
-    /// `None` where the text is no JSON.
+    /// `None` if the text is not JSON.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         serde_json::from_str(text).ok().map(Self::of)
     }
@@ -38,51 +38,43 @@ impl<'a> Document<'a> {
         Self { json, fields: fields(json) }
     }
 
-    /// The document's object; `None` where it is none.
+    /// The document as an object; `None` if it is something else.
     pub(crate) fn object(&self) -> Option<Object<'_, 'a>> {
         let (root, inside) = self.fields.split_first()?;
         self.json[root.start..].starts_with('{').then_some(Object { json: self.json, fields: inside })
     }
 }
 
-/// What a field takes at least, in most bodies: the list of them seldom has to grow.
-const FIELD_BYTES: usize = 8;
-
-/// Of valid JSON, whatever is inside a field behind it. In any other text the places mean nothing, but lie in it.
+/// The values of valid JSON, each followed by those inside it. In any other text the places are meaningless, but they
+/// stay within the text.
 pub(crate) fn fields(json: &str) -> Vec<Field<'_>> {
     let bytes = json.as_bytes();
     let mut fields: Vec<Field<'_>> = Vec::with_capacity((json.len() / FIELD_BYTES).min(64));
-    // The innermost object or list that has not ended; until it does, `inside` is that of the one around it.
-    let mut open = None;
-    let (mut at, mut name) = (0, "");
+    let mut open = Vec::new();
+    let (mut at, mut name) = (0, Cow::default());
     while let Some(byte) = bytes.get(at) {
         let start = at;
         match byte {
             b'{' | b'[' => {
-                let around = open.replace(fields.len()).unwrap_or(usize::MAX);
-                fields.push(Field {
-                    name: std::mem::take(&mut name),
-                    start,
-                    end: json.len(),
-                    inside: around,
-                });
+                open.push(fields.len());
+                fields.push(Field { name: std::mem::take(&mut name), start, end: json.len(), inside: 0 });
                 at += 1;
             }
             b'}' | b']' => {
                 at += 1;
-                let inside = fields.len();
-                open = open.and_then(|open: usize| {
-                    let field = fields.get_mut(open)?;
+                let count = fields.len();
+                if let Some((index, field)) =
+                    open.pop().and_then(|index| Some((index, fields.get_mut(index)?)))
+                {
                     field.end = at;
-                    let around = std::mem::replace(&mut field.inside, inside - open - 1);
-                    (around != usize::MAX).then_some(around)
-                });
+                    field.inside = count - index - 1;
+                }
             }
             b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' => at += 1,
             b'"' => {
-                at = end_of_text(bytes, at);
-                if followed_by_colon(bytes, at) {
-                    name = json.get(start + 1..at - 1).unwrap_or_default();
+                at = string_end(bytes, at);
+                if is_name(bytes, at) {
+                    name = unescape(&json[start..at]).unwrap_or_default();
                 } else {
                     fields.push(Field { name: std::mem::take(&mut name), start, end: at, inside: 0 });
                 }
@@ -97,41 +89,22 @@ pub(crate) fn fields(json: &str) -> Vec<Field<'_>> {
     fields
 }
 
-/// Behind the quote that ends the text which begins at `at`.
-fn end_of_text(json: &[u8], at: usize) -> usize {
-    let mut at = at + 1;
-    loop {
-        at += plain_bytes(json.get(at..).unwrap_or_default());
-        match json.get(at) {
-            None => return json.len(),
-            Some(b'"') => return at + 1,
-            Some(_) => at += 2,
+/// The index after the closing quote of the string that starts at `start`.
+fn string_end(json: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(byte) = json.get(at) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
         }
     }
+    json.len()
 }
 
-/// How many bytes come before a quote or a backslash; eight of them are looked at at once.
-fn plain_bytes(json: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 0xff;
-    // The highest bit of each byte that is zero, and maybe of such as come behind one.
-    let zeros = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes & (ONES << 7);
-    let (chunks, rest) = json.as_chunks();
-    for (index, chunk) in chunks.iter().enumerate() {
-        let bytes = u64::from_le_bytes(*chunk);
-        let found = zeros(bytes ^ (ONES * u64::from(b'"'))) | zeros(bytes ^ (ONES * u64::from(b'\\')));
-        if found != 0 {
-            return 8 * index + found.trailing_zeros() as usize / 8;
-        }
-    }
-    let found = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'));
-    8 * chunks.len() + found.unwrap_or(rest.len())
-}
-
-fn followed_by_colon(json: &[u8], mut at: usize) -> bool {
-    while json.get(at).is_some_and(u8::is_ascii_whitespace) {
-        at += 1;
-    }
-    json.get(at) == Some(&b':')
+/// Whether a string that ends at `end` is the name of a field.
+fn is_name(json: &[u8], end: usize) -> bool {
+    json[end..].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':')
 }
 
 /// The fields of a JSON object, unread.
@@ -229,14 +202,22 @@ impl<'d, 'a> Object<'d, 'a> {
     }
 }
 
-/// A JSON text, borrowed where it holds no escape; `None` where it is empty or no text.
+/// A string that is not empty.
 fn text(json: &str) -> Option<Cow<'_, str>> {
+    unescape(json).filter(|text| !text.is_empty())
+}
+
+/// What a JSON string says, borrowed if it holds no escape; `None` if this is no string or half a surrogate pair.
+fn unescape(json: &str) -> Option<Cow<'_, str>> {
     let inner = json.strip_prefix('"')?.strip_suffix('"')?;
     if !inner.contains('\\') {
-        return (!inner.is_empty()).then_some(Cow::Borrowed(inner));
+        return Some(Cow::Borrowed(inner));
     }
     serde_json::from_str(json).ok().map(Cow::Owned)
 }
+
+/// The least that a field takes in most bodies, so that the list of fields seldom has to grow.
+const FIELD_BYTES: usize = 8;
 
 #[cfg(test)]
 pub(crate) mod tests {
@@ -270,6 +251,17 @@ pub(crate) mod tests {
     #[test]
     fn the_last_of_doubled_fields_counts_as_in_most_parsers() {
         assert_eq!(read(r#"{"a":1,"a":{"a":3},"a":2,"b":{"a":4}}"#, |object| object.int("a")), Some(2));
+    }
+
+    #[test]
+    fn an_escaped_name_is_the_name_that_it_spells() {
+        let json = r#"{"\u0065vent":"a","b\u005c":1,"\"":2,"x":{"\u0079":3}}"#;
+        read(json, |object| {
+            assert_eq!(object.text("event").as_deref(), Some("a"));
+            assert_eq!((object.int("b\\"), object.int("\"")), (Some(1), Some(2)));
+            assert_eq!(object.object("x").int("y"), Some(3));
+        });
+        assert_eq!(read(r#"{"a":1,"\u0061":2}"#, |object| object.int("a")), Some(2));
     }
 
     #[test]
@@ -309,13 +301,35 @@ pub(crate) mod tests {
 
     fn rebuilt(json: &str, field: &Field<'_>, fields: &[Field<'_>]) -> Value {
         let children = Object { json, fields };
-        let values = children.children().map(|(field, inside)| (field.name, rebuilt(json, field, inside)));
-        let unescaped = |name: &str| serde_json::from_str::<String>(&format!("\"{name}\"")).unwrap();
+        let values =
+            children.children().map(|(field, inside)| (field.name.to_string(), rebuilt(json, field, inside)));
         match json.as_bytes()[field.start] {
-            b'{' => Value::Object(values.map(|(name, value)| (unescaped(name), value)).collect()),
+            b'{' => Value::Object(values.collect()),
             b'[' => values.map(|(_, value)| value).collect(),
             _ => serde_json::from_str(&json[field.start..field.end]).unwrap(),
         }
+    }
+
+    /// The same JSON with every letter of its names and strings escaped.
+    pub(crate) fn escaped(json: &str) -> String {
+        let mut in_string = false;
+        let mut characters = json.chars();
+        let mut escaped = String::new();
+        while let Some(character) = characters.next() {
+            match character {
+                '"' => {
+                    in_string = !in_string;
+                    escaped.push('"');
+                }
+                '\\' => {
+                    escaped.push('\\');
+                    escaped.extend(characters.next());
+                }
+                'a'..='z' | 'A'..='Z' if in_string => escaped += &format!("\\u{:04x}", u32::from(character)),
+                other => escaped.push(other),
+            }
+        }
+        escaped
     }
 
     proptest! {
@@ -326,6 +340,14 @@ pub(crate) mod tests {
             let (root, inside) = document.fields.split_first().unwrap();
             prop_assert_eq!(rebuilt(&json, root, inside), tree);
             prop_assert_eq!(&json[root.start..root.end], &json);
+        }
+
+        #[test]
+        fn every_value_is_found_under_its_escaped_name(tree in tree()) {
+            let json = escaped(&serde_json::to_string(&tree).unwrap());
+            let document = Document::parse(&json).unwrap();
+            let (root, inside) = document.fields.split_first().unwrap();
+            prop_assert_eq!(rebuilt(&json, root, inside), tree);
         }
 
         #[test]

@@ -102,6 +102,19 @@ async fn a_token_cannot_bring_its_own_key() {
 }
 
 #[tokio::test]
+async fn a_token_whose_header_names_a_field_twice_is_refused() {
+    for header in [r#"{"alg":"none","alg":"HS256"}"#, r#"{"alg":"HS256","alg":"none"}"#] {
+        let claims = claims(BODY).to_string();
+        let signed = [header, &claims].map(|part| BASE64URL_NOPAD.encode(part.as_bytes())).join(".");
+        let mac = Hmac::<Sha256>::new_from_slice(SECRET).unwrap().chain_update(&signed).finalize();
+        let token = format!("{signed}.{}", BASE64URL_NOPAD.encode(&mac.into_bytes()));
+        let diagnosis =
+            if header.ends_with(r#""HS256"}"#) { "malformed_credential" } else { "algorithm_not_allowed" };
+        both_say(&token, BODY, (401, diagnosis)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_token_of_awkward_json_is_refused() {
     let header = BASE64URL_NOPAD.encode(br#"{"alg":"HS256"}"#);
     let now = NOW.as_second();

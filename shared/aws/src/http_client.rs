@@ -1,7 +1,7 @@
 //! The HTTP client below all AWS clients: one connection pool, one TLS configuration.
 //!
-//! The SDK's own would do the same and much more (HTTP/2, proxies, the system's certificates), which every
-//! function would carry and start with.
+//! `aws-smithy-http-client` would do the same and more (HTTP/2, proxies). It knows the system's certificates or a PEM
+//! file and not those that are compiled in: reading the system's doubles a cold start (docs/performance.md).
 
 use std::error::Error;
 use std::path::Path;
