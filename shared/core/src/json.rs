@@ -72,9 +72,13 @@ pub(crate) fn fields(json: &str) -> Vec<Field<'_>> {
             }
             b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' => at += 1,
             b'"' => {
-                at = string_end(bytes, at);
+                let has_escape;
+                (at, has_escape) = string_end(bytes, start);
                 if is_name(bytes, at) {
-                    name = unescape(&json[start..at]).unwrap_or_default();
+                    name = match has_escape {
+                        true => unescape(&json[start..at]).unwrap_or_default(),
+                        false => Cow::Borrowed(&json[start + 1..at - 1]),
+                    };
                 } else {
                     fields.push(Field { name: std::mem::take(&mut name), start, end: at, inside: 0 });
                 }
@@ -89,17 +93,20 @@ pub(crate) fn fields(json: &str) -> Vec<Field<'_>> {
     fields
 }
 
-/// The index after the closing quote of the string that starts at `start`.
-fn string_end(json: &[u8], start: usize) -> usize {
-    let mut at = start + 1;
+/// The index after the closing quote of the string that starts at `start`, and whether the string holds an escape.
+fn string_end(json: &[u8], start: usize) -> (usize, bool) {
+    let (mut at, mut has_escape) = (start + 1, false);
     while let Some(byte) = json.get(at) {
         match byte {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
+            b'"' => return (at + 1, has_escape),
+            b'\\' => {
+                has_escape = true;
+                at += 2;
+            }
             _ => at += 1,
         }
     }
-    json.len()
+    (json.len(), has_escape)
 }
 
 /// Whether a string that ends at `end` is the name of a field.
