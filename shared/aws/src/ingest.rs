@@ -161,7 +161,7 @@ fn response(status: StatusCode, content_type: &'static str, body: &serde_json::V
 }
 
 /// Logs and counts what became of a delivery.
-fn record(provider: &'static str, outcome: &Outcome, elapsed: Duration) {
+pub fn record(provider: &'static str, outcome: &Outcome, elapsed: Duration) {
     histogram!("AckLatency", "provider" => provider).record(elapsed.as_secs_f64() * 1e3);
     match outcome {
         Outcome::Stored(receipt) => receipt.record(provider),
