@@ -9,7 +9,7 @@ use livehooks::local::{PATIENCE, local_sdk_config};
 use livehooks::providers::Entry;
 use livehooks::samples;
 use livehooks_aws::config::{IngestConfig, KeySource};
-use livehooks_aws::{Ingest, telemetry};
+use livehooks_aws::{Ingest, ingest};
 use livehooks_core::Provider;
 use livehooks_core::hms::Hms;
 use livehooks_core::livekit::LiveKit;
@@ -43,7 +43,7 @@ pub fn request(path: &str, url_token: Option<&str>, headers: &[(String, String)]
 /// As the function does it, but for the clock.
 pub async fn receive<P: Provider>(ingest: &Ingest<P>, request: &Request, now: Timestamp) {
     let outcome = ingest.receive_at(request, now).await;
-    telemetry::record(P::NAME, &outcome, Duration::from_millis(1));
+    ingest::record(P::NAME, &outcome, Duration::from_millis(1));
 }
 
 /// All deliveries of the fixtures, authentic and forged.

@@ -184,10 +184,10 @@ impl Story {
             table: "Events".into(),
             keys: KeySource::SecretsManager(P::NAME.into()),
             retention: RETENTION,
-            deadline: ingest::DEADLINE,
+            deadline: config::INGEST_DEADLINE,
             fallback: Some(FallbackConfig {
                 queue_url: "http://aws/fallback".into(),
-                deadline: fallback::DEADLINE,
+                deadline: config::FALLBACK_DEADLINE,
             }),
         };
         Rc::new(Ingest::<P>::new(config, &sdk_config(&self.world, process, self.wrong)))
@@ -293,7 +293,7 @@ impl Story {
             keys: keys.collect(),
             retention: RETENTION,
             dead_letter_queue_url: "http://aws/dead-letters".into(),
-            deadline: recover::DEADLINE,
+            deadline: config::RECOVER_DEADLINE,
         };
         let recover = Recover::new(&ways, config, &sdk_config(&self.world, &process, self.wrong));
         (process, recover)

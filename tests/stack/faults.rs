@@ -32,10 +32,10 @@ fn delivery_with<P: Provider>(
         table: "Events".into(),
         keys: keys(&fixture.keys),
         retention: jiff::SignedDuration::from_hours(24 * 90),
-        deadline: livehooks_aws::ingest::DEADLINE,
+        deadline: livehooks_aws::config::INGEST_DEADLINE,
         fallback: Some(FallbackConfig {
             queue_url: "http://localhost/fallback".into(),
-            deadline: livehooks_aws::fallback::DEADLINE,
+            deadline: livehooks_aws::config::FALLBACK_DEADLINE,
         }),
     };
     let mut request = Request::new(fixture.body.clone().into());

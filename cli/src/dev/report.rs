@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use livehooks_aws::ingest::Receipt;
 use livehooks_aws::recover::{Recovered, TOO_LARGE, Taken};
 use livehooks_aws::store::Written;
-use livehooks_aws::{Fault, Outcome};
+use livehooks_aws::{Fault, Outcome, Receipt};
 use livehooks_core::Rejection;
 use serde::Serialize;
 

@@ -130,7 +130,7 @@ async fn take_in<P: Sender>(
         }
         Err(_) => Outcome::TooLarge {
             bytes: REQUEST_BYTES_MAX + 1,
-            bytes_max: livehooks_aws::ingest::BODY_BYTES_MAX,
+            bytes_max: livehooks_aws::config::BODY_BYTES_MAX,
         },
     };
     inlets.report.outcome(P::NAME, received, &outcome);

@@ -6,7 +6,19 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::{fallback, ingest, recover};
+/// No provider's body comes near.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Ingest reads keys and writes to the table within this time; what is left then goes to the fallback queue, which
+/// has [`FALLBACK_DEADLINE`]. Together 2.4 s: a sender has no timeout of its own, but the room's next events wait
+/// behind this one.
+pub const INGEST_DEADLINE: Duration = Duration::from_millis(1_600);
+
+/// How long the fallback queue may take to take a delivery.
+pub const FALLBACK_DEADLINE: Duration = Duration::from_millis(800);
+
+/// How long recover may take for one delivery: ten of them have to fit into the function's 30 s.
+pub const RECOVER_DEADLINE: Duration = Duration::from_millis(2_400);
 
 /// The settings of an ingest function.
 #[derive(Clone, Debug)]
@@ -103,8 +115,8 @@ impl IngestConfig {
         });
         let retention = settings.retention();
         let fallback = settings.optional("FALLBACK_QUEUE_URL");
-        let fallback = fallback.map(|queue_url| FallbackConfig { queue_url, deadline: fallback::DEADLINE });
-        settings.finish(Self { table, keys, retention, deadline: ingest::DEADLINE, fallback })
+        let fallback = fallback.map(|queue_url| FallbackConfig { queue_url, deadline: FALLBACK_DEADLINE });
+        settings.finish(Self { table, keys, retention, deadline: INGEST_DEADLINE, fallback })
     }
 }
 
@@ -129,7 +141,7 @@ impl RecoverConfig {
             settings.wrong("PROVIDER_SECRET_ID_<NAME>", "the keys of at least one provider", "none");
         }
         let retention = settings.retention();
-        settings.finish(Self { table, keys, retention, dead_letter_queue_url, deadline: recover::DEADLINE })
+        settings.finish(Self { table, keys, retention, dead_letter_queue_url, deadline: RECOVER_DEADLINE })
     }
 }
 

@@ -4,7 +4,6 @@
 //! believes nothing of it: it is verified then.
 
 use std::io::{Read, Write};
-use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_types::SdkConfig;
@@ -18,12 +17,8 @@ use livehooks_core::{Delivery, Provider};
 use serde::{Deserialize, Serialize};
 
 use crate::Fault;
-use crate::config::FallbackConfig;
+use crate::config::{BODY_BYTES_MAX, FallbackConfig};
 use crate::fault::describe;
-use crate::intake::BODY_BYTES_MAX;
-
-/// How long the queue may take.
-pub const DEADLINE: Duration = Duration::from_millis(800);
 
 /// What SQS takes as one message, its attributes included.
 pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;

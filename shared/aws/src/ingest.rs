@@ -9,22 +9,18 @@ use lambda_http::http::{StatusCode, header};
 use lambda_http::{Body, Request, RequestExt, Response};
 use lambda_runtime::{LambdaEvent, service_fn};
 use livehooks_core::{Delivery, Provider};
+use metrics::{counter, histogram};
 use serde_json::json;
 use serde_json::value::RawValue;
+use tracing::{error, warn};
 
 use crate::config::{IngestConfig, env};
 use crate::fallback::Fallback;
-use crate::gateway::{Answer, ReceiveClock};
+use crate::gateway::{Answer, MalformedEvent, ReceiveClock};
 use crate::intake::Intake;
+use crate::outcome::{Outcome, Receipt};
 use crate::store::Written;
 use crate::{Fault, KeyRing, Store, clients, gateway, telemetry};
-
-pub use crate::intake::{BODY_BYTES_MAX, Outcome, Receipt};
-
-/// Reading keys and writing to the table end within this time; what is left then goes to the fallback queue, which
-/// has [`crate::fallback::DEADLINE`]. Together 2.4 s: a sender has no timeout of its own, but the room's next events
-/// wait behind this one.
-pub const DEADLINE: Duration = Duration::from_millis(1_600);
 
 /// Runs one provider's function until Lambda stops it.
 ///
@@ -76,7 +72,7 @@ impl<P: Provider> Ingest<P> {
         match gateway::request(event) {
             Ok(request) => self.handle(&request).await,
             Err(malformed) => {
-                telemetry::record_malformed(P::NAME, malformed);
+                record_malformed(P::NAME, malformed);
                 problem(StatusCode::BAD_REQUEST, "The request could not be read.")
             }
         }
@@ -86,7 +82,7 @@ impl<P: Provider> Ingest<P> {
     pub async fn handle(&self, request: &Request) -> Response<Body> {
         let started = Instant::now();
         let outcome = self.receive(request).await;
-        telemetry::record(P::NAME, &outcome, started.elapsed());
+        record(P::NAME, &outcome, started.elapsed());
         outcome.into_response()
     }
 
@@ -118,7 +114,7 @@ impl<P: Provider> Ingest<P> {
         match fallback.put::<P>(delivery, received_at, &fault).await {
             Ok(id) => Outcome::Queued { id, fault },
             Err(why) => {
-                telemetry::record_not_queued(P::NAME, &why);
+                record_not_queued(P::NAME, &why);
                 Outcome::Failed(fault)
             }
         }
@@ -162,4 +158,43 @@ fn response(status: StatusCode, content_type: &'static str, body: &serde_json::V
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     response
+}
+
+/// Logs and counts what became of a delivery.
+pub fn record(provider: &'static str, outcome: &Outcome, elapsed: Duration) {
+    histogram!("AckLatency", "provider" => provider).record(elapsed.as_secs_f64() * 1e3);
+    match outcome {
+        Outcome::Stored(receipt) => receipt.record(provider),
+        Outcome::Queued { id, fault } => {
+            let code = fault.code();
+            error!(provider, fault = code, id, "delivery queued: {fault}");
+            counter!("Queued", "provider" => provider, "fault" => code).increment(1);
+        }
+        Outcome::Rejected(rejection) => {
+            let (reason, advice) = (rejection.code(), rejection.advice());
+            warn!(provider, reason, detail = %rejection, advice, "delivery refused");
+            counter!("Rejected", "provider" => provider, "reason" => reason).increment(1);
+        }
+        Outcome::TooLarge { bytes, bytes_max } => {
+            warn!(provider, bytes, bytes_max, "delivery refused: too large");
+            counter!("TooLarge", "provider" => provider).increment(1);
+        }
+        Outcome::Failed(fault) => {
+            let code = fault.code();
+            error!(provider, fault = code, "delivery not taken: {fault}");
+            counter!("Failed", "provider" => provider, "fault" => code).increment(1);
+        }
+    }
+}
+
+/// Logs and counts an event that is no request.
+fn record_malformed(provider: &'static str, malformed: MalformedEvent) {
+    let reason = "malformed_request";
+    warn!(provider, reason, detail = %malformed, "delivery refused");
+    counter!("Rejected", "provider" => provider, "reason" => reason).increment(1);
+}
+
+/// Logs why the fallback queue has not taken a delivery.
+fn record_not_queued(provider: &'static str, why: &str) {
+    error!(provider, "the fallback queue did not take a delivery: {why}");
 }

@@ -3,50 +3,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use livehooks_core::{Delivery, EventType, Normalized, Provider, Rejection, Verified};
+use livehooks_core::{Delivery, Provider, Rejection, Verified};
+use metrics::counter;
 use tokio::time::{Instant, timeout_at};
 
-use crate::store::{NotWritten, Written};
-use crate::{Fault, KeyRing, Store, telemetry};
-
-/// No provider's body comes near.
-pub const BODY_BYTES_MAX: usize = 1024 * 1024;
-
-/// What became of a delivery.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// Authentic, and in the table.
-    Stored(Receipt),
-    /// In the fallback queue as it was received, because of our fault.
-    Queued {
-        /// The queue's id of the message.
-        id: String,
-        /// Why it is not in the table.
-        fault: Fault,
-    },
-    /// Not authentic: the sender's fault.
-    Rejected(Rejection),
-    /// Too large to be taken: the sender's fault.
-    TooLarge {
-        /// The size that was found, in bytes.
-        bytes: usize,
-        /// The size that would have been taken.
-        bytes_max: usize,
-    },
-    /// Not taken: our fault.
-    Failed(Fault),
-}
-
-/// What is worth telling about an event that is in the table.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names are those of the event's attributes")]
-pub struct Receipt {
-    pub written: Written,
-    pub r#type: EventType,
-    pub provider_type: Option<String>,
-    pub room: Option<String>,
-    pub participant: Option<String>,
-}
+use crate::config::BODY_BYTES_MAX;
+use crate::outcome::{Outcome, Receipt};
+use crate::store::NotWritten;
+use crate::{Fault, KeyRing, Store};
 
 /// One provider's way into the table.
 pub(crate) struct Intake<P: Provider> {
@@ -114,24 +78,17 @@ impl<P: Provider> Intake<P> {
             verified = P::verify(delivery, &keys, received_at);
         }
         if let Err(rejection) = &verified {
-            telemetry::record_rejected_by_keys(P::NAME, rejection);
+            count_after_signature(P::NAME, rejection);
         }
         Ok(verified)
     }
 }
 
-impl Receipt {
-    fn new(written: Written, normalized: &Normalized<'_>) -> Self {
-        let event = &normalized.event;
-        let participant = event.data.participant.as_ref();
-        Self {
-            written,
-            r#type: event.r#type,
-            provider_type: event.providertype.as_deref().map(str::to_owned),
-            room: event.subject.as_deref().map(str::to_owned),
-            participant: participant
-                .and_then(|participant| participant.user_id.as_ref().or(participant.id.as_ref()))
-                .map(|id| id.clone().into_owned()),
-        }
+/// Counts what the real sender has signed and was rejected all the same: nobody can forge that, so an alarm can ring at
+/// one.
+fn count_after_signature(provider: &'static str, rejection: &Rejection) {
+    if rejection.follows_signature() {
+        let reason = rejection.code();
+        counter!("RejectedAfterSignature", "provider" => provider, "reason" => reason).increment(1);
     }
 }

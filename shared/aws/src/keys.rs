@@ -5,12 +5,13 @@ use std::sync::Arc;
 use aws_sdk_secretsmanager::Client;
 use jiff::{SignedDuration, Timestamp};
 use livehooks_core::Keys;
+use metrics::counter;
 use tokio::sync::Mutex;
 use tracing::{error, warn};
 
+use crate::Fault;
 use crate::config::KeySource;
 use crate::fault::describe;
-use crate::{Fault, telemetry};
 
 /// A key that was added to the secret is known after this time at the latest, without any delivery failing.
 const MAX_AGE: SignedDuration = SignedDuration::from_mins(5);
@@ -126,7 +127,8 @@ impl<K: Keys> KeyRing<K> {
     fn report_weakness(&self, keys: &K) {
         match (keys.weakness(), &self.source) {
             (Some(weakness), KeySource::SecretsManager(_)) => {
-                telemetry::record_weak_keys(self.provider, &self.source, weakness);
+                error!(provider = self.provider, from = ?self.source, "{weakness}");
+                counter!("KeysWeak", "provider" => self.provider).increment(1);
             }
             (Some(weakness), KeySource::Inline(_)) => warn!(provider = self.provider, "{weakness}"),
             (None, _) => {}

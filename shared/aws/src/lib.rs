@@ -26,12 +26,14 @@ pub mod telemetry;
 mod dead_letters;
 mod fault;
 mod intake;
+mod outcome;
 mod publish_error;
 
 pub use announcement::Announcement;
 pub use fault::{Fault, describe};
-pub use ingest::{Ingest, Outcome};
+pub use ingest::Ingest;
 pub use keys::KeyRing;
+pub use outcome::{Outcome, Receipt};
 pub use recover::Recover;
 pub use relay::Relay;
 pub use store::Store;

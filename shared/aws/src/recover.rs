@@ -14,16 +14,16 @@ use aws_types::SdkConfig;
 use jiff::Timestamp;
 use lambda_runtime::{LambdaEvent, service_fn};
 use livehooks_core::{Delivery, Provider};
+use metrics::{counter, histogram};
 use tokio::time::{Instant, timeout_at};
+use tracing::error;
 
 use crate::config::{KeySource, RecoverConfig, env};
 use crate::dead_letters::DeadLetterQueue;
 use crate::fallback::QueuedDelivery;
-use crate::intake::{Intake, Outcome};
+use crate::intake::Intake;
+use crate::outcome::Outcome;
 use crate::{Fault, KeyRing, Store, clients, telemetry};
-
-/// How long one delivery may take: ten of them have to fit into the function's 30 s.
-pub const DEADLINE: Duration = Duration::from_millis(2_400);
 
 /// The reason of a delivery that the table cannot hold.
 pub const TOO_LARGE: &str = "too_large";
@@ -121,7 +121,7 @@ impl Recover {
     pub async fn handle(&self, event: &SqsEvent) -> SqsBatchResponse {
         let now = Timestamp::now();
         let recovered = self.recover_at(event, now).await;
-        recovered.iter().for_each(|recovered| telemetry::record_recovered(recovered, now));
+        recovered.iter().for_each(|recovered| record_recovered(recovered, now));
         response(&recovered)
     }
 
@@ -225,4 +225,45 @@ impl<P: Provider> TakeIn for Intake<P> {
 fn open<P: Provider>(keys: KeySource, shared: &Shared) -> Box<dyn TakeIn> {
     let keys = KeyRing::new(P::NAME, keys, shared.secrets.clone());
     Box::new(Intake::<P> { keys, store: shared.store.clone(), deadline: shared.deadline })
+}
+
+/// Logs and counts what became of a message of the fallback queue.
+fn record_recovered(recovered: &Recovered, now: Timestamp) {
+    let message_id = &recovered.message_id;
+    let taken = match &recovered.result {
+        Ok(taken) => taken,
+        Err(why) => {
+            error!(message_id, "a message of the fallback queue cannot be recovered: {why}");
+            counter!("RecoverFailed").increment(1);
+            return;
+        }
+    };
+    let provider = taken.provider;
+    let rejected = |reason: &'static str, detail: &str, advice: &str| {
+        let (metric, what) = match taken.is_dead_lettered {
+            true => ("DeadLettered", "queued delivery dead-lettered"),
+            false => ("Dropped", "queued delivery dropped"),
+        };
+        error!(provider, message_id, reason, detail, advice, "{what}");
+        counter!(metric, "provider" => provider, "reason" => reason).increment(1);
+    };
+    match &taken.outcome {
+        Outcome::Stored(receipt) => {
+            receipt.record(provider);
+            counter!("Recovered", "provider" => provider).increment(1);
+            let lag = now.duration_since(taken.received_at);
+            histogram!("RecoverLag").record(lag.as_secs_f64() * 1e3);
+        }
+        Outcome::Rejected(rejection) => {
+            rejected(rejection.code(), &rejection.to_string(), rejection.advice());
+        }
+        Outcome::TooLarge { bytes, bytes_max } => {
+            let detail = format!("expected at most {bytes_max} bytes, found {bytes}");
+            rejected(TOO_LARGE, &detail, "the table cannot hold it: read the message, then delete it");
+        }
+        Outcome::Queued { fault, .. } | Outcome::Failed(fault) => {
+            error!(provider, message_id, fault = fault.code(), "queued delivery not taken yet: {fault}");
+            counter!("RecoverFailed").increment(1);
+        }
+    }
 }

@@ -1,0 +1,101 @@
+//! What became of a delivery, as the answer, the log and the metrics tell it.
+
+use livehooks_core::{EventType, Normalized, Rejection};
+use metrics::counter;
+use tracing::{info, warn};
+
+use crate::Fault;
+use crate::store::Written;
+
+/// What became of a delivery.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Authentic, and in the table.
+    Stored(Receipt),
+    /// In the fallback queue as it was received, because of our fault.
+    Queued {
+        /// The queue's id of the message.
+        id: String,
+        /// Why it is not in the table.
+        fault: Fault,
+    },
+    /// Not authentic: the sender's fault.
+    Rejected(Rejection),
+    /// Too large to be taken: the sender's fault.
+    TooLarge {
+        /// The size that was found, in bytes.
+        bytes: usize,
+        /// The size that would have been taken.
+        bytes_max: usize,
+    },
+    /// Not taken: our fault.
+    Failed(Fault),
+}
+
+/// What is worth telling about an event that is in the table.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names are those of the event's attributes")]
+pub struct Receipt {
+    pub written: Written,
+    pub r#type: EventType,
+    pub provider_type: Option<String>,
+    pub room: Option<String>,
+    pub participant: Option<String>,
+}
+
+impl Receipt {
+    pub(crate) fn new(written: Written, normalized: &Normalized<'_>) -> Self {
+        let event = &normalized.event;
+        let participant = event.data.participant.as_ref();
+        Self {
+            written,
+            r#type: event.r#type,
+            provider_type: event.providertype.as_deref().map(str::to_owned),
+            room: event.subject.as_deref().map(str::to_owned),
+            participant: participant
+                .and_then(|participant| participant.user_id.as_ref().or(participant.id.as_ref()))
+                .map(|id| id.clone().into_owned()),
+        }
+    }
+
+    /// Logs and counts an event that is in the table.
+    pub(crate) fn record(&self, provider: &'static str) {
+        let kind = self.r#type.as_str();
+        let (Written::New { id } | Written::Duplicate { id, .. }) = &self.written;
+        let id = cut(id);
+        match &self.written {
+            Written::New { .. } => {
+                info!(provider, r#type = kind, id, "accepted");
+                counter!("Accepted", "provider" => provider).increment(1);
+                if self.r#type == EventType::Unknown {
+                    warn!(
+                        provider,
+                        providertype = self.provider_type.as_deref().map(cut),
+                        id,
+                        "event type is not in the vocabulary"
+                    );
+                    counter!("UnknownType", "provider" => provider).increment(1);
+                }
+            }
+            Written::Duplicate { altered, .. } => {
+                info!(provider, r#type = kind, id, "duplicate");
+                counter!("Duplicate", "provider" => provider).increment(1);
+                if *altered {
+                    warn!(provider, id, "a repeated id came with another body: the first one stays");
+                    counter!("DuplicateAltered", "provider" => provider).increment(1);
+                }
+            }
+        }
+    }
+}
+
+/// A text of a delivery, made fit for a log line.
+fn cut(text: &str) -> String {
+    let mut cut: String = text.chars().take(TEXT_CHARACTERS_MAX).flat_map(char::escape_debug).collect();
+    if text.chars().nth(TEXT_CHARACTERS_MAX).is_some() {
+        cut.push('…');
+    }
+    cut
+}
+
+const TEXT_CHARACTERS_MAX: usize = 64;
