@@ -154,7 +154,7 @@ fn a_provider_is_complete() {
                 forgotten.push(format!("{name}: {what}"));
             }
         };
-        let module_text = read(&format!("shared/core/src/{module}.rs"));
+        let module_text = read(&format!("shared/core/src/providers/{module}.rs"));
         let rust_type =
             module_text.split("\nimpl Provider for ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
         need(root().join(format!("functions/{module}/src/main.rs")).exists(), format!("functions/{module}"));
