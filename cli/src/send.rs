@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::dev::running::Running;
 use crate::keys_file::{KeysFile, KeysFileError};
-use crate::providers::{ALL, Entry};
+use crate::providers::{self, ALL, Entry, SignError};
 use crate::samples::{self, Places, Sample};
 use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, styled};
 
@@ -22,8 +22,7 @@ use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, styled};
   cargo livehooks send all
   cargo livehooks send --list")]
 pub struct Send {
-    /// 100ms, videosdk, plugnmeet, livekit; or `all` for one of each type of every provider
-    #[arg(required_unless_present = "list")]
+    #[arg(required_unless_present = "list", help = format!("{}; or `all` for one of each type of every provider", providers::one_of()))]
     provider: Option<String>,
     /// The provider's type or the common one (see --list); or `all`
     #[arg(value_name = "TYPE")]
@@ -66,7 +65,9 @@ pub enum SendError {
     #[error("type: expected a type of {0} or all, found none\n  list them with: cargo livehooks send --list")]
     NoType(&'static str),
     #[error("cannot sign as {provider}: {why}")]
-    Sign { provider: &'static str, why: String },
+    Sign { provider: &'static str, why: SignError },
+    #[error("cannot sign as {0}: the keys file has nothing for it")]
+    NoKeys(&'static str),
     #[error("cannot reach {url}: {why}\n  start the local stack with: cargo livehooks dev")]
     Unreachable { url: String, why: String },
 }
@@ -156,8 +157,7 @@ fn known(
 }
 
 fn signing<'a>(keys: &'a KeysFile, entry: &Entry) -> Result<&'a Value, SendError> {
-    let why = || "the keys file has nothing for it".into();
-    keys.signing(entry).ok_or_else(|| SendError::Sign { provider: entry.name, why: why() })
+    keys.signing(entry).ok_or(SendError::NoKeys(entry.name))
 }
 
 fn event_type(entry: &Entry, sample: &Sample<'_>, keys: &Value) -> Result<EventType, SendError> {

@@ -12,23 +12,18 @@ use std::fs;
 use std::path::Path;
 
 use fixture::Fixture;
-use hostile::Scheme;
 use libtest_mimic::{Arguments, Failed, Trial};
-use livehooks_core::hms::Hms;
-use livehooks_core::livekit::LiveKit;
-use livehooks_core::plugnmeet::PlugNmeet;
-use livehooks_core::videosdk::VideoSdk;
-use livehooks_core::{Delivery, Keys, Normalized, Provider, Rejection, Verified};
+use livehooks_core::{Delivery, Keys, Normalized, Provider, Rejection, Verified, for_each_provider};
+use livehooks_signing::Signer;
 use serde_json::{Value, json};
 
 fn main() {
     let arguments = Arguments::from_args();
-    let trials = [trials::<Hms>(), trials::<VideoSdk>(), trials::<PlugNmeet>(), trials::<LiveKit>()];
-    let trials = trials.into_iter().flatten().collect();
+    let trials = for_each_provider!(P => trials::<P>()).into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit();
 }
 
-fn trials<P: Scheme>() -> Vec<Trial> {
+fn trials<P: Signer>() -> Vec<Trial> {
     let name = |kind: &str, fixture: &Fixture| format!("{}::{kind}::{}", P::NAME, fixture.name());
     let mut trials = Vec::new();
     for fixture in Fixture::all(P::NAME, "ok") {

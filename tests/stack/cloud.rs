@@ -11,9 +11,9 @@ use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Request, RequestExt};
 use livehooks::dev::{Database, PATIENCE, Queue, local_sdk_config};
-use livehooks::providers::{ALL, Entry};
+use livehooks::providers::{Entry, WAYS};
 use livehooks_aws::config::{FallbackConfig, IngestConfig, KeySource, RecoverConfig};
-use livehooks_aws::recover::{Recovered, Way};
+use livehooks_aws::recover::Recovered;
 use livehooks_aws::{Ingest, Outcome, Recover};
 use livehooks_core::Provider;
 use serde_json::{Value, json};
@@ -94,14 +94,13 @@ impl Cloud {
 
     /// The way out of the queue, for one provider.
     pub fn recover(&self, provider: &str, keys: KeySource) -> Recover {
-        let ways: Vec<Way> = ALL.iter().map(|entry| entry.way).collect();
         let config = RecoverConfig {
             table: "Events".into(),
             keys: [(provider.to_owned(), keys)].into(),
             retention: RETENTION,
             deadline: PATIENCE,
         };
-        Recover::new(&ways, config, &self.sdk)
+        Recover::new(WAYS, config, &self.sdk)
     }
 
     /// One batch of the queue at `now`, as the event source handles it.

@@ -14,7 +14,7 @@ use livehooks_core::hms::Hms;
 use livehooks_core::livekit::LiveKit;
 use livehooks_core::plugnmeet::PlugNmeet;
 use livehooks_core::videosdk::VideoSdk;
-use livehooks_core::{Delivery, Keys, Provider};
+use livehooks_core::{Delivery, Keys, Provider, for_each_provider};
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -140,10 +140,7 @@ async fn never_queues_while_all_is_well<P: Provider>() {
 
 #[tokio::test]
 async fn nothing_that_a_sender_writes_leads_to_the_queue() {
-    never_queues_while_all_is_well::<Hms>().await;
-    never_queues_while_all_is_well::<VideoSdk>().await;
-    never_queues_while_all_is_well::<PlugNmeet>().await;
-    never_queues_while_all_is_well::<LiveKit>().await;
+    for_each_provider!(P => never_queues_while_all_is_well::<P>().await);
 }
 
 fn is_verified_alike<P: Provider>() {
@@ -167,10 +164,7 @@ fn is_verified_alike<P: Provider>() {
 
 #[test]
 fn a_queued_delivery_is_verified_as_it_would_have_been_on_arrival() {
-    is_verified_alike::<Hms>();
-    is_verified_alike::<VideoSdk>();
-    is_verified_alike::<PlugNmeet>();
-    is_verified_alike::<LiveKit>();
+    for_each_provider!(P => is_verified_alike::<P>());
 }
 
 #[test]

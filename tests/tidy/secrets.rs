@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::{files, providers, read};
+use crate::providers::providers;
+use crate::{files, read};
 
 /// The functions of the core that compare what came with what is secret, by file and name, with their text.
 fn verifying_functions() -> BTreeMap<(String, String), String> {

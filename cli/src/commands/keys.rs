@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::keys_store::KeysStore;
 use super::options::provider;
 use super::{CommandError, Ending, StackOptions, keyring};
-use crate::providers::Entry;
+use crate::providers::{Entry, one_of};
 use crate::terminal::{BOLD, YELLOW, column, line, safe, styled};
 
 /// What to do with which keys.
@@ -56,8 +56,7 @@ enum Action {
 #[derive(Clone, Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("where").required(true).args(["stack", "keys"])))]
 struct Which {
-    /// 100ms, videosdk, plugnmeet or livekit
-    #[arg(long, value_parser = provider)]
+    #[arg(long, help = one_of(), value_parser = provider)]
     provider: String,
     /// A keys file of the local stack
     #[arg(long, value_name = "FILE")]

@@ -5,6 +5,7 @@ use jiff::SignedDuration;
 use super::options::provider;
 use super::{CommandError, Ending, Moment, StackOptions, picture};
 use crate::history::{Filter, Stored};
+use crate::providers::one_of;
 use crate::terminal::{columns, line};
 use crate::timeline::Timeline;
 
@@ -23,8 +24,7 @@ In the picture:  ┣━━┫ from start to end   ╌╌ no event says how it we
 pub struct ShowTimeline {
     /// The room's id
     room: String,
-    /// 100ms, videosdk, plugnmeet or livekit, where several have a room of this name
-    #[arg(long, value_parser = provider)]
+    #[arg(long, help = format!("{}, where several have a room of this name", one_of()), value_parser = provider)]
     provider: Option<String>,
     /// Received since: 30m, 2h, 7d ago, or a time [default: 24 hours before the room's latest event]
     #[arg(long, value_name = "TIME")]

@@ -14,7 +14,7 @@ use super::options::provider;
 use super::rewritten::{self, Cause};
 use super::{CommandError, Ending, Moment};
 use crate::keys_file::{KeysFile, KeysFileError};
-use crate::providers::{Checked, Entry};
+use crate::providers::{Checked, Entry, one_of};
 use crate::terminal::{GREEN, RED, line, local, safe, styled};
 
 /// What to check, and with which keys.
@@ -30,8 +30,7 @@ alone. Nothing is sent anywhere, and no secret is shown.
 
 Exit status: 0 authentic, 1 refused, 2 it could not be checked.")]
 pub struct Verify {
-    /// 100ms, videosdk, plugnmeet or livekit
-    #[arg(long, value_parser = provider)]
+    #[arg(long, help = one_of(), value_parser = provider)]
     provider: String,
     /// The keys to verify with
     #[arg(long, value_name = "FILE")]

@@ -31,7 +31,6 @@ use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
 use aws_types::SdkConfig;
 use jiff::SignedDuration;
 use livehooks_aws::config::{FallbackConfig, KeySource, RecoverConfig, RelayConfig};
-use livehooks_aws::recover::Way;
 use livehooks_aws::{Recover, Relay, clients, https};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -47,7 +46,7 @@ pub use web::Inlets;
 
 use crate::history::Source;
 use crate::keys_file::KeysFile;
-use crate::providers::{ALL, Entry};
+use crate::providers::{ALL, Entry, WAYS};
 use data::DataFolder;
 
 /// How to start a local stack.
@@ -151,8 +150,7 @@ impl Stack {
         );
         let sdk = outage::sdk_config(dynamodb_address, aws_address, faults.clone());
         let source = Source::local(dynamodb_address, aws_address);
-        let ways: Vec<Way> = ALL.iter().map(|entry| entry.way).collect();
-        let recover = Recover::new(&ways, recover_config(&options.keys), &sdk);
+        let recover = Recover::new(WAYS, recover_config(&options.keys), &sdk);
         let fallback = FallbackConfig {
             queue_url: format!("http://{aws_address}{}", endpoint::FALLBACK_PATH),
             deadline: PATIENCE,

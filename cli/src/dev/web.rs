@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use lambda_http::RequestExt;
 use livehooks_aws::config::{FallbackConfig, IngestConfig, KeySource};
 use livehooks_aws::{Ingest, Outcome};
+use livehooks_core::for_each_provider;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -27,7 +28,7 @@ use super::{Announced, PATIENCE, RETENTION, Report};
 use crate::history::{Filter, Source};
 use crate::inspect::{self, Inspected, Sending, loopback_only, problem};
 use crate::keys_file::KeysFile;
-use crate::providers::{ALL, Sender};
+use crate::providers::{Entry, Sender};
 
 /// What API Gateway lets through.
 const REQUEST_BYTES_MAX: usize = 10 << 20;
@@ -70,8 +71,8 @@ pub(super) async fn serve(
         .route("/api/announcements", get(announcements))
         .with_state(api)
         .layer(middleware::from_fn(loopback_only));
-    let webhooks =
-        ALL.iter().fold(Router::new(), |app, entry| app.merge((entry.mount)(&inlets, &keys.secret(entry))));
+    let webhooks = for_each_provider!(P => inlets.mount::<P>(&keys));
+    let webhooks = webhooks.into_iter().fold(Router::new(), Router::merge);
     let app = Router::new()
         .route("/healthz", get(async || axum::Json(json!({ "status": "ok" }))))
         .merge(webhooks)
@@ -84,7 +85,8 @@ pub(super) async fn serve(
 
 impl Inlets {
     /// The paths of one provider's function.
-    pub fn mount<P: Sender>(&self, secret: &Value) -> Router {
+    fn mount<P: Sender>(&self, keys: &KeysFile) -> Router {
+        let secret = Entry::named(P::NAME).map_or(Value::Null, |entry| keys.secret(entry));
         let config = IngestConfig {
             table: TABLE.into(),
             keys: KeySource::Inline(secret.to_string()),
