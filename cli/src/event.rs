@@ -16,7 +16,7 @@ use crate::samples::{self, Places, Sample};
 /// Which event to print.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
-  cargo livehooks event plugnmeet participant_joined
+  cargo livehooks event livekit participant_joined
   cargo livehooks event livekit live.recording.ready --tampered | sam local invoke LivekitFunction -e -
   cargo livehooks event --write events")]
 pub struct PrintEvent {

@@ -23,7 +23,7 @@ use livehooks::event::{EventError, PrintEvent};
 use livehooks::inspect::{Inspect, InspectError};
 use livehooks::keys_file::{KeysFile, KeysFileError};
 use livehooks::providers::ALL;
-use livehooks::send::{Send, SendError};
+use livehooks::send::{Send, SendError, TRY};
 
 /// Webhooks of live-video providers, verified, stored once and announced
 #[derive(Parser)]
@@ -195,7 +195,7 @@ impl Dev {
         if let Some(target) = self.forward_to {
             anstream::println!("forward    {target}");
         }
-        anstream::println!("try        cargo livehooks send plugnmeet participant_joined");
+        anstream::println!("try        {TRY}");
         anstream::println!("ready      {url}");
         tokio::select! {
             () = stack.run() => {}

@@ -13,6 +13,9 @@ use crate::providers::{self, ALL, Entry, SignError};
 use crate::samples::{self, Places, Sample};
 use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, styled};
 
+/// A command to try first.
+pub const TRY: &str = "cargo livehooks send plugnmeet participant_joined";
+
 /// What to send, and where to.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:

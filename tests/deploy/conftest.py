@@ -1,5 +1,6 @@
 """What the deploy tests share: the template in both forms, and paths."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -7,7 +8,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".aws-sam/build"
-SWITCHES = ["EnableHms", "EnableVideosdk", "EnablePlugnmeet", "EnableLivekit"]
+CORE = ROOT / "shared/core/src/providers"
+# The one list, by the names of the modules and functions.
+MODULES = re.findall(r"^ +(\w+)::\w+,$", (CORE / "mod.rs").read_text(), re.M)
+# What the template calls them, and what the URL does.
+PROVIDERS = {module.capitalize(): module for module in MODULES}
+NAMES = {name: re.search(r'const NAME: &\'static str = "(.+)";', (CORE / f"{module}.rs").read_text())[1]
+         for name, module in PROVIDERS.items()}
+SWITCHES = [f"Enable{name}" for name in PROVIDERS]
 
 sys.path.insert(0, str(Path(__file__).parent))
 

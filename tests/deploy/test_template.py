@@ -5,9 +5,8 @@ import re
 import subprocess
 
 import pytest
-from conftest import ROOT, SWITCHES
+from conftest import NAMES, PROVIDERS, ROOT, SWITCHES
 
-PROVIDERS = {"Hms": "hms", "Videosdk": "videosdk", "Plugnmeet": "plugnmeet", "Livekit": "livekit"}
 
 
 def test_sam_and_cfn_lint_find_nothing():
@@ -48,9 +47,8 @@ def test_recover_takes_from_the_fallback_queue_never_sends_to_it_and_does_what_i
 
 def test_recover_has_the_keys_of_the_providers_that_are_switched_on(template):
     variables = template["Resources"]["RecoverFunction"]["Properties"]["Environment"]["Variables"]
-    names = {"Hms": "100MS", "Videosdk": "VIDEOSDK", "Plugnmeet": "PLUGNMEET", "Livekit": "LIVEKIT"}
     assert {name: value for name, value in variables.items() if name.startswith("PROVIDER_SECRET_ID")} == {
-        f"PROVIDER_SECRET_ID_{names[provider]}": {
+        f"PROVIDER_SECRET_ID_{NAMES[provider].upper()}": {
             "Fn::If": [f"With{provider}", {"Ref": f"{provider}Secret"}, {"Ref": "AWS::NoValue"}]}
         for provider in PROVIDERS}
     policy = template["Resources"]["RecoverRole"]["Properties"]["Policies"][0]["PolicyDocument"]

@@ -7,11 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use livehooks::dev::local_sdk_config;
 use livehooks_aws::config::KeySource;
 use livehooks_aws::{Fault, KeyRing};
-use livehooks_core::plugnmeet::PlugNmeet;
 use livehooks_core::{ApiKeys, Delivery, Provider};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::harness::{EXAMPLE, Example};
 use livehooks::providers::Entry;
 
 /// Secrets Manager with one secret, or out of order.
@@ -28,7 +28,7 @@ impl Secrets {
         let app = axum::Router::new().fallback(answer).with_state(self.clone());
         tokio::spawn(axum::serve(listener, app).into_future());
         let client = aws_sdk_secretsmanager::Client::new(&sdk);
-        KeyRing::new(KeySource::SecretsManager("livehooks/plugnmeet".into()), client)
+        KeyRing::new(KeySource::SecretsManager("livehooks/example".into()), client)
     }
 
     fn set(&self, secret: Option<&str>) {
@@ -125,8 +125,8 @@ async fn without_any_keys_every_delivery_is_our_fault_and_the_log_says_how_to_fi
     let fault = ring.current(START).await.err().unwrap().to_string();
     assert_eq!(
         fault,
-        "the keys in secret livehooks/plugnmeet cannot be used: field keys.a: expected a text, found a list; \
-         fill them with: aws secretsmanager put-secret-value --secret-id livehooks/plugnmeet \
+        "the keys in secret livehooks/example cannot be used: field keys.a: expected a text, found a list; \
+         fill them with: aws secretsmanager put-secret-value --secret-id livehooks/example \
          --secret-string '{\"keys\": {\"<api key>\": \"<secret>\"}}'"
     );
 
@@ -144,15 +144,15 @@ async fn after_a_rotation_both_keys_count_and_then_only_the_new_one() {
     let secrets = Secrets::default();
     let ring = secrets.serve().await;
     let verified = async |secret: &str, now: Timestamp| {
-        let entry = Entry::named("plugnmeet").unwrap();
+        let entry = Entry::named(EXAMPLE).unwrap();
         let signed = (entry.sign)(&json!({ "keys": { "a": secret } }), b"{}", now.into()).unwrap();
         let headers =
             signed.headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
         let headers: http::HeaderMap = headers.collect();
         let delivery = Delivery { headers: &headers, url_token: None, body: b"{}" };
-        let first = PlugNmeet::verify(&delivery, &*ring.current(now).await.unwrap(), now).is_ok();
+        let first = Example::verify(&delivery, &*ring.current(now).await.unwrap(), now).is_ok();
         match ring.newer(now).await.unwrap() {
-            Some(keys) if !first => PlugNmeet::verify(&delivery, &keys, now).is_ok(),
+            Some(keys) if !first => Example::verify(&delivery, &keys, now).is_ok(),
             _ => first,
         }
     };

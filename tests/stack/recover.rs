@@ -8,12 +8,11 @@ use livehooks_aws::config::KeySource;
 use livehooks_aws::recover::{Recovered, Unrecoverable, response};
 use livehooks_core::Provider;
 use livehooks_core::livekit::LiveKit;
-use livehooks_core::plugnmeet::PlugNmeet;
 use livehooks_core::videosdk::VideoSdk;
 use serde_json::json;
 
 use crate::cloud::{Cloud, START, after, batch, public_keys, request, said, signed_request};
-use crate::harness::body;
+use crate::harness::{EXAMPLE, Example, body};
 
 fn inline(provider: &str) -> KeySource {
     KeySource::Inline(public_keys(provider).to_string())
@@ -50,12 +49,12 @@ async fn a_token_that_has_expired_while_it_waited_still_counts() {
 #[tokio::test]
 async fn an_outage_of_the_keys_at_a_cold_start_loses_nothing_and_lets_nobody_in() {
     let cloud = Cloud::start().await;
-    *cloud.secret.lock().unwrap() = public_keys("plugnmeet").to_string();
+    *cloud.secret.lock().unwrap() = public_keys(EXAMPLE).to_string();
     cloud.down.secrets.store(true, SeqCst);
-    let ingest = cloud.ingest_with::<PlugNmeet>(|_| ());
-    let recover = cloud.recover("plugnmeet", KeySource::SecretsManager("keys".into()));
-    let forged = signed_request("plugnmeet", &json!({ "keys": { "plugnmeet-dev": "forged" } }), b"{}", START);
-    for request in [request("plugnmeet", br#"{"id":"1"}"#, START), forged] {
+    let ingest = cloud.ingest_with::<Example>(|_| ());
+    let recover = cloud.recover(EXAMPLE, KeySource::SecretsManager("keys".into()));
+    let forged = signed_request(EXAMPLE, &json!({ "keys": { "a": "forged" } }), b"{}", START);
+    for request in [request(EXAMPLE, br#"{"id":"1"}"#, START), forged] {
         assert_eq!(said(ingest.receive_at(&request, START).await), "queued");
     }
     for message in cloud.recover_batch(&recover, after(10)).await {
@@ -75,16 +74,16 @@ async fn a_refusal_is_pronounced_by_the_newest_keys_only() {
     let cloud = Cloud::start().await;
     let keys = |secret: &str| json!({ "keys": { "a": secret } });
     *cloud.secret.lock().unwrap() = keys("old").to_string();
-    let recover = cloud.recover("plugnmeet", KeySource::SecretsManager("keys".into()));
-    let ingest = cloud.ingest_with::<PlugNmeet>(|_| ());
+    let recover = cloud.recover(EXAMPLE, KeySource::SecretsManager("keys".into()));
+    let ingest = cloud.ingest_with::<Example>(|_| ());
     cloud.down.table.store(true, SeqCst);
-    let old = signed_request("plugnmeet", &keys("old"), br#"{"id":"1"}"#, START);
+    let old = signed_request(EXAMPLE, &keys("old"), br#"{"id":"1"}"#, START);
     assert_eq!(said(ingest.receive_at(&old, START).await), "queued");
     cloud.recover_batch(&recover, after(1)).await;
 
     *cloud.secret.lock().unwrap() = json!({ "keys": { "a": "old", "b": "new" } }).to_string();
-    let new = signed_request("plugnmeet", &json!({ "keys": { "b": "new" } }), br#"{"id":"2"}"#, after(10));
-    let ingest = cloud.ingest_with::<PlugNmeet>(|_| ());
+    let new = signed_request(EXAMPLE, &json!({ "keys": { "b": "new" } }), br#"{"id":"2"}"#, after(10));
+    let ingest = cloud.ingest_with::<Example>(|_| ());
     assert_eq!(said(ingest.receive_at(&new, after(10)).await), "queued");
     cloud.down.table.store(false, SeqCst);
     // Its own keys are ten seconds old, and would refuse the second one.
@@ -94,7 +93,7 @@ async fn a_refusal_is_pronounced_by_the_newest_keys_only() {
 
 #[tokio::test]
 async fn a_message_that_comes_twice_is_one_event() {
-    for (provider, name) in [("plugnmeet", "participant_joined"), ("videosdk", "participant-joined")] {
+    for (provider, name) in [(EXAMPLE, "participant_joined"), ("videosdk", "participant-joined")] {
         let cloud = Cloud::start().await;
         let body = body(provider, name, |_| ());
         cloud.down.table.store(true, SeqCst);
@@ -115,7 +114,7 @@ async fn receive(cloud: &Cloud, provider: &str, body: &str, seconds: i64) -> Str
     let keys = public_keys(provider);
     said(match provider {
         "videosdk" => cloud.ingest::<VideoSdk>(&keys).receive_at(&request, after(seconds)).await,
-        _ => cloud.ingest::<PlugNmeet>(&keys).receive_at(&request, after(seconds)).await,
+        _ => cloud.ingest::<Example>(&keys).receive_at(&request, after(seconds)).await,
     })
 }
 
@@ -168,9 +167,9 @@ async fn a_poison_message_ends_in_the_dead_letter_queue_and_holds_nothing_up() {
     let cloud = Cloud::start().await;
     cloud.queue.send("poison", START).unwrap();
     cloud.down.table.store(true, SeqCst);
-    queue(&cloud, "plugnmeet", "{}", 0).await;
+    queue(&cloud, EXAMPLE, "{}", 0).await;
     cloud.down.table.store(false, SeqCst);
-    let recover = cloud.recover("plugnmeet", inline("plugnmeet"));
+    let recover = cloud.recover(EXAMPLE, inline(EXAMPLE));
     let first = cloud.recover_batch(&recover, after(1)).await;
     assert!(matches!(&first[0].result, Err(Unrecoverable::Unreadable(_))), "{first:?}");
     assert!(first[1].is_settled());
@@ -184,9 +183,9 @@ async fn a_poison_message_ends_in_the_dead_letter_queue_and_holds_nothing_up() {
 #[tokio::test]
 async fn whatever_is_no_delivery_of_a_known_provider_is_wanted_again() {
     let cloud = Cloud::start().await;
-    let recover = cloud.recover("plugnmeet", inline("plugnmeet"));
+    let recover = cloud.recover(EXAMPLE, inline(EXAMPLE));
     let good = json!({
-        "provider": "plugnmeet", "received_at": "2025-10-30T09:03:20Z", "fault": "store",
+        "provider": EXAMPLE, "received_at": "2025-10-30T09:03:20Z", "fault": "store",
         "url_token": null, "headers": [], "body": "e30=", "gzip": false,
     });
     let with = |field: &str, value: serde_json::Value| {

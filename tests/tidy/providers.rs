@@ -1,6 +1,6 @@
 //! Everything that a provider needs is there, and nothing else names one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -77,6 +77,37 @@ fn capitalised(name: &str) -> String {
 fn sample_names(provider: &str) -> Vec<String> {
     let name = |line| serde_json::from_str::<Value>(line).unwrap()["name"].as_str().unwrap().to_owned();
     read(&format!("shared/signing/samples/{provider}.ndjson")).lines().map(name).collect()
+}
+
+/// Whatever else there is comes from the list. Some files have one provider as their example, or test the scheme
+/// that two of them share.
+#[test]
+fn a_provider_is_named_outside_its_own_files_as_an_example_only() {
+    const NAMING_MAX: usize = 25;
+    let own = [
+        "shared/core/src/providers/plugnmeet.rs",
+        "shared/signing/src/providers/plugnmeet.rs",
+        "functions/plugnmeet/",
+        "tests/fixtures/",
+    ];
+    let mut naming = BTreeSet::new();
+    for folder in ["cli", "functions", "fuzz/src", "fuzz/targets", "shared", "tests"] {
+        for ending in [".rs", ".py", ".js", ".toml"] {
+            let files = files(folder, ending).into_iter();
+            let files = files.filter(|(path, _)| !own.iter().any(|own| path.starts_with(own)));
+            naming.extend(files.filter(|(_, text)| names_the_example(text)).map(|(path, _)| path));
+        }
+    }
+    for file in
+        ["template.yaml", "samconfig.toml", "fuzz/Cargo.toml", "fuzz/smoke", "schema/event.schema.json"]
+    {
+        naming.extend(names_the_example(&read(file)).then(|| file.to_owned()));
+    }
+    assert!(naming.len() <= NAMING_MAX, "{} files name plugNmeet:\n{naming:#?}", naming.len());
+}
+
+fn names_the_example(text: &str) -> bool {
+    text.to_lowercase().contains("plugnmeet")
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{CommandError, Ending, FilterOptions, StackOptions};
 use crate::history::{Filter, Source, Stored, Tail, TailError};
+use crate::send::TRY;
 use crate::terminal::{BOLD, DIM, RED, YELLOW, column, columns, line, local, styled};
 
 /// How often the stream is asked; DynamoDB allows five times a second for all readers of a shard.
@@ -106,9 +107,7 @@ fn none(source: &Source, filter: &Filter) -> Result<(), CommandError> {
         "{}",
         match (filter.takes_all(), &source.stack) {
             (false, _) => format!("no such event in {name}; fewer filters find more"),
-            (true, None) => format!(
-                "no event in {name} yet\n  send one with: cargo livehooks send plugnmeet participant_joined"
-            ),
+            (true, None) => format!("no event in {name} yet\n  send one with: {TRY}"),
             (true, Some(_)) => format!("no event in {name} yet"),
         }
     );

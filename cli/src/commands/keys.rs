@@ -15,10 +15,10 @@ use crate::terminal::{BOLD, YELLOW, column, line, safe, styled};
 /// What to do with which keys.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
-  cargo livehooks keys show --stack live --provider plugnmeet
-  cargo livehooks keys add --stack live --provider plugnmeet --label APInew
+  cargo livehooks keys show --stack live --provider livekit
+  cargo livehooks keys add --stack live --provider livekit --label APInew
   openssl rand -hex 32 | cargo livehooks keys add --stack live --provider videosdk --field url_tokens
-  cargo livehooks keys retire --stack live --provider plugnmeet 8f4c21d07a3b
+  cargo livehooks keys retire --stack live --provider livekit 8f4c21d07a3b
   cargo livehooks keys show --keys .livehooks/keys.json --provider 100ms
 
 Secrets come from a prompt or the standard input, never from the command line. To rotate: add the new key, wait \

@@ -20,7 +20,7 @@ use crate::terminal::{GREEN, RED, line, local, safe, styled};
 /// What to check, and with which keys.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
-  cargo livehooks verify --provider plugnmeet --keys .livehooks/keys.json request.http
+  cargo livehooks verify --provider livekit --keys .livehooks/keys.json request.http
   cargo livehooks verify --provider livekit --keys secret.json --now 2026-01-31T22:00:05Z request.http
   aws secretsmanager get-secret-value --secret-id ID --query SecretString --output text >secret.json
 
@@ -143,7 +143,7 @@ impl Request {
             option: "REQUEST.HTTP",
             expected: "an HTTP request: request line, headers, an empty line, the body".into(),
             found,
-            advice: "\n  see tests/fixtures/plugnmeet/ok/room_started/request.http",
+            advice: "\n  see tests/fixtures/livekit/ok/room_started/request.http",
         })
     }
 

@@ -1,4 +1,4 @@
-//! The token that LiveKit made and plugNmeet took over.
+//! The token that LiveKit made, and others took over.
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
