@@ -155,8 +155,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_by_its_path_and_never_by_its_value() {
         assert_eq!(
-            error(json!({ "plugnmeet": { "keys": { "a": 7 } } })),
-            "field plugnmeet.keys.a: expected a text, found a number"
+            error(json!({ "livekit": { "keys": { "a": 7 } } })),
+            "field livekit.keys.a: expected a text, found a number"
         );
         assert_eq!(
             error(json!({ "100ms": { "signing_secret": ["hunter2"] } })),

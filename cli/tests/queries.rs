@@ -7,12 +7,12 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
-use harness::{Dev, json_lines, livehooks, ran, run, send, stderr, stdout};
+use harness::{Dev, EXAMPLE, json_lines, livehooks, ran, run, send, stderr, stdout};
 
-/// A local stack with one of each type of plugNmeet in room `standup`, and a join in room `other`.
+/// A local stack with one of each type of a provider in room `standup`, and a join in room `other`.
 fn stack(folder: &Path) -> Dev {
     let dev = Dev::start(folder, &["--memory"]);
-    assert!(send(folder, &["plugnmeet", "all", "--room", "standup"]).status.success());
+    assert!(send(folder, &[EXAMPLE, "all", "--room", "standup"]).status.success());
     assert!(send(folder, &["videosdk", "participant-joined", "--room", "other"]).status.success());
     dev
 }
@@ -75,7 +75,7 @@ fn what_nobody_reads_any_more_is_no_error() {
 fn following_shows_what_comes_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let _dev = Dev::start(folder.path(), &["--memory"]);
-    send(folder.path(), &["plugnmeet", "room_started", "--room", "a"]);
+    send(folder.path(), &[EXAMPLE, "room_started", "--room", "a"]);
     let mut command = livehooks(folder.path());
     command.args(["events", "--follow", "--json", "--room", "a"]);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -85,8 +85,8 @@ fn following_shows_what_comes_and_nothing_else() {
         event["type"].as_str().unwrap().to_owned()
     };
     assert_eq!(kind(), "live.session.started");
-    send(folder.path(), &["plugnmeet", "participant_joined", "--room", "b"]);
-    send(folder.path(), &["plugnmeet", "participant_left", "--room", "a"]);
+    send(folder.path(), &[EXAMPLE, "participant_joined", "--room", "b"]);
+    send(folder.path(), &[EXAMPLE, "participant_left", "--room", "a"]);
     assert_eq!(kind(), "live.participant.left");
     child.kill().unwrap();
     child.wait().unwrap();
@@ -140,7 +140,7 @@ fn an_events_story_goes_from_delivery_to_announcement() {
         send(folder.path(), &["videosdk", "participant-joined", "--participant", "p"]);
         send(folder.path(), &["videosdk", "participant-left", "--participant", "p"]);
     }
-    send(folder.path(), &["plugnmeet", "participant_joined"]);
+    send(folder.path(), &[EXAMPLE, "participant_joined"]);
     let joined = json_lines(folder.path(), &["events", "--json", "--type", "live.participant.joined"]);
     dev.announcement();
 
@@ -153,11 +153,11 @@ fn an_events_story_goes_from_delivery_to_announcement() {
         }
     };
     for part in [
-        "live.participant.joined, which plugnmeet calls participant_joined",
+        &format!("live.participant.joined, which {EXAMPLE} calls participant_joined"),
         "signed: a key of this account over exactly this body\n",
-        "account or key plugnmeet-dev",
+        &format!("account or key {EXAMPLE}-dev"),
         "by provider-id; new: no item had this key",
-        &format!("key plugnmeet#{id} / 0"),
+        &format!("key {EXAMPLE}#{id} / 0"),
         "1× since the local stack started",
         "by the provider's clock",
         "expires ",

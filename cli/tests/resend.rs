@@ -10,13 +10,13 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use harness::{App, Dev, interrupt, json_lines, livehooks, ran, run, send, stderr};
+use harness::{App, Dev, EXAMPLE, interrupt, json_lines, livehooks, ran, run, send, stderr};
 use serde_json::Value;
 
 /// Sends so many joins to room `a`, and returns their ids, oldest first.
 fn joins(folder: &Path, count: usize) -> Vec<String> {
     let before = ids(folder).len();
-    send(folder, &["plugnmeet", "participant_joined", "--room", "a", "--count", &count.to_string()]);
+    send(folder, &[EXAMPLE, "participant_joined", "--room", "a", "--count", &count.to_string()]);
     ids(folder).split_off(before)
 }
 
@@ -38,7 +38,7 @@ fn a_replay_sends_each_event_once_oldest_first_with_a_replay_id_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let _dev = Dev::start(folder.path(), &["--memory"]);
     let sent = joins(folder.path(), 3);
-    send(folder.path(), &["plugnmeet", "participant_joined", "--room", "b"]);
+    send(folder.path(), &[EXAMPLE, "participant_joined", "--room", "b"]);
     let app = App::start();
     let arguments = ["replay", "--room", "a", "--since", "1h", "--to", &app.url, "--rate", "1000"];
     let replay = start(folder.path(), &arguments);

@@ -1,29 +1,33 @@
 //! API Gateway's envelope, through the functions' whole handler.
 
+use std::pin::Pin;
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName};
 use jiff::SignedDuration;
 use livehooks_aws::config::{IngestConfig, KeySource};
 use livehooks_aws::{Ingest, Outcome, gateway};
-use livehooks_core::hms::Hms;
-use livehooks_core::livekit::LiveKit;
-use livehooks_core::plugnmeet::PlugNmeet;
-use livehooks_core::videosdk::VideoSdk;
+use livehooks_core::{Provider, for_each_provider};
+use livehooks_signing::Signer;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::NOW;
 use crate::aws::{Calls, sdk};
-use crate::sender::Sender;
+use crate::provider::KeySet;
 
 struct Functions {
     runtime: Runtime,
     calls: Calls,
-    hms: Ingest<Hms>,
-    videosdk: Ingest<VideoSdk>,
-    plugnmeet: Ingest<PlugNmeet>,
-    livekit: Ingest<LiveKit>,
+    all: Vec<Function>,
+}
+
+struct Function {
+    ingest: Box<dyn Receive>,
+    /// Where a provider's credential may stand.
+    credentials: Vec<HeaderName>,
+    /// The one that suits every body, if there is one.
+    standing: Option<HeaderMap>,
 }
 
 thread_local! {
@@ -31,24 +35,39 @@ thread_local! {
         let calls = Calls::default();
         Functions {
             runtime: Builder::new_current_thread().enable_time().build().expect("a runtime"),
-            hms: ingest(&calls),
-            videosdk: ingest(&calls),
-            plugnmeet: ingest(&calls),
-            livekit: ingest(&calls),
+            all: for_each_provider!(P => Function::new::<P>(&calls)).into(),
             calls,
         }
     };
 }
 
-fn ingest<P: Sender>(calls: &Calls) -> Ingest<P> {
-    let config = IngestConfig {
-        table: "Events".into(),
-        keys: KeySource::Inline(P::keys().to_string()),
-        retention: SignedDuration::from_hours(24 * 90),
-        deadline: Duration::from_secs(60),
-        fallback: None,
-    };
-    Ingest::new(config, &sdk(calls.clone()))
+impl Function {
+    fn new<P: Signer>(calls: &Calls) -> Self {
+        let keys = KeySet::<P>::read();
+        let config = IngestConfig {
+            table: "Events".into(),
+            keys: KeySource::Inline(keys.secret.to_string()),
+            retention: SignedDuration::from_hours(24 * 90),
+            deadline: Duration::from_secs(60),
+            fallback: None,
+        };
+        let credentials = P::credential_headers(&keys.secret).into_iter();
+        Self {
+            ingest: Box::new(Ingest::<P>::new(config, &sdk(calls.clone()))),
+            credentials: credentials.map(|name| name.parse().expect("a header's name")).collect(),
+            standing: keys.standing(),
+        }
+    }
+}
+
+trait Receive {
+    fn receive<'a>(&'a self, request: &'a Request) -> Pin<Box<dyn Future<Output = Outcome> + 'a>>;
+}
+
+impl<P: Provider> Receive for Ingest<P> {
+    fn receive<'a>(&'a self, request: &'a Request) -> Pin<Box<dyn Future<Output = Outcome> + 'a>> {
+        Box::pin(self.receive_at(request, NOW))
+    }
 }
 
 /// The input is an event as Lambda hands it to a function behind API Gateway.
@@ -57,20 +76,20 @@ pub fn envelope(input: &[u8]) {
     let Ok(mut request) = gateway::request(event) else { return };
     FUNCTIONS.with(|functions| {
         functions.runtime.block_on(async {
-            check_outcome(functions.hms.receive_at(&request, NOW).await);
-            check_outcome(functions.videosdk.receive_at(&request, NOW).await);
-            check_outcome(functions.plugnmeet.receive_at(&request, NOW).await);
-            check_outcome(functions.livekit.receive_at(&request, NOW).await);
-
-            // The one credential that suits every body.
-            request.headers_mut().remove("x-100ms-signature");
-            request
-                .headers_mut()
-                .insert("x-passcode", HeaderValue::from_static("fixture-secret-passcode-0001"));
-            functions.calls.take();
-            let outcome = functions.hms.receive_at(&request, NOW).await;
-            assert!(matches!(outcome, Outcome::Stored(_) | Outcome::TooLarge { .. }), "{outcome:?}");
-            functions.calls.take().iter().for_each(|call| check_item(call, request.body().as_ref()));
+            for function in &functions.all {
+                check_outcome(function.ingest.receive(&request).await);
+            }
+            for function in &functions.all {
+                let Some(standing) = &function.standing else { continue };
+                for name in &function.credentials {
+                    request.headers_mut().remove(name);
+                }
+                request.headers_mut().extend(standing.clone());
+                functions.calls.take();
+                let outcome = function.ingest.receive(&request).await;
+                assert!(matches!(outcome, Outcome::Stored(_) | Outcome::TooLarge { .. }), "{outcome:?}");
+                functions.calls.take().iter().for_each(|call| check_item(call, request.body().as_ref()));
+            }
         });
     });
 }

@@ -1,8 +1,4 @@
-use livehooks_core::hms::Hms;
-use livehooks_core::livekit::LiveKit;
-use livehooks_core::plugnmeet::PlugNmeet;
-use livehooks_core::videosdk::VideoSdk;
-use livehooks_core::{Keys, Provider};
+use livehooks_core::{Keys, Provider, for_each_provider};
 use serde_json::Value;
 
 /// The input is a provider's secret, or a file of all of them.
@@ -10,10 +6,7 @@ pub fn keys(input: &[u8]) {
     let Ok(secret) = serde_json::from_slice::<Value>(input) else { return };
     let parts = secret.as_object().into_iter().flat_map(|file| file.values());
     for secret in parts.chain([&secret]) {
-        check::<Hms>(secret);
-        check::<VideoSdk>(secret);
-        check::<PlugNmeet>(secret);
-        check::<LiveKit>(secret);
+        for_each_provider!(P => check::<P>(secret));
     }
 }
 

@@ -5,8 +5,8 @@ mod aws;
 mod delivery;
 mod envelope;
 mod keys;
+mod provider;
 mod request;
-mod sender;
 mod stream;
 
 pub use delivery::delivery;

@@ -5,7 +5,7 @@ from io import BytesIO
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
-from stack import ROOT, evening
+from stack import EXAMPLE, ROOT, evening
 
 FOLDER = ROOT / "docs/screenshots"
 ROOM = "friday-standup"
@@ -18,8 +18,8 @@ def chosen(dev):
     dev.send("all", "--room", "standup")
     for body in evening(ROOM):
         dev.livekit(body)
-    dev.send("plugnmeet", "participant_joined", "--room", "standup", "--duplicate")
-    dev.forge("plugnmeet", "room_started")
+    dev.send(EXAMPLE, "participant_joined", "--room", "standup", "--duplicate")
+    dev.forge(EXAMPLE, "room_started")
     dev.send("videosdk", "participant-joined", "--room", "town-hall")
     sent = dev.send("livekit", "participant_joined", "--room", "standup", "--participant", "zoe", "--duplicate")
     dev.send("100ms", "peer.join.success", "--room", "town-hall")

@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+# The provider of those tests for which any will do.
+EXAMPLE = "plugnmeet"
 sys.path.insert(0, str(ROOT / "tests/deploy"))
 from signing import ApiKey, Delivery, livekit  # noqa: E402
 
@@ -49,7 +51,7 @@ class Dev:
     def forge(self, *arguments: str) -> str:
         """The same, signed with keys that this stack does not have."""
         forged = self.folder / "forged.json"
-        forged.write_text(json.dumps({"plugnmeet": {"keys": {"plugnmeet-dev": "x" * 40}}}))
+        forged.write_text(json.dumps({EXAMPLE: {"keys": {f"{EXAMPLE}-dev": "x" * 40}}}))
         done = subprocess.run([LIVEHOOKS, "send", *arguments, "--url", self.url, "--keys", forged],
                               cwd=self.folder, capture_output=True, text=True)
         return done.stdout + done.stderr

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from playwright.sync_api import expect
-from stack import ROOT, event, person
+from stack import EXAMPLE, ROOT, event, person
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_the_curl_command_is_taken(panel, dev, joined):
 
 
 def test_the_curl_command_of_every_provider_is_taken_and_shows_no_standing_secret(visit, dev):
-    for provider, kind in {"100ms": "peer.join.success", "videosdk": "session-started", "plugnmeet": "room_started"}.items():
+    for provider, kind in {"100ms": "peer.join.success", "videosdk": "session-started", EXAMPLE: "room_started"}.items():
         sent = dev.send(provider, kind, "--room", "it's \"quoted\" $(here) \u202e").split()
         page = visit().open(f"/#/events?event={provider}/{sent[-1]}")
         panel = page.get_by_label("Details")

@@ -4,15 +4,16 @@ import re
 
 import pytest
 from playwright.sync_api import expect
+from stack import EXAMPLE
 
 
 @pytest.fixture(scope="module", autouse=True)
 def sent(dev):
-    assert "200 accepted" in dev.send("plugnmeet", "participant_joined", "--room", "standup", "--duplicate")
+    assert "200 accepted" in dev.send(EXAMPLE, "participant_joined", "--room", "standup", "--duplicate")
     assert "200 accepted" in dev.send("livekit", "egress_ended", "--room", "town hall")
     assert "200 accepted" in dev.send("livekit", "participant_left", "--room", "town hall")
     assert "200 accepted" in dev.send("100ms", "peer.join.success", "--room", "standup")
-    assert "401" in dev.forge("plugnmeet", "room_started")
+    assert "401" in dev.forge(EXAMPLE, "room_started")
 
 
 def rows(page):
@@ -73,7 +74,7 @@ def test_duplicates_and_refusals_can_be_seen_alone(visit):
 
 def test_a_filter_is_an_address(visit):
     shared = visit()
-    page = shared.open("/#/events?provider=plugnmeet&became=duplicate&text=standup")
+    page = shared.open(f"/#/events?provider={EXAMPLE}&became=duplicate&text=standup")
     expect(rows(page)).to_have_count(1)
     expect(page.get_by_label("Find in events")).to_have_value("standup")
     page.reload()
@@ -105,7 +106,7 @@ def test_an_empty_stack_says_what_to_do(visit, tmp_path):
     empty = Dev(tmp_path)
     try:
         page = visit(empty.url).open()
-        expect(page.get_by_text("cargo livehooks send plugnmeet participant_joined")).to_be_visible()
+        expect(page.get_by_text(f"cargo livehooks send {EXAMPLE} participant_joined")).to_be_visible()
         page.goto(f"{empty.url}/#/rooms")
         expect(page.get_by_text("No event has named a room yet.")).to_be_visible()
     finally:

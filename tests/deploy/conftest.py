@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".aws-sam/build"
-# As samconfig.toml has them.
-PROVIDERS = {"Hms": "hms", "Videosdk": "videosdk", "Plugnmeet": "plugnmeet", "Livekit": "livekit"}
+CORE = ROOT / "shared/core/src/providers"
+# The one list, by the names of the modules and functions.
+MODULES = re.findall(r"^ +(\w+)::\w+,$", (CORE / "mod.rs").read_text(), re.M)
+# What the template calls them, and what the URL does.
+PROVIDERS = {module.capitalize(): module for module in MODULES}
+NAMES = {name: re.search(r'const NAME: &\'static str = "(.+)";', (CORE / f"{module}.rs").read_text())[1]
+         for name, module in PROVIDERS.items()}
 # ministack and sam want different versions of boto3.
 STAND_IN_PYTHON = ROOT / "target/stand-in-venv/bin/python"
 

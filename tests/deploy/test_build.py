@@ -9,7 +9,7 @@ import zipfile
 
 from conftest import BUILD, PROVIDERS, ROOT
 
-FUNCTIONS = [*(f"{provider}Function" for provider in PROVIDERS), "NotifyFunction", "RecoverFunction"]
+FUNCTIONS = [f"{name}Function" for name in [*PROVIDERS, "Notify", "Recover"]]
 # Lambda takes 50 MB zipped, but a cold start begins with fetching it. They are at 2.3 to 2.7 MB.
 ZIP_BYTES_MAX = 3_000_000
 

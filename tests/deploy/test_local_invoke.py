@@ -15,15 +15,12 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import BUILD, PROVIDERS, ROOT
+from conftest import BUILD, NAMES, PROVIDERS, ROOT
 from samcli.local.docker.lambda_image import LambdaImage
 from stack import StandIn, free_port, until
 
 EVENTS = ROOT / "events"
-FUNCTIONS = {
-    "100ms": "HmsFunction", "videosdk": "VideosdkFunction", "plugnmeet": "PlugnmeetFunction",
-    "livekit": "LivekitFunction", "notify": "NotifyFunction",
-}
+FUNCTIONS = {name: f"{provider}Function" for provider, name in NAMES.items()} | {"notify": "NotifyFunction"}
 # There if docker-image has started the daemon, and not the machine.
 DAEMON = ROOT / "target/deploy-docker/dockerd.pid"
 IMAGE = f"{LambdaImage._INVOKE_REPO_PREFIX}/provided:al2023-x86_64"

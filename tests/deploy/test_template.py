@@ -7,10 +7,8 @@ import tomllib
 from fnmatch import fnmatchcase
 
 import pytest
-from conftest import PROVIDERS, ROOT, transformed
+from conftest import NAMES, PROVIDERS, ROOT, transformed
 from log_filter import conditions
-
-NAMES = {"Hms": "100ms", "Videosdk": "videosdk", "Plugnmeet": "plugnmeet", "Livekit": "livekit"}
 
 
 def test_sam_and_cfn_lint_find_nothing(tmp_path):

@@ -10,11 +10,7 @@ use livehooks::providers::Entry;
 use livehooks::samples;
 use livehooks_aws::config::{IngestConfig, KeySource};
 use livehooks_aws::{Ingest, ingest};
-use livehooks_core::Provider;
-use livehooks_core::hms::Hms;
-use livehooks_core::livekit::LiveKit;
-use livehooks_core::plugnmeet::PlugNmeet;
-use livehooks_core::videosdk::VideoSdk;
+use livehooks_core::{Provider, for_each_provider};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -48,10 +44,7 @@ pub async fn receive<P: Provider>(ingest: &Ingest<P>, request: &Request, now: Ti
 
 /// All deliveries of the fixtures, authentic and forged.
 pub async fn fixtures(notes: &mut Notes) {
-    fixtures_of::<Hms>(notes).await;
-    fixtures_of::<VideoSdk>(notes).await;
-    fixtures_of::<PlugNmeet>(notes).await;
-    fixtures_of::<LiveKit>(notes).await;
+    for_each_provider!(P => fixtures_of::<P>(notes).await);
     let codes = ["wrong_key", "body_altered", "signature_mismatch", "wrong_header_value", "wrong_url_token"];
     notes.told.extend(codes.map(str::to_owned));
 }
@@ -98,10 +91,7 @@ const NEVER_TOLD: &str = "-and-its-end-is-cut-off";
 
 /// A sample of every type, with something in every text that can be found again.
 pub async fn samples(notes: &mut Notes) {
-    samples_of::<Hms>(notes).await;
-    samples_of::<VideoSdk>(notes).await;
-    samples_of::<PlugNmeet>(notes).await;
-    samples_of::<LiveKit>(notes).await;
+    for_each_provider!(P => samples_of::<P>(notes).await);
     let told = ["accepted", "duplicate", "a repeated id came with another body", "not in the vocabulary"];
     notes.told.extend(told.map(str::to_owned));
 }

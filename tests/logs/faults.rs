@@ -6,21 +6,20 @@ use livehooks::local::local_sdk_config;
 use livehooks::providers::Entry;
 use livehooks_aws::Ingest;
 use livehooks_aws::config::{IngestConfig, KeySource};
-use livehooks_core::plugnmeet::PlugNmeet;
 use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::deliveries::{config, marked, receive, request};
-use crate::harness::{KEYS, body};
+use crate::harness::{EXAMPLE, Example, KEYS, body};
 use crate::notes::Notes;
 
 /// Everything that goes wrong on our side, while an authentic delivery is in hand.
 pub async fn all(notes: &mut Notes) {
-    let entry = Entry::named("plugnmeet").unwrap();
+    let entry = Entry::named(EXAMPLE).unwrap();
     let (now, keys) = (Timestamp::now(), KEYS.secret(entry));
-    let body = marked(&body("plugnmeet", "participant_joined", |_| ()), "faults", notes).to_string();
+    let body = marked(&body(EXAMPLE, "participant_joined", |_| ()), "faults", notes).to_string();
     let signed = (entry.sign)(&keys, body.as_bytes(), now.into()).unwrap();
-    let request = request("/webhooks/plugnmeet", None, &signed.headers, body.as_bytes());
+    let request = request(&format!("/webhooks/{EXAMPLE}"), None, &signed.headers, body.as_bytes());
 
     // Nobody listens, nobody answers, and answers of any kind.
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -42,12 +41,12 @@ pub async fn all(notes: &mut Notes) {
     }
     for table in tables {
         let config = IngestConfig { deadline: Duration::from_millis(300), ..config(&keys) };
-        receive(&Ingest::<PlugNmeet>::new(config, &local_sdk_config(table)), &request, now).await;
+        receive(&Ingest::<Example>::new(config, &local_sdk_config(table)), &request, now).await;
     }
     notes.told.extend(["no connection", "store_timeout", "slow down"].map(str::to_owned));
 
     // Keys that cannot be read or used.
-    let unreadable = KeySource::SecretsManager("livehooks/plugnmeet".into());
+    let unreadable = KeySource::SecretsManager("livehooks/example".into());
     let of_lists = json!({ "keys": { "a": ["canary-secret"] } }).to_string();
     let of_another = json!({ "keys": "canary-secret", "another": "canary-secret" }).to_string();
     for keys in [
@@ -56,13 +55,13 @@ pub async fn all(notes: &mut Notes) {
         KeySource::Inline(of_lists),
         KeySource::Inline(of_another),
     ] {
-        let ingest = Ingest::<PlugNmeet>::new(IngestConfig { keys, ..config("") }, &local_sdk_config(closed));
+        let ingest = Ingest::<Example>::new(IngestConfig { keys, ..config("") }, &local_sdk_config(closed));
         ingest.warm_up().await;
         receive(&ingest, &request, now).await;
     }
-    let published = json!({ "keys": { "plugnmeet": "zumyyYWqv7KR2kUqvYdq4z4sXg7XTBD2ljT6" } });
+    let published = json!({ "keys": { "a": "zumyyYWqv7KR2kUqvYdq4z4sXg7XTBD2ljT6" } });
     notes.forbid_texts(&published, &[]);
-    let ingest = Ingest::<PlugNmeet>::new(config(&published), &local_sdk_config(closed));
+    let ingest = Ingest::<Example>::new(config(&published), &local_sdk_config(closed));
     ingest.warm_up().await;
     receive(&ingest, &request, now).await;
     notes.told.extend(
@@ -72,7 +71,8 @@ pub async fn all(notes: &mut Notes) {
     // Too large.
     let large = json!({ "event": "canary", "x": "canary ".repeat(200_000) }).to_string();
     let signed = (entry.sign)(&keys, large.as_bytes(), now.into()).unwrap();
-    let request = crate::deliveries::request("/webhooks/plugnmeet", None, &signed.headers, large.as_bytes());
-    receive(&Ingest::<PlugNmeet>::new(config(&keys), &local_sdk_config(closed)), &request, now).await;
+    let request =
+        crate::deliveries::request(&format!("/webhooks/{EXAMPLE}"), None, &signed.headers, large.as_bytes());
+    receive(&Ingest::<Example>::new(config(&keys), &local_sdk_config(closed)), &request, now).await;
     notes.told.insert("too large".into());
 }

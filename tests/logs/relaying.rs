@@ -8,7 +8,7 @@ use livehooks_aws::config::RelayConfig;
 use serde_json::{Value, json};
 
 use crate::deliveries::marked;
-use crate::harness::{Local, body};
+use crate::harness::{EXAMPLE, Local, body};
 use crate::notes::Notes;
 
 /// The relay, with records of every kind and a topic and a queue that fail in every way.
@@ -21,9 +21,9 @@ pub async fn all(notes: &mut Notes) {
         batches_at_once: 1,
     };
     let relay = Relay::new(config, &local_sdk_config(local.stack.aws));
-    let raw = marked(&body("plugnmeet", "participant_joined", |_| ()), "relay", notes);
+    let raw = marked(&body(EXAMPLE, "participant_joined", |_| ()), "relay", notes);
     let event = json!({
-        "specversion": "1.0", "id": "1", "type": "live.participant.joined", "provider": "plugnmeet",
+        "specversion": "1.0", "id": "1", "type": "live.participant.joined", "provider": EXAMPLE,
         "assurance": "signed", "subject": "canary-room", "recordedtime": "2025-10-30T09:03:20Z",
         "data": { "room": { "id": "canary-room" }, "session": { "id": "canary-session" }, "raw": raw },
     });
@@ -71,7 +71,7 @@ pub async fn all(notes: &mut Notes) {
 fn records(events: &[String]) -> Event {
     let stored = |event: &String| {
         let image = json!({
-            "event_key": { "S": "plugnmeet#1" }, "occurrence": { "N": "0" }, "event": { "S": event },
+            "event_key": { "S": format!("{EXAMPLE}#1") }, "occurrence": { "N": "0" }, "event": { "S": event },
         });
         record(&image)
     };

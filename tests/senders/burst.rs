@@ -3,9 +3,10 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use livehooks_signing::{Answer, Queue};
+
 use crate::local::Local;
-use crate::rules::Answer;
-use crate::sender::{Fate, Queue, Sender, Verdict};
+use crate::sender::{Fate, Sender, Verdict};
 use crate::wire::{Event, Pace};
 use crate::{sender, wire};
 
@@ -59,11 +60,11 @@ pub fn largest(local: &Local, sender: &'static Sender, pace: Pace, is_warm: bool
     let events = tried.fates.iter().position(lost).unwrap_or(most);
     let next = tried.fates.get(events).map(|fate| fate.verdict);
     let sent = if next.is_none() { tried } else { send(local, sender, pace, is_warm, events) };
-    assert_eq!(sent.fates.iter().position(lost), None, "{} loses some of {events}", sender.provider);
+    assert_eq!(sent.fates.iter().position(lost), None, "{} loses some of {events}", sender.provider.name);
     let (stored, announced) = (local.stored(), local.all_announced());
     for number in sent.first..sent.first + events as u64 {
-        assert_eq!(stored.get(&number), Some(&1), "{} {number} is stored once", sender.provider);
-        assert!(announced.contains_key(&number), "{} {number} is announced", sender.provider);
+        assert_eq!(stored.get(&number), Some(&1), "{} {number} is stored once", sender.provider.name);
+        assert!(announced.contains_key(&number), "{} {number} is announced", sender.provider.name);
     }
     Largest { events, next }
 }
@@ -75,8 +76,9 @@ impl Burst {
         let (p50, p99) = measured(local);
         println!("The stack on this machine acknowledges in {p50:.1?} (median), {p99:.1?} (p99).\n");
         let queued: Vec<&'static Sender> =
-            sender::ALL.into_iter().filter(|sender| matches!(sender.queue, Queue::PerRoom { .. })).collect();
-        let names: Vec<String> = queued.iter().map(|s| format!("{0} warm | {0} cold", s.provider)).collect();
+            sender::ALL.iter().filter(|sender| matches!(sender.rules.queue, Queue::PerRoom { .. })).collect();
+        let names: Vec<String> =
+            queued.iter().map(|s| format!("{0} warm | {0} cold", s.provider.name)).collect();
         println!("| acknowledged in | {} |\n|---|{}", names.join(" | "), "---|---|".repeat(queued.len()));
         for answer in self.ack_ms.iter().map(|ms| Duration::from_millis(*ms)) {
             let pace = Pace { init, answer, fault: answer };
@@ -89,11 +91,11 @@ impl Burst {
             println!("| {answer:?} | {} |", cells.join(" | "));
         }
         println!("\ncold: the function starts in {init:?}\n");
-        for sender in sender::ALL.into_iter().filter(|sender| matches!(sender.queue, Queue::Independent)) {
+        for sender in sender::ALL.iter().filter(|sender| matches!(sender.rules.queue, Queue::Independent)) {
             let pace = Pace { init, ..Pace::default() };
             println!(
                 "{}: {}, warm or cold",
-                sender.provider,
+                sender.provider.name,
                 largest(local, sender, pace, false, self.most).told()
             );
         }
@@ -120,7 +122,7 @@ fn measured(local: &Local) -> (Duration, Duration) {
             let number = local.numbers.fetch_add(1, Ordering::SeqCst);
             let event = Event { at: Duration::ZERO, room: "measured".into(), number };
             let started = Instant::now();
-            wire::simulate(sender::LIVEKIT.deliver(&wire, &event));
+            wire::simulate(sender::any().deliver(&wire, &event));
             started.elapsed()
         })
         .collect();

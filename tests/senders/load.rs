@@ -10,12 +10,13 @@ use futures::future::join_all;
 use hdrhistogram::Histogram;
 use livehooks::dev::Outage;
 use livehooks::keys_file::KeysFile;
+use livehooks_signing::PROVIDERS;
 use reqwest::RequestBuilder;
 use serde_json::Value;
 use tokio::time::sleep;
 
 use crate::local::{Counts, Local};
-use crate::sender::{self, PLUGNMEET, Sender, VIDEOSDK};
+use crate::sender::{self, Sender};
 use crate::wire::{Event, Pace, Wire};
 
 #[derive(Clone, Debug, clap::Args)]
@@ -77,7 +78,7 @@ impl Load {
         let local = Local::start(keys, Some(folder.path().to_owned()));
         let wire = local.wire(Pace::default());
         let is_whole = self.events(&local, &wire);
-        let copies = [&PLUGNMEET, &VIDEOSDK].map(|sender| self.copies(&local, &wire, sender));
+        let copies: Vec<bool> = sender::ALL.iter().map(|sender| self.copies(&local, &wire, sender)).collect();
         is_whole && copies.into_iter().all(|is_once| is_once)
     }
 
@@ -167,7 +168,8 @@ impl Load {
 
     /// Copies of one delivery, all at a time. Returns whether one was stored.
     fn copies(&self, local: &Local, wire: &Arc<Wire>, sender: &'static Sender) -> bool {
-        let number = self.events + u64::from(sender.provider == VIDEOSDK.provider);
+        let index = PROVIDERS.iter().position(|provider| provider.name == sender.provider.name);
+        let number = self.events + index.unwrap_or_default() as u64;
         let event = Event { at: Duration::ZERO, room: "copies".into(), number };
         let request = wire.sign(sender, &event);
         let started = Instant::now();
@@ -191,7 +193,7 @@ impl Load {
         println!(
             "{} copies of one delivery of {} in {took:.1?}: {accepted} accepted, {duplicates} duplicate, \
              {queued} queued, {refused} refused; stored {stored}, announced {announced}",
-            self.copies, sender.provider,
+            self.copies, sender.provider.name,
         );
         refused == 0 && stored == 1 && announced > 0
     }
@@ -205,7 +207,7 @@ async fn share(wire: Arc<Wire>, seen: Arc<Seen>, events: u64) -> Took {
         if number >= events {
             return took;
         }
-        let sender = sender::ALL[number as usize % sender::ALL.len()];
+        let sender = &sender::ALL[number as usize % sender::ALL.len()];
         let event = Event { at: Duration::ZERO, room: format!("load-{}", number / 100), number };
         let request = wire.sign(sender, &event);
         let started = Instant::now();

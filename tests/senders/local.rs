@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::sender::PLUGNMEET;
+use crate::sender;
 use crate::wire::{Event, Pace, Wire, real_runtime, simulate};
 
 /// How often there is each event, by its number.
@@ -64,7 +64,7 @@ impl Local {
         let mut announced = self.announced.clone();
         let number = MARK + announced.borrow().len() as u64;
         let mark = Event { at: Duration::ZERO, room: "mark".into(), number };
-        simulate(PLUGNMEET.deliver(&self.wire(Pace::default()), &mark));
+        simulate(sender::any().deliver(&self.wire(Pace::default()), &mark));
         let counts = self.real.block_on(announced.wait_for(|counts| counts.contains_key(&number)));
         let mut counts = counts.expect("the log lasts as long as the stack").clone();
         counts.retain(|number, _| *number < MARK);

@@ -5,7 +5,6 @@ mod burst;
 mod load;
 mod local;
 mod outage;
-mod rules;
 mod sender;
 mod statuses;
 mod wire;

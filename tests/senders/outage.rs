@@ -61,7 +61,7 @@ impl Plan {
     pub fn run(self, local: &Local) -> Vec<Cost> {
         local.stack.faults.refuse_fallback.store(!self.has_queue, Ordering::SeqCst);
         let numbers: Vec<Range<u64>> = sender::ALL.iter().map(|_| self.numbers(local)).collect();
-        let rooms = sender::ALL.into_iter().zip(&numbers);
+        let rooms = sender::ALL.iter().zip(&numbers);
         let rooms = rooms.flat_map(|(sender, numbers)| {
             let wire = local.wire(self.pace);
             wire.idle.store(self.rooms as usize * self.events(), Ordering::SeqCst);
@@ -82,13 +82,13 @@ impl Plan {
         let (stored, announced) = (local.stored(), local.all_announced());
         let cost = |(sender, numbers): (&'static Sender, &Range<u64>)| {
             for number in numbers.clone().filter(|number| stored.contains_key(number)) {
-                assert_eq!(stored[&number], 1, "{} {number} is stored once", sender.provider);
-                assert!(announced.contains_key(&number), "{} {number} is announced", sender.provider);
+                assert_eq!(stored[&number], 1, "{} {number} is stored once", sender.provider.name);
+                assert!(announced.contains_key(&number), "{} {number} is announced", sender.provider.name);
             }
             let lost = numbers.clone().filter(|number| !stored.contains_key(number)).count();
-            Cost { provider: sender.provider, sent: numbers.clone().count(), lost }
+            Cost { provider: sender.provider.name, sent: numbers.clone().count(), lost }
         };
-        sender::ALL.into_iter().zip(&numbers).map(cost).collect()
+        sender::ALL.iter().zip(&numbers).map(cost).collect()
     }
 
     /// Events of a room.
@@ -119,7 +119,7 @@ impl Plan {
 impl Outage {
     /// Prints what outages cost.
     pub fn run(&self, local: &Local) {
-        let names: Vec<&str> = sender::ALL.iter().map(|sender| sender.provider).collect();
+        let names: Vec<&str> = sender::ALL.iter().map(|sender| sender.provider.name).collect();
         println!("| outage | an answer takes | | {} |\n|---|---|---|---|---|---|---|", names.join(" | "));
         for lasts in self.seconds.iter().map(|seconds| Duration::from_secs(*seconds)) {
             for fault in self.fault_ms.iter().map(|ms| Duration::from_millis(*ms)) {

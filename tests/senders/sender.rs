@@ -1,89 +1,33 @@
-//! The senders, and how each queues the events of a room.
+//! The senders at work: how each queues the events of a room, and tries again.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use livehooks_signing::{Answer, Next, PROVIDERS, ProviderInfo, Queue, SenderRules};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::rules::{Answer, Next, Rules};
 use crate::wire::{Event, Wire};
 
 /// A provider's sender.
 #[derive(Debug)]
 pub struct Sender {
-    pub provider: &'static str,
-    /// The sample that tells of a participant who joined.
-    pub sample: &'static str,
-    pub rules: Rules,
-    /// How long it waits for an answer.
-    pub timeout: Option<Duration>,
-    pub queue: Queue,
+    pub provider: &'static ProviderInfo,
+    pub rules: SenderRules,
 }
 
-/// Which events wait for each other.
-#[derive(Clone, Copy, Debug)]
-pub enum Queue {
-    /// None.
-    Independent,
-    /// Those of one room.
-    PerRoom {
-        /// More than these are dropped.
-        depth_max: usize,
-        /// An event that has waited longer is dropped when its turn comes.
-        age_max: Duration,
-        /// So long after the end of the room the queue is dropped.
-        outlives_room: Duration,
-    },
+/// Every provider's.
+pub static ALL: LazyLock<Vec<Sender>> = LazyLock::new(|| PROVIDERS.iter().map(Sender::of).collect());
+
+/// The sender of the provider of this name.
+pub fn named(name: &str) -> &'static Sender {
+    ALL.iter().find(|sender| sender.provider.name == name).expect("there is a provider of this name")
 }
 
-/// Not documented beyond that there is one: an assumption.
-const ASSUMED_TIMEOUT: Option<Duration> = Some(Duration::from_secs(10));
-
-/// plugNmeet: plugnmeet-server v2.4, `NewNotifier(ctx, 1, 2, …)`; one worker per room without limits, which is
-/// killed when the room's analytics are done, at least 50 s after its end.
-pub static PLUGNMEET: Sender = Sender {
-    provider: "plugnmeet",
-    sample: "participant_joined",
-    rules: Rules::Retryable { retry_max: 2 },
-    timeout: None,
-    queue: Queue::PerRoom {
-        depth_max: Semaphore::MAX_PERMITS,
-        age_max: Duration::MAX,
-        outlives_room: Duration::from_secs(50),
-    },
-};
-
-/// LiveKit: livekit/protocol, `ResourceURLNotifier` with its defaults.
-pub static LIVEKIT: Sender = Sender {
-    provider: "livekit",
-    sample: "participant_joined",
-    rules: Rules::Retryable { retry_max: 4 },
-    timeout: None,
-    queue: Queue::PerRoom { depth_max: 200, age_max: Duration::from_secs(30), outlives_room: Duration::MAX },
-};
-
-/// 100ms: by its documentation.
-pub static HMS: Sender = Sender {
-    provider: "100ms",
-    sample: "peer.join.success",
-    rules: Rules::Only200 {
-        waits: &[Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(10)],
-    },
-    timeout: ASSUMED_TIMEOUT,
-    queue: Queue::Independent,
-};
-
-/// VideoSDK: documents nothing of it, so the worst is assumed.
-pub static VIDEOSDK: Sender = Sender {
-    provider: "videosdk",
-    sample: "participant-joined",
-    rules: Rules::Once,
-    timeout: ASSUMED_TIMEOUT,
-    queue: Queue::Independent,
-};
-
-pub static ALL: [&Sender; 4] = [&PLUGNMEET, &LIVEKIT, &HMS, &VIDEOSDK];
+/// The sender of what is sent for the sake of the stack alone.
+pub fn any() -> &'static Sender {
+    named("livekit")
+}
 
 /// What became of an event, as far as its sender knows.
 #[derive(Clone, Debug)]
@@ -110,10 +54,14 @@ impl Verdict {
 }
 
 impl Sender {
+    fn of(provider: &'static ProviderInfo) -> Self {
+        Self { provider, rules: provider.sender }
+    }
+
     /// Sends the events of one room, each at its time from now on; the room ends with the last of them.
     pub async fn room(&'static self, wire: &Arc<Wire>, events: &[Event]) -> Vec<Fate> {
         let start = Instant::now();
-        let Queue::PerRoom { depth_max, age_max, outlives_room } = self.queue else {
+        let Queue::PerRoom { depth_max, age_max, outlives_room } = self.rules.queue else {
             let sends = events.iter().map(async |event| {
                 sleep_until(start + event.at).await;
                 self.deliver(wire, event).await
@@ -122,7 +70,7 @@ impl Sender {
         };
         let ends = events.last().map(|event| event.at).unwrap_or_default();
         let killed = start.checked_add(ends.saturating_add(outlives_room));
-        let (queue, mut queued) = mpsc::channel(depth_max);
+        let (queue, mut queued) = mpsc::channel(depth_max.min(Semaphore::MAX_PERMITS));
         let mut fates: Vec<Option<Fate>> = vec![None; events.len()];
         let feed = async move {
             let mut dropped = Vec::new();
@@ -169,10 +117,10 @@ impl Sender {
         loop {
             let at = start.elapsed();
             let answer = wire.exchange(&request).await;
-            if let (Answer::Silence, Some(timeout)) = (&answer, self.timeout) {
+            if let (Answer::Silence, Some(timeout)) = (&answer, self.rules.timeout) {
                 sleep(timeout).await;
             }
-            let next = self.rules.next(tries.len() as u32, &answer);
+            let next = self.rules.retries.next(tries.len() as u32, &answer);
             tries.push((at, answer));
             let verdict = match next {
                 Next::Again(wait) => {

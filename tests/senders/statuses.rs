@@ -108,7 +108,7 @@ pub fn observe(keys: &Arc<KeysFile>) -> Observed {
             };
             let mut wire = Wire::new(real.handle(), base, keys, Pace::default());
             wire.silence = endpoint.silence.clone();
-            for sender in sender::ALL {
+            for sender in sender::ALL.iter() {
                 let event = Event { at: Duration::ZERO, room: "room01".into(), number: 0 };
                 fates.push((case, sender, sender.deliver(&wire, &event).await));
             }
@@ -183,15 +183,16 @@ impl Observed {
                 None => rows.push((vec![label], cells)),
             }
         }
-        let names: Vec<&str> = sender::ALL.iter().map(|sender| sender.provider).collect();
-        let head = format!("| answer | {} |\n|---|---|---|---|---|\n", names.join(" | "));
+        let names: Vec<&str> = sender::ALL.iter().map(|sender| sender.provider.name).collect();
+        let head = format!("| answer | {} |\n|---|{}\n", names.join(" | "), "---|".repeat(names.len()));
         let row = |(labels, cells): &(Vec<&str>, String)| format!("| {} | {cells} |\n", labels.join(", "));
         head + &rows.iter().map(row).collect::<String>()
     }
 
     /// How often the endpoint has taken the event.
     fn taken(&self, case: usize, sender: &Sender) -> usize {
-        let is_taken = |seen: &&Seen| seen.case == case && seen.provider == sender.provider && seen.taken;
+        let is_taken =
+            |seen: &&Seen| seen.case == case && seen.provider == sender.provider.name && seen.taken;
         self.seen.iter().filter(is_taken).count()
     }
 }

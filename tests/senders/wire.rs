@@ -7,15 +7,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use livehooks::keys_file::KeysFile;
-use livehooks::providers::{Entry, Signed};
-use livehooks::samples::{self, Places};
+use livehooks_signing::{Answer, SampleValues, Signed};
 use reqwest::{Client, RequestBuilder, header};
 use serde_json::Value;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::rules::Answer;
 use crate::sender::Sender;
 
 /// An event to be sent.
@@ -90,7 +88,7 @@ impl Wire {
     /// The request for an event, signed now.
     pub fn sign(&self, sender: &Sender, event: &Event) -> RequestBuilder {
         let (body, signed) = signed(&self.keys, sender, event);
-        let mut url = format!("{}/webhooks/{}", self.base, sender.provider);
+        let mut url = format!("{}/webhooks/{}", self.base, sender.provider.name);
         if let Some(token) = &signed.url_token {
             url = format!("{url}/{token}");
         }
@@ -133,16 +131,14 @@ async fn answer(request: RequestBuilder) -> (Answer, bool) {
 
 /// An event's body, and what makes it authentic.
 pub fn signed(keys: &KeysFile, sender: &Sender, event: &Event) -> (String, Signed) {
-    let entry = Entry::named(sender.provider).expect("senders are of providers");
-    let sample = samples::of(entry).into_iter().find(|sample| sample.name == sender.sample);
-    let body = sample.expect("senders have a sample").body(&Places {
+    let body = sender.provider.joined().body(&SampleValues {
         room: event.room.clone(),
         participant: format!("p-{}", event.number),
         session: format!("session of {}", event.room),
         id: format!("EV_{}_{}", event.room, event.number),
         now: Timestamp::now(),
     });
-    let keys = keys.signing(entry).expect("there are keys for every provider");
-    let signed = (entry.sign)(keys, body.as_bytes(), Timestamp::now().into());
+    let keys = keys.signing(sender.provider).expect("there are keys for every provider");
+    let signed = (sender.provider.sign)(keys, body.as_bytes(), Timestamp::now().into());
     (body, signed.expect("the keys are whole"))
 }

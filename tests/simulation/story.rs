@@ -14,7 +14,7 @@ use lambda_http::{Body, Request};
 use livehooks::providers::{ALL, Entry};
 use livehooks_aws::config::{FallbackConfig, IngestConfig, KeySource, RecoverConfig, RelayConfig};
 use livehooks_aws::recover::{self, Recover, Way};
-use livehooks_aws::{Ingest, Outcome, Relay, fallback, ingest};
+use livehooks_aws::{Ingest, Outcome, Relay};
 use livehooks_core::Provider;
 use livehooks_core::hms::Hms;
 use livehooks_core::livekit::LiveKit;
@@ -184,10 +184,10 @@ impl Story {
             table: "Events".into(),
             keys: KeySource::SecretsManager(P::NAME.into()),
             retention: RETENTION,
-            deadline: config::INGEST_DEADLINE,
+            deadline: livehooks_aws::config::INGEST_DEADLINE,
             fallback: Some(FallbackConfig {
                 queue_url: "http://aws/fallback".into(),
-                deadline: config::FALLBACK_DEADLINE,
+                deadline: livehooks_aws::config::FALLBACK_DEADLINE,
             }),
         };
         Rc::new(Ingest::<P>::new(config, &sdk_config(&self.world, process, self.wrong)))
@@ -293,7 +293,7 @@ impl Story {
             keys: keys.collect(),
             retention: RETENTION,
             dead_letter_queue_url: "http://aws/dead-letters".into(),
-            deadline: config::RECOVER_DEADLINE,
+            deadline: livehooks_aws::config::RECOVER_DEADLINE,
         };
         let recover = Recover::new(&ways, config, &sdk_config(&self.world, &process, self.wrong));
         (process, recover)

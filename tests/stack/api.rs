@@ -7,7 +7,7 @@ use livehooks_core::EventType;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use crate::harness::{Local, body, options};
+use crate::harness::{EXAMPLE, Local, body, options};
 
 #[tokio::test]
 async fn every_sample_is_accepted_known_stored_and_announced() {
@@ -39,9 +39,9 @@ async fn every_sample_is_accepted_known_stored_and_announced() {
 #[tokio::test]
 async fn attributes_are_those_of_the_event() {
     let local = Local::start().await;
-    local.status("plugnmeet", body("plugnmeet", "participant_joined", |_| ()).as_bytes()).await;
+    local.status(EXAMPLE, body(EXAMPLE, "participant_joined", |_| ()).as_bytes()).await;
     let attributes = &local.announcements(1).await[0]["attributes"];
-    assert_eq!(attributes["provider"], "plugnmeet");
+    assert_eq!(attributes["provider"], EXAMPLE);
     assert_eq!(attributes["type"], "live.participant.joined");
     assert_eq!(attributes["room_id"], "room01");
     assert_eq!(attributes["session_id"], "session01");
@@ -52,8 +52,8 @@ async fn attributes_are_those_of_the_event() {
 async fn events_are_filtered_and_limited_newest_first() {
     let local = Local::start().await;
     for (provider, name, room) in [
-        ("plugnmeet", "room_created", "a"),
-        ("plugnmeet", "participant_joined", "b"),
+        (EXAMPLE, "room_created", "a"),
+        (EXAMPLE, "participant_joined", "b"),
         ("videosdk", "participant-joined", "b"),
     ] {
         local.status(provider, body(provider, name, |places| places.room = room.into()).as_bytes()).await;
@@ -63,10 +63,10 @@ async fn events_are_filtered_and_limited_newest_first() {
             serde_json::from_str(&local.get(&format!("/api/events{query}")).await).unwrap();
         events.iter().map(|event| event["provider"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(providers("").await, ["videosdk", "plugnmeet", "plugnmeet"]);
+    assert_eq!(providers("").await, ["videosdk", EXAMPLE, EXAMPLE]);
     assert_eq!(providers("?limit=1").await, ["videosdk"]);
-    assert_eq!(providers("?room=b").await, ["videosdk", "plugnmeet"]);
-    assert_eq!(providers("?provider=plugnmeet&type=live.participant.joined").await, ["plugnmeet"]);
+    assert_eq!(providers("?room=b").await, ["videosdk", EXAMPLE]);
+    assert_eq!(providers(&format!("?provider={EXAMPLE}&type=live.participant.joined")).await, [EXAMPLE]);
     assert!(providers("?type=live.session.ended").await.is_empty());
 }
 
@@ -103,7 +103,7 @@ async fn the_api_answers_to_loopback_names_only_and_webhooks_to_any() {
 async fn announcements_come_as_server_sent_events_one_line_each() {
     let local = Local::start().await;
     let pretty = "{\n  \"event\": \"room_created\",\r\n  \"room\": {\"room_id\": \"r\"},\n  \"id\": \"1\"\n}";
-    local.status("plugnmeet", pretty.as_bytes()).await;
+    local.status(EXAMPLE, pretty.as_bytes()).await;
     local.announcements(1).await;
     let url = format!("{}/api/announcements?replay=all", local.stack.url());
     let mut answer = local.client.get(url).send().await.unwrap();
@@ -119,7 +119,7 @@ async fn announcements_come_as_server_sent_events_one_line_each() {
 
 #[tokio::test]
 async fn a_provider_without_keys_is_asked_to_come_again_and_the_page_says_how_to_set_them() {
-    let keys = serde_json::json!({ "plugnmeet": { "keys": { "a": "b" } } });
+    let keys = serde_json::json!({ EXAMPLE: { "keys": { "a": "b" } } });
     let keys = livehooks::keys_file::KeysFile::from_json(&keys).unwrap();
     let local = Local::start_with(|options| options.keys = keys).await;
     let (status, problem) = local.post("videosdk", b"{}").await;
@@ -152,10 +152,7 @@ async fn announcements_reach_the_developers_app_even_if_it_comes_late() {
     let local =
         Local::start_with(|options| options.forward_to = Some(format!("http://{address}/events"))).await;
     local
-        .status(
-            "plugnmeet",
-            body("plugnmeet", "participant_joined", |places| places.room = "Zoë".into()).as_bytes(),
-        )
+        .status(EXAMPLE, body(EXAMPLE, "participant_joined", |places| places.room = "Zoë".into()).as_bytes())
         .await;
     local.announcements(1).await;
 

@@ -13,9 +13,9 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Request, RequestExt};
 use livehooks::dev::{Database, Queue};
 use livehooks::local::{PATIENCE, local_sdk_config};
-use livehooks::providers::{ALL, Entry};
+use livehooks::providers::{Entry, WAYS};
 use livehooks_aws::config::{FallbackConfig, IngestConfig, KeySource, RecoverConfig};
-use livehooks_aws::recover::{Recovered, Way};
+use livehooks_aws::recover::Recovered;
 use livehooks_aws::{Ingest, Outcome, Recover};
 use livehooks_core::Provider;
 use serde_json::{Value, json};
@@ -102,7 +102,6 @@ impl Cloud {
 
     /// The same with this long for a delivery.
     pub fn recover_within(&self, deadline: Duration, provider: &str, keys: KeySource) -> Recover {
-        let ways: Vec<Way> = ALL.iter().map(|entry| entry.way).collect();
         let config = RecoverConfig {
             table: "Events".into(),
             keys: [(provider.to_owned(), keys)].into(),
@@ -110,7 +109,7 @@ impl Cloud {
             dead_letter_queue_url: "http://localhost/dead-letters".into(),
             deadline,
         };
-        Recover::new(&ways, config, &self.sdk)
+        Recover::new(WAYS, config, &self.sdk)
     }
 
     /// One batch of the queue at `now`, as the event source handles it.

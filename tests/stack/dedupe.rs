@@ -1,11 +1,11 @@
 use futures::future::join_all;
 use uuid::Uuid;
 
-use crate::harness::{Local, body};
+use crate::harness::{EXAMPLE, Local, body};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_copies_at_once_make_one_item_and_one_announcement() {
-    for (provider, name) in [("plugnmeet", "participant_joined"), ("videosdk", "participant-joined")] {
+    for (provider, name) in [(EXAMPLE, "participant_joined"), ("videosdk", "participant-joined")] {
         let local = Local::start().await;
         let body = body(provider, name, |_| ());
         let copies = join_all((0..200).map(|_| local.status(provider, body.as_bytes()))).await;
@@ -61,7 +61,7 @@ async fn a_repeated_id_with_another_body_is_a_duplicate_and_the_first_one_stays(
 #[tokio::test]
 async fn the_same_id_at_two_providers_is_two_events() {
     let local = Local::start().await;
-    for (provider, name) in [("100ms", "peer.join.success"), ("plugnmeet", "participant_joined")] {
+    for (provider, name) in [("100ms", "peer.join.success"), (EXAMPLE, "participant_joined")] {
         let body = body(provider, name, |places| places.id = "1".into());
         assert_eq!(local.status(provider, body.as_bytes()).await, "accepted");
     }

@@ -8,11 +8,8 @@ use livehooks::dev::Database;
 use livehooks::local::{PATIENCE, local_sdk_config};
 use livehooks_aws::config::{IngestConfig, RelayConfig};
 use livehooks_aws::{Ingest, Relay};
-use livehooks_core::Provider;
-use livehooks_core::hms::Hms;
-use livehooks_core::livekit::LiveKit;
-use livehooks_core::plugnmeet::PlugNmeet;
-use livehooks_core::videosdk::VideoSdk;
+use livehooks_core::for_each_provider;
+use livehooks_signing::Signer;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -33,11 +30,11 @@ fn environment(function: &str) -> impl Fn(&str) -> Option<String> {
     move |name| variables[name].as_str().map(str::to_owned)
 }
 
-async fn check<P: Provider>(function: &str) {
+async fn check<P: Signer>() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let sdk = local_sdk_config(listener.local_addr().unwrap());
     tokio::spawn(Database::open(None).unwrap().serve(listener));
-    let config = IngestConfig { deadline: PATIENCE, ..IngestConfig::read(environment(function)).unwrap() };
+    let config = IngestConfig { deadline: PATIENCE, ..IngestConfig::read(environment(P::FUNCTION)).unwrap() };
     let ingest = Ingest::<P>::new(config, &sdk);
     let mut files: Vec<PathBuf> =
         fs::read_dir(root().join(P::NAME)).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -61,10 +58,7 @@ async fn check<P: Provider>(function: &str) {
 
 #[tokio::test]
 async fn each_is_accepted_refused_or_known_as_its_name_says() {
-    check::<Hms>("HmsFunction").await;
-    check::<VideoSdk>("VideosdkFunction").await;
-    check::<PlugNmeet>("PlugnmeetFunction").await;
-    check::<LiveKit>("LivekitFunction").await;
+    for_each_provider!(P => check::<P>().await);
 }
 
 #[tokio::test]

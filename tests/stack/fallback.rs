@@ -13,15 +13,14 @@ use livehooks_aws::fallback::{MESSAGE_BYTES_MAX, QueuedDelivery, message};
 use livehooks_aws::{Fault, Outcome};
 use livehooks_core::hms::Hms;
 use livehooks_core::livekit::LiveKit;
-use livehooks_core::plugnmeet::PlugNmeet;
 use livehooks_core::videosdk::VideoSdk;
-use livehooks_core::{Delivery, Keys, Provider};
+use livehooks_core::{Delivery, Keys, Provider, for_each_provider};
 use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::cloud::{Cloud, START, after, public_keys, request, said, signed_request};
 use crate::fixture::Fixture;
-use crate::harness::{Local, body};
+use crate::harness::{EXAMPLE, Example, Local, body};
 
 #[tokio::test]
 async fn an_outage_of_the_table_loses_nothing_and_no_sender_notices() {
@@ -45,8 +44,7 @@ async fn with_table_and_queue_down_the_sender_is_asked_to_come_back() {
     let local = Local::start().await;
     *local.stack.faults.table.lock().unwrap() = Some(Outage::Refuses);
     local.stack.faults.refuse_fallback.store(true, SeqCst);
-    let (status, problem) =
-        local.post("plugnmeet", body("plugnmeet", "participant_joined", |_| ()).as_bytes()).await;
+    let (status, problem) = local.post(EXAMPLE, body(EXAMPLE, "participant_joined", |_| ()).as_bytes()).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{problem}");
     assert_eq!(local.stack.queue.bodies().unwrap(), (vec![], vec![]));
 }
@@ -60,8 +58,8 @@ async fn a_queued_delivery_survives_a_crash() {
     };
     let first = start().await;
     *first.stack.faults.table.lock().unwrap() = Some(Outage::Refuses);
-    let body = body("plugnmeet", "participant_joined", |places| places.id = "1".into());
-    assert_eq!(first.status("plugnmeet", body.as_bytes()).await, "queued");
+    let body = body(EXAMPLE, "participant_joined", |places| places.id = "1".into());
+    assert_eq!(first.status(EXAMPLE, body.as_bytes()).await, "queued");
     first.stop().await;
 
     let second = start().await;
@@ -72,12 +70,12 @@ async fn a_queued_delivery_survives_a_crash() {
 #[tokio::test]
 async fn a_table_or_keys_that_hang_lead_to_the_queue_after_the_deadline() {
     let cloud = Cloud::start().await;
-    *cloud.secret.lock().unwrap() = public_keys("plugnmeet").to_string();
+    *cloud.secret.lock().unwrap() = public_keys(EXAMPLE).to_string();
     cloud.down.hangs.store(true, SeqCst);
     for (down, code) in [(&cloud.down.secrets, "keys_unavailable"), (&cloud.down.table, "store_timeout")] {
         down.store(true, SeqCst);
-        let ingest = cloud.ingest_with::<PlugNmeet>(|config| config.deadline = Duration::from_millis(300));
-        let outcome = ingest.receive_at(&request("plugnmeet", b"{}", START), START).await;
+        let ingest = cloud.ingest_with::<Example>(|config| config.deadline = Duration::from_millis(300));
+        let outcome = ingest.receive_at(&request(EXAMPLE, b"{}", START), START).await;
         let Outcome::Queued { id, fault } = &outcome else { panic!("{outcome:?}") };
         assert_eq!(fault.code(), code);
         let event = cloud.queue.receive(1, START).unwrap().event;
@@ -90,8 +88,8 @@ async fn a_table_or_keys_that_hang_lead_to_the_queue_after_the_deadline() {
 async fn a_reading_of_keys_that_was_given_up_never_becomes_a_refusal() {
     let cloud = Cloud::start().await;
     *cloud.secret.lock().unwrap() = json!({ "keys": { "a": "old" } }).to_string();
-    let ingest = cloud.ingest_with::<PlugNmeet>(|config| config.deadline = Duration::from_millis(300));
-    let old = signed_request("plugnmeet", &json!({ "keys": { "a": "old" } }), b"{}", START);
+    let ingest = cloud.ingest_with::<Example>(|config| config.deadline = Duration::from_millis(300));
+    let old = signed_request(EXAMPLE, &json!({ "keys": { "a": "old" } }), b"{}", START);
     assert_eq!(said(ingest.receive_at(&old, START).await), "accepted");
 
     *cloud.secret.lock().unwrap() = json!({ "keys": { "a": "new" } }).to_string();
@@ -99,7 +97,7 @@ async fn a_reading_of_keys_that_was_given_up_never_becomes_a_refusal() {
     cloud.down.hangs.store(true, SeqCst);
     // The first is cut off while it reads; the second comes before the next reading is due.
     for seconds in [40, 41] {
-        let new = signed_request("plugnmeet", &json!({ "keys": { "a": "new" } }), b"{}", after(seconds));
+        let new = signed_request(EXAMPLE, &json!({ "keys": { "a": "new" } }), b"{}", after(seconds));
         assert_eq!(said(ingest.receive_at(&new, after(seconds)).await), "queued");
     }
 }
@@ -129,21 +127,20 @@ async fn queues_only_what_some_keys_may_let_in<P: Provider>() {
 async fn without_keys_what_no_keys_could_let_in_is_rejected_and_all_else_is_queued() {
     queues_only_what_some_keys_may_let_in::<Hms>().await;
     queues_only_what_some_keys_may_let_in::<VideoSdk>().await;
-    queues_only_what_some_keys_may_let_in::<PlugNmeet>().await;
+    queues_only_what_some_keys_may_let_in::<Example>().await;
     queues_only_what_some_keys_may_let_in::<LiveKit>().await;
 }
 
 #[tokio::test]
 async fn noise_does_not_wait_for_keys_that_hang_and_is_not_queued_for_them() {
     let cloud = Cloud::start().await;
-    let keys = public_keys("plugnmeet").to_string();
+    let keys = public_keys(EXAMPLE).to_string();
     *cloud.secret.lock().unwrap() = keys.clone();
     let impatient = |config: &mut livehooks_aws::config::IngestConfig| {
         config.deadline = Duration::from_millis(300);
     };
-    let ingest = cloud.ingest_with::<PlugNmeet>(impatient);
-    let authentic =
-        |seconds| request("plugnmeet", format!(r#"{{"id":"{seconds}"}}"#).as_bytes(), after(seconds));
+    let ingest = cloud.ingest_with::<Example>(impatient);
+    let authentic = |seconds| request(EXAMPLE, format!(r#"{{"id":"{seconds}"}}"#).as_bytes(), after(seconds));
     let noise = Request::new("{}".into());
     assert_eq!(said(ingest.receive_at(&authentic(0), START).await), "accepted");
 
@@ -153,7 +150,7 @@ async fn noise_does_not_wait_for_keys_that_hang_and_is_not_queued_for_them() {
     for seconds in 40..50 {
         assert_eq!(said(ingest.receive_at(&noise, after(seconds)).await), "401");
     }
-    let cold = cloud.ingest_with::<PlugNmeet>(|_| ());
+    let cold = cloud.ingest_with::<Example>(|_| ());
     assert_eq!(said(cold.receive_at(&noise, START).await), "401");
     assert!(started.elapsed() < PATIENCE, "a reading of the keys that hangs takes as long");
     // When keys are old, everything has them read again; what is noise is told from the rest after that.
@@ -166,15 +163,15 @@ async fn noise_does_not_wait_for_keys_that_hang_and_is_not_queued_for_them() {
 async fn keys_that_were_never_set_lead_to_503_and_nothing_is_queued() {
     let cloud = Cloud::start().await;
     *cloud.secret.lock().unwrap() = json!({ "keys": {} }).to_string();
-    let ingest = cloud.ingest_with::<PlugNmeet>(|_| ());
-    let delivery = |seconds| request("plugnmeet", b"{}", after(seconds));
+    let ingest = cloud.ingest_with::<Example>(|_| ());
+    let delivery = |seconds| request(EXAMPLE, b"{}", after(seconds));
     let outcome = ingest.receive_at(&delivery(0), START).await;
     assert!(matches!(&outcome, Outcome::Failed(Fault::KeysNotSet { .. })), "{outcome:?}");
     assert_eq!(said(outcome), "503");
     assert_eq!(said(ingest.receive_at(&Request::new("{}".into()), after(1)).await), "401");
     assert_eq!(cloud.waiting(), 0);
 
-    *cloud.secret.lock().unwrap() = public_keys("plugnmeet").to_string();
+    *cloud.secret.lock().unwrap() = public_keys(EXAMPLE).to_string();
     assert_eq!(
         said(ingest.receive_at(&delivery(4), after(4)).await),
         "503",
@@ -220,10 +217,7 @@ async fn never_queues_while_all_is_well<P: Provider>() {
 
 #[tokio::test]
 async fn nothing_that_a_sender_writes_leads_to_the_queue() {
-    never_queues_while_all_is_well::<Hms>().await;
-    never_queues_while_all_is_well::<VideoSdk>().await;
-    never_queues_while_all_is_well::<PlugNmeet>().await;
-    never_queues_while_all_is_well::<LiveKit>().await;
+    for_each_provider!(P => never_queues_while_all_is_well::<P>().await);
 }
 
 fn is_verified_alike<P: Provider>() {
@@ -247,10 +241,7 @@ fn is_verified_alike<P: Provider>() {
 
 #[test]
 fn a_queued_delivery_is_verified_as_it_would_have_been_on_arrival() {
-    is_verified_alike::<Hms>();
-    is_verified_alike::<VideoSdk>();
-    is_verified_alike::<PlugNmeet>();
-    is_verified_alike::<LiveKit>();
+    for_each_provider!(P => is_verified_alike::<P>());
 }
 
 #[test]
@@ -267,7 +258,7 @@ fn only_what_verification_reads_is_kept() {
         assert!(headers.values().all(|value| value.as_bytes() == b"b\xff"));
         headers.keys().map(ToString::to_string).collect()
     }
-    assert_eq!(kept::<PlugNmeet>(&delivery), ["authorization", "hash-token"]);
+    assert_eq!(kept::<Example>(&delivery), ["authorization", "hash-token"]);
     assert_eq!(kept::<LiveKit>(&delivery), ["authorization"]);
     assert_eq!(kept::<VideoSdk>(&delivery), ["videosdk-signature"]);
     assert_eq!(kept::<Hms>(&delivery).len(), 5, "the name of its header is in the keys");
@@ -289,7 +280,7 @@ async fn a_body_of_one_mebibyte_fits_unless_no_table_could_hold_it() {
     let fault = Fault::StoreTimeout(1);
     let queued = |body: &[u8]| {
         let delivery = Delivery { headers: &headers, url_token: None, body };
-        message::<PlugNmeet>(&delivery, START, &fault)
+        message::<Example>(&delivery, START, &fault)
     };
     let text = vec![b'x'; 1 << 20];
     let message = queued(&text).unwrap();
@@ -306,9 +297,9 @@ async fn a_body_of_one_mebibyte_fits_unless_no_table_could_hold_it() {
 
     let cloud = Cloud::start().await;
     cloud.down.table.store(true, SeqCst);
-    let ingest = cloud.ingest::<PlugNmeet>(&public_keys("plugnmeet"));
+    let ingest = cloud.ingest::<Example>(&public_keys(EXAMPLE));
     for (body, expected) in [(&text, "queued"), (&noise(1 << 20), "503")] {
-        let request = request("plugnmeet", body, START);
+        let request = request(EXAMPLE, body, START);
         assert_eq!(said(ingest.receive_at(&request, START).await), expected);
     }
 }

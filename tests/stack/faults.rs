@@ -11,11 +11,11 @@ use livehooks::local::local_sdk_config;
 use livehooks_aws::config::{FallbackConfig, IngestConfig, KeySource};
 use livehooks_aws::{Fault, Ingest, Outcome, clients};
 use livehooks_core::Provider;
-use livehooks_core::plugnmeet::PlugNmeet;
 use livehooks_core::videosdk::VideoSdk;
 use tokio::net::TcpListener;
 
 use crate::fixture::{Fixture, root};
+use crate::harness::Example;
 
 /// A recorded delivery, and a way in to a table behind `listener`.
 fn delivery<P: Provider>(case: &str, listener: &TcpListener) -> (Ingest<P>, Request, jiff::Timestamp) {
@@ -49,7 +49,7 @@ fn delivery_with<P: Provider>(
 #[tokio::test(start_paused = true)]
 async fn where_neither_table_nor_queue_ever_answers_the_sender_is_asked_to_come_back() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (ingest, request, now) = delivery::<PlugNmeet>("participant_joined", &silent);
+    let (ingest, request, now) = delivery::<Example>("participant_joined", &silent);
     let started = tokio::time::Instant::now();
     let outcome = ingest.receive_at(&request, now).await;
     let waited = started.elapsed();
@@ -63,7 +63,7 @@ async fn where_neither_table_nor_queue_ever_answers_the_sender_is_asked_to_come_
 #[tokio::test(start_paused = true)]
 async fn a_table_that_never_answers_does_not_hold_up_the_start_for_long() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (ingest, _, _) = delivery::<PlugNmeet>("participant_joined", &silent);
+    let (ingest, _, _) = delivery::<Example>("participant_joined", &silent);
     let started = tokio::time::Instant::now();
     ingest.warm_up().await;
     assert!(started.elapsed().as_millis() <= 2_500);
@@ -84,7 +84,7 @@ async fn a_sequence_write_of_two_calls_is_as_impatient_as_a_single_one() {
 async fn keys_that_never_come_have_the_tables_time_and_no_more() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let secret = |_: &serde_json::Value| KeySource::SecretsManager("keys".into());
-    let (ingest, request, now) = delivery_with::<PlugNmeet>("participant_joined", &silent, secret);
+    let (ingest, request, now) = delivery_with::<Example>("participant_joined", &silent, secret);
     let started = tokio::time::Instant::now();
     let outcome = ingest.receive_at(&request, now).await;
     assert!(matches!(outcome, Outcome::Failed(Fault::KeysUnavailable { .. })), "{outcome:?}");
@@ -94,7 +94,7 @@ async fn keys_that_never_come_have_the_tables_time_and_no_more() {
 #[tokio::test]
 async fn a_table_that_cannot_be_reached_is_our_fault() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (ingest, request, now) = delivery::<PlugNmeet>("participant_joined", &listener);
+    let (ingest, request, now) = delivery::<Example>("participant_joined", &listener);
     drop(listener);
     let outcome = ingest.receive_at(&request, now).await;
     assert!(
@@ -135,7 +135,7 @@ async fn a_write_whose_answer_was_lost_is_not_taken_for_the_providers_duplicate(
     };
     tokio::spawn(Database::open(None).unwrap().serve(database));
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (ingest, request, now) = delivery::<PlugNmeet>("participant_joined", &proxy);
+    let (ingest, request, now) = delivery::<Example>("participant_joined", &proxy);
     tokio::spawn(
         axum::serve(proxy, axum::Router::new().fallback(pass_on).with_state(lossy.clone())).into_future(),
     );

@@ -5,12 +5,19 @@ use livehooks::dev::{Options, Stack};
 use livehooks::keys_file::KeysFile;
 use livehooks::providers::{ALL, Entry};
 use livehooks::samples::{self, Places};
+use livehooks_core::Provider;
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use std::sync::LazyLock;
 use uuid::Uuid;
 
 use crate::schema;
+
+/// For a test that needs a provider whose events have ids and whose signature covers the body, whichever it is.
+pub use livehooks_core::plugnmeet::PlugNmeet as Example;
+
+/// Its name.
+pub const EXAMPLE: &str = Example::NAME;
 
 /// Making an RSA key takes a while: one set serves all tests.
 pub static KEYS: LazyLock<KeysFile> = LazyLock::new(KeysFile::make);
@@ -86,11 +93,8 @@ impl Local {
     /// behind it, because the relay keeps the order of the stream.
     pub async fn announced_by_now(&self) -> Vec<Value> {
         let last = Uuid::new_v4().to_string();
-        self.status(
-            "plugnmeet",
-            body("plugnmeet", "room_created", |places| places.id = last.clone()).as_bytes(),
-        )
-        .await;
+        self.status(EXAMPLE, body(EXAMPLE, "room_created", |places| places.id = last.clone()).as_bytes())
+            .await;
         let mut cursor = self.stack.announced.cursor(true);
         let mut found = Vec::new();
         loop {

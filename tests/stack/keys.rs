@@ -8,12 +8,12 @@ use livehooks::local::local_sdk_config;
 use livehooks_aws::config::KeySource;
 use livehooks_aws::{Fault, KeyRing};
 use livehooks_core::hms::HmsKeys;
-use livehooks_core::plugnmeet::PlugNmeet;
 use livehooks_core::videosdk::VideoSdkKeys;
 use livehooks_core::{ApiKeys, Delivery, Keys, Provider};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::harness::{EXAMPLE, Example};
 use livehooks::providers::Entry;
 
 /// Secrets Manager with one secret, or out of order.
@@ -30,7 +30,7 @@ impl Secrets {
         let app = axum::Router::new().fallback(answer).with_state(self.clone());
         tokio::spawn(axum::serve(listener, app).into_future());
         let client = aws_sdk_secretsmanager::Client::new(&sdk);
-        KeyRing::new("plugnmeet", KeySource::SecretsManager("livehooks/plugnmeet".into()), client)
+        KeyRing::new(EXAMPLE, KeySource::SecretsManager("livehooks/example".into()), client)
     }
 
     fn set(&self, secret: Option<&str>) {
@@ -127,8 +127,8 @@ async fn without_keys_that_can_be_read_it_is_our_fault_and_the_log_says_how_to_f
     let fault = ring.current(after(5)).await.err().unwrap().to_string();
     assert_eq!(
         fault,
-        "the keys in secret livehooks/plugnmeet cannot be used: field keys.a: expected a text, found a list; \
-         fill them with: aws secretsmanager put-secret-value --secret-id livehooks/plugnmeet \
+        "the keys in secret livehooks/example cannot be used: field keys.a: expected a text, found a list; \
+         fill them with: aws secretsmanager put-secret-value --secret-id livehooks/example \
          --secret-string '{\"keys\": {\"<api key>\": \"<secret>\"}}'"
     );
 
@@ -209,15 +209,15 @@ async fn after_a_rotation_both_keys_count_and_then_only_the_new_one() {
     let secrets = Secrets::default();
     let ring = secrets.serve::<ApiKeys>().await;
     let verified = async |secret: &str, now: Timestamp| {
-        let entry = Entry::named("plugnmeet").unwrap();
+        let entry = Entry::named(EXAMPLE).unwrap();
         let signed = (entry.sign)(&json!({ "keys": { "a": secret } }), b"{}", now.into()).unwrap();
         let headers =
             signed.headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
         let headers: http::HeaderMap = headers.collect();
         let delivery = Delivery { headers: &headers, url_token: None, body: b"{}" };
-        let first = PlugNmeet::verify(&delivery, &*ring.current(now).await.unwrap(), now).is_ok();
+        let first = Example::verify(&delivery, &*ring.current(now).await.unwrap(), now).is_ok();
         match ring.newer(now).await.unwrap() {
-            Some(keys) if !first => PlugNmeet::verify(&delivery, &keys, now).is_ok(),
+            Some(keys) if !first => Example::verify(&delivery, &keys, now).is_ok(),
             _ => first,
         }
     };

@@ -12,13 +12,12 @@ use livehooks_aws::fallback::message;
 use livehooks_aws::recover::{Recovered, Taken, Unrecoverable, response};
 use livehooks_aws::{Fault, Outcome, Recover};
 use livehooks_core::livekit::LiveKit;
-use livehooks_core::plugnmeet::PlugNmeet;
 use livehooks_core::videosdk::VideoSdk;
 use livehooks_core::{Delivery, Provider};
 use serde_json::json;
 
 use crate::cloud::{Cloud, START, after, batch, public_keys, request, said, signed_request};
-use crate::harness::body;
+use crate::harness::{EXAMPLE, Example, body};
 use crate::sizes::{noise, padded};
 
 fn inline(provider: &str) -> KeySource {
@@ -56,12 +55,12 @@ async fn a_token_that_has_expired_while_it_waited_still_counts() {
 #[tokio::test]
 async fn an_outage_of_the_keys_at_a_cold_start_loses_nothing_and_lets_nobody_in() {
     let cloud = Cloud::start().await;
-    *cloud.secret.lock().unwrap() = public_keys("plugnmeet").to_string();
+    *cloud.secret.lock().unwrap() = public_keys(EXAMPLE).to_string();
     cloud.down.secrets.store(true, SeqCst);
-    let ingest = cloud.ingest_with::<PlugNmeet>(|_| ());
-    let recover = cloud.recover("plugnmeet", KeySource::SecretsManager("keys".into()));
-    let forged = signed_request("plugnmeet", &json!({ "keys": { "plugnmeet-dev": "forged" } }), b"{}", START);
-    for request in [request("plugnmeet", br#"{"id":"1"}"#, START), forged] {
+    let ingest = cloud.ingest_with::<Example>(|_| ());
+    let recover = cloud.recover(EXAMPLE, KeySource::SecretsManager("keys".into()));
+    let forged = signed_request(EXAMPLE, &json!({ "keys": { "a": "forged" } }), b"{}", START);
+    for request in [request(EXAMPLE, br#"{"id":"1"}"#, START), forged] {
         assert_eq!(said(ingest.receive_at(&request, START).await), "queued");
     }
     for message in cloud.recover_batch(&recover, after(10)).await {
@@ -91,10 +90,10 @@ fn attribute(letter: &DeadLetter, name: &str) -> String {
 async fn queued_without_keys() -> (Cloud, Recover) {
     let cloud = Cloud::start().await;
     *cloud.secret.lock().unwrap() = "not JSON".into();
-    let ingest = cloud.ingest_with::<PlugNmeet>(|_| ());
-    let genuine = signed_request("plugnmeet", &secret("right"), br#"{"id":"1"}"#, START);
+    let ingest = cloud.ingest_with::<Example>(|_| ());
+    let genuine = signed_request(EXAMPLE, &secret("right"), br#"{"id":"1"}"#, START);
     assert_eq!(said(ingest.receive_at(&genuine, START).await), "queued");
-    let recover = cloud.recover("plugnmeet", KeySource::SecretsManager("keys".into()));
+    let recover = cloud.recover(EXAMPLE, KeySource::SecretsManager("keys".into()));
     (cloud, recover)
 }
 
@@ -113,7 +112,7 @@ async fn a_typo_in_a_secret_costs_no_delivery_that_was_answered_200() {
     assert_eq!(cloud.queue.bodies().unwrap(), (vec![], body), "it is kept as it was");
     let letter = cloud.queue.receive_dead(1, after(60), after(60)).unwrap().remove(0);
     assert_eq!(attribute(&letter, "reason"), "wrong_key");
-    assert_eq!(attribute(&letter, "provider"), "plugnmeet");
+    assert_eq!(attribute(&letter, "provider"), EXAMPLE);
     assert_eq!(attribute(&letter, "received_at"), START.to_string());
 
     *cloud.secret.lock().unwrap() = secret("right").to_string();
@@ -130,7 +129,7 @@ async fn what_the_dead_letter_queue_does_not_take_stays_in_the_fallback_queue() 
         let (cloud, _) = queued_without_keys().await;
         let wrong = || KeySource::Inline(secret("wrong").to_string());
         let deadline = if hangs { Duration::from_millis(300) } else { PATIENCE };
-        let recover = cloud.recover_within(deadline, "plugnmeet", wrong());
+        let recover = cloud.recover_within(deadline, EXAMPLE, wrong());
         cloud.down.dead_letters.store(true, SeqCst);
         cloud.down.hangs.store(hangs, SeqCst);
         let recovered = cloud.recover_batch(&recover, after(60)).await;
@@ -141,7 +140,7 @@ async fn what_the_dead_letter_queue_does_not_take_stays_in_the_fallback_queue() 
         assert_eq!(cloud.waiting(), 1);
 
         cloud.down.dead_letters.store(false, SeqCst);
-        let recover = cloud.recover("plugnmeet", wrong());
+        let recover = cloud.recover(EXAMPLE, wrong());
         assert_eq!(only(&cloud.recover_batch(&recover, after(61)).await), ("401".into(), true));
         assert_eq!((cloud.waiting(), reasons(&cloud)), (0, vec!["wrong_key".to_owned()]));
     }
@@ -151,9 +150,9 @@ async fn what_the_dead_letter_queue_does_not_take_stays_in_the_fallback_queue() 
 async fn rejected(request: &Request, received_at: Timestamp) -> (&'static str, bool) {
     let cloud = Cloud::start().await;
     let delivery = Delivery { headers: request.headers(), url_token: None, body: request.body().as_ref() };
-    let message = message::<PlugNmeet>(&delivery, received_at, &Fault::StoreTimeout(1)).unwrap();
+    let message = message::<Example>(&delivery, received_at, &Fault::StoreTimeout(1)).unwrap();
     cloud.queue.send(&message, received_at).unwrap();
-    let recover = cloud.recover("plugnmeet", KeySource::Inline(secret("right").to_string()));
+    let recover = cloud.recover(EXAMPLE, KeySource::Inline(secret("right").to_string()));
     let recovered = cloud.recover_batch(&recover, received_at).await;
     assert!(recovered[0].is_settled() && cloud.waiting() == 0);
     let Ok(Taken { outcome: Outcome::Rejected(rejection), is_dead_lettered, .. }) = &recovered[0].result
@@ -166,7 +165,7 @@ async fn rejected(request: &Request, received_at: Timestamp) -> (&'static str, b
 
 #[tokio::test]
 async fn only_what_no_change_of_keys_could_let_in_is_dropped() {
-    let signed = |keys: &serde_json::Value| signed_request("plugnmeet", keys, br#"{"id":"1"}"#, START);
+    let signed = |keys: &serde_json::Value| signed_request(EXAMPLE, keys, br#"{"id":"1"}"#, START);
     let with = |change: fn(&mut Request)| {
         let mut request = signed(&secret("right"));
         change(&mut request);
@@ -195,10 +194,10 @@ async fn only_what_no_change_of_keys_could_let_in_is_dropped() {
 async fn what_the_table_cannot_hold_is_dead_lettered() {
     let cloud = Cloud::start().await;
     *cloud.secret.lock().unwrap() = "not JSON".into();
-    let request = request("plugnmeet", &padded(&noise(700_000)), START);
-    let ingest = cloud.ingest_with::<PlugNmeet>(|_| ());
+    let request = request(EXAMPLE, &padded(&noise(700_000)), START);
+    let ingest = cloud.ingest_with::<Example>(|_| ());
     assert_eq!(said(ingest.receive_at(&request, START).await), "queued");
-    let recover = cloud.recover("plugnmeet", inline("plugnmeet"));
+    let recover = cloud.recover(EXAMPLE, inline(EXAMPLE));
     assert_eq!(only(&cloud.recover_batch(&recover, after(60)).await), ("413".into(), true));
     assert_eq!((cloud.waiting(), reasons(&cloud)), (0, vec!["too_large".to_owned()]));
 }
@@ -208,16 +207,16 @@ async fn keys_that_were_added_since_they_were_read_let_in_what_they_signed() {
     let cloud = Cloud::start().await;
     let keys = |secret: &str| json!({ "keys": { "a": secret } });
     *cloud.secret.lock().unwrap() = keys("old").to_string();
-    let recover = cloud.recover("plugnmeet", KeySource::SecretsManager("keys".into()));
-    let ingest = cloud.ingest_with::<PlugNmeet>(|_| ());
+    let recover = cloud.recover(EXAMPLE, KeySource::SecretsManager("keys".into()));
+    let ingest = cloud.ingest_with::<Example>(|_| ());
     cloud.down.table.store(true, SeqCst);
-    let old = signed_request("plugnmeet", &keys("old"), br#"{"id":"1"}"#, START);
+    let old = signed_request(EXAMPLE, &keys("old"), br#"{"id":"1"}"#, START);
     assert_eq!(said(ingest.receive_at(&old, START).await), "queued");
     cloud.recover_batch(&recover, after(1)).await;
 
     *cloud.secret.lock().unwrap() = json!({ "keys": { "a": "old", "b": "new" } }).to_string();
-    let new = signed_request("plugnmeet", &json!({ "keys": { "b": "new" } }), br#"{"id":"2"}"#, after(10));
-    let ingest = cloud.ingest_with::<PlugNmeet>(|_| ());
+    let new = signed_request(EXAMPLE, &json!({ "keys": { "b": "new" } }), br#"{"id":"2"}"#, after(10));
+    let ingest = cloud.ingest_with::<Example>(|_| ());
     assert_eq!(said(ingest.receive_at(&new, after(10)).await), "queued");
     cloud.down.table.store(false, SeqCst);
     // Its own keys would reject the second one, and are old enough to be read again.
@@ -227,7 +226,7 @@ async fn keys_that_were_added_since_they_were_read_let_in_what_they_signed() {
 
 #[tokio::test]
 async fn a_message_that_comes_twice_is_one_event() {
-    for (provider, name) in [("plugnmeet", "participant_joined"), ("videosdk", "participant-joined")] {
+    for (provider, name) in [(EXAMPLE, "participant_joined"), ("videosdk", "participant-joined")] {
         let cloud = Cloud::start().await;
         let body = body(provider, name, |_| ());
         cloud.down.table.store(true, SeqCst);
@@ -248,7 +247,7 @@ async fn receive(cloud: &Cloud, provider: &str, body: &str, seconds: i64) -> Str
     let keys = public_keys(provider);
     said(match provider {
         "videosdk" => cloud.ingest::<VideoSdk>(&keys).receive_at(&request, after(seconds)).await,
-        _ => cloud.ingest::<PlugNmeet>(&keys).receive_at(&request, after(seconds)).await,
+        _ => cloud.ingest::<Example>(&keys).receive_at(&request, after(seconds)).await,
     })
 }
 
@@ -301,9 +300,9 @@ async fn a_poison_message_ends_in_the_dead_letter_queue_and_holds_nothing_up() {
     let cloud = Cloud::start().await;
     cloud.queue.send("poison", START).unwrap();
     cloud.down.table.store(true, SeqCst);
-    queue(&cloud, "plugnmeet", "{}", 0).await;
+    queue(&cloud, EXAMPLE, "{}", 0).await;
     cloud.down.table.store(false, SeqCst);
-    let recover = cloud.recover("plugnmeet", inline("plugnmeet"));
+    let recover = cloud.recover(EXAMPLE, inline(EXAMPLE));
     let first = cloud.recover_batch(&recover, after(1)).await;
     assert!(matches!(&first[0].result, Err(Unrecoverable::Unreadable(_))), "{first:?}");
     assert!(first[1].is_settled());
@@ -317,9 +316,9 @@ async fn a_poison_message_ends_in_the_dead_letter_queue_and_holds_nothing_up() {
 #[tokio::test]
 async fn whatever_is_no_delivery_of_a_known_provider_is_wanted_again() {
     let cloud = Cloud::start().await;
-    let recover = cloud.recover("plugnmeet", inline("plugnmeet"));
+    let recover = cloud.recover(EXAMPLE, inline(EXAMPLE));
     let good = json!({
-        "provider": "plugnmeet", "received_at": "2025-10-30T09:03:20Z", "fault": "store",
+        "provider": EXAMPLE, "received_at": "2025-10-30T09:03:20Z", "fault": "store",
         "url_token": null, "headers": [], "body": "e30=", "gzip": false,
     });
     let with = |field: &str, value: serde_json::Value| {

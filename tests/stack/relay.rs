@@ -7,7 +7,7 @@ use livehooks_aws::Relay;
 use livehooks_aws::config::RelayConfig;
 use serde_json::{Value, json};
 
-use crate::harness::{KEYS, Local, body};
+use crate::harness::{EXAMPLE, Example, KEYS, Local, body};
 
 /// The records of `count` stored events that no relay has seen yet, and a relay to the stack's topic.
 async fn unrelayed(local: &Local, count: usize) -> (Event, Relay) {
@@ -15,8 +15,8 @@ async fn unrelayed(local: &Local, count: usize) -> (Event, Relay) {
     let sdk = local_sdk_config(listener.local_addr().unwrap());
     let database = Database::open(None).unwrap();
     tokio::spawn(database.serve(listener));
-    let entry = livehooks::providers::Entry::named("plugnmeet").unwrap();
-    let ingest = livehooks_aws::Ingest::<livehooks_core::plugnmeet::PlugNmeet>::new(
+    let entry = livehooks::providers::Entry::named(EXAMPLE).unwrap();
+    let ingest = livehooks_aws::Ingest::<Example>::new(
         livehooks_aws::config::IngestConfig {
             table: "Events".into(),
             keys: livehooks_aws::config::KeySource::Inline(KEYS.secret(entry).to_string()),
@@ -27,7 +27,7 @@ async fn unrelayed(local: &Local, count: usize) -> (Event, Relay) {
         &sdk,
     );
     for index in 0..count {
-        let body = body("plugnmeet", "participant_joined", |places| places.id = index.to_string());
+        let body = body(EXAMPLE, "participant_joined", |places| places.id = index.to_string());
         let now = jiff::Timestamp::now();
         let signed = (entry.sign)(KEYS.signing(entry).unwrap(), body.as_bytes(), now.into()).unwrap();
         let mut request = lambda_http::Request::new(body.into());
@@ -231,7 +231,7 @@ async fn what_stands_before_a_record_that_cannot_be_settled_is_announced_first()
 async fn the_local_stack_relays_again_what_was_not_taken() {
     let local = Local::start().await;
     *local.stack.faults.publish.lock().unwrap() = vec![PublishFault::Whole; 3];
-    local.status("plugnmeet", body("plugnmeet", "participant_joined", |_| ()).as_bytes()).await;
+    local.status(EXAMPLE, body(EXAMPLE, "participant_joined", |_| ()).as_bytes()).await;
     local.announcements(1).await;
 }
 
@@ -246,10 +246,7 @@ async fn what_was_stored_before_a_crash_is_announced_after_the_restart() {
     // The topic takes nothing: the process ends with a stored event that nobody heard of.
     *first.stack.faults.publish.lock().unwrap() = vec![PublishFault::Whole; 1_000];
     first
-        .status(
-            "plugnmeet",
-            body("plugnmeet", "participant_joined", |places| places.id = "1".into()).as_bytes(),
-        )
+        .status(EXAMPLE, body(EXAMPLE, "participant_joined", |places| places.id = "1".into()).as_bytes())
         .await;
     first.stop().await;
 

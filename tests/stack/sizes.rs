@@ -1,7 +1,7 @@
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::harness::Local;
+use crate::harness::{EXAMPLE, Local};
 
 pub fn padded(padding: &str) -> Vec<u8> {
     json!({ "event": "room_created", "room": { "room_id": "r", "metadata": padding }, "id": "large" })
@@ -23,18 +23,18 @@ pub fn noise(bytes: usize) -> String {
 async fn a_large_event_is_stored_whole_and_announced_with_a_pointer() {
     let local = Local::start().await;
     let body = padded(&"x".repeat(400_000));
-    assert_eq!(local.status("plugnmeet", &body).await, "accepted");
+    assert_eq!(local.status(EXAMPLE, &body).await, "accepted");
     let stored = local.events().await;
     assert_eq!(serde_json::to_vec(&stored[0]["data"]["raw"]).unwrap().len(), body.len());
     let announced = &local.announcements(1).await[0]["message"];
-    assert_eq!(announced["dataref"], "dynamodb://Events/plugnmeet%23large/0");
+    assert_eq!(announced["dataref"], format!("dynamodb://Events/{EXAMPLE}%23large/0"));
     assert_eq!(announced["data"], json!({ "room": { "id": "r" } }));
 }
 
 #[tokio::test]
 async fn an_event_that_no_item_can_hold_is_refused_for_good() {
     let local = Local::start().await;
-    let (status, problem) = local.post("plugnmeet", &padded(&noise(700_000))).await;
+    let (status, problem) = local.post(EXAMPLE, &padded(&noise(700_000))).await;
     assert_eq!(
         (status, problem["title"].as_str()),
         (StatusCode::PAYLOAD_TOO_LARGE, Some("Payload Too Large"))
@@ -49,7 +49,7 @@ async fn a_body_of_one_mebibyte_is_taken_and_one_byte_more_is_not() {
     let local = Local::start().await;
     let around = padded("").len();
     let body = padded(&"x".repeat((1 << 20) - around));
-    assert_eq!(local.status("plugnmeet", &body).await, "accepted");
-    let (status, _) = local.post("plugnmeet", &padded(&"x".repeat((1 << 20) - around + 1))).await;
+    assert_eq!(local.status(EXAMPLE, &body).await, "accepted");
+    let (status, _) = local.post(EXAMPLE, &padded(&"x".repeat((1 << 20) - around + 1))).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
 }

@@ -10,18 +10,17 @@ use serde_json::{Value, json};
 use crate::envelope::{self, Delivered};
 use crate::keys_file::{KeysFile, KeysFileError};
 use crate::local::{default_keys_file, lock_file::Running};
-use crate::providers::{ALL, Entry, Validity};
+use crate::providers::{self, ALL, Entry, SignError, Validity};
 use crate::samples::{self, Places, Sample};
 
 /// Which event to print.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
-  cargo livehooks event plugnmeet participant_joined
+  cargo livehooks event livekit participant_joined
   cargo livehooks event livekit live.recording.ready --tampered | sam local invoke LivekitFunction -e -
   cargo livehooks event --write events")]
 pub struct PrintEvent {
-    /// 100ms, videosdk, plugnmeet, livekit
-    #[arg(required_unless_present = "write")]
+    #[arg(required_unless_present = "write", help = providers::one_of())]
     provider: Option<String>,
     /// The provider's type or the common one (see send --list)
     #[arg(value_name = "TYPE", required_unless_present = "write")]
@@ -59,7 +58,9 @@ pub enum EventError {
     )]
     UnknownType { provider: &'static str, found: String },
     #[error("cannot sign as {provider}: {why}")]
-    Sign { provider: &'static str, why: String },
+    Sign { provider: &'static str, why: SignError },
+    #[error("cannot sign as {0}: the keys file has nothing for it")]
+    NoKeys(&'static str),
     #[error("deliveries of {0} hold no time, so none of them expires")]
     NeverExpires(&'static str),
     #[error("cannot write to {}: {error}", .folder.display())]
@@ -133,7 +134,7 @@ impl Signer<'_> {
         Err(EventError::UnknownType { provider: self.entry.name, found: name.into() })
     }
 
-    fn normalized(&self, sample: &Sample<'_>) -> Result<crate::providers::Normalized, EventError> {
+    fn normalized(&self, sample: &Sample<'_>) -> Result<providers::Normalized, EventError> {
         let normalized =
             (self.entry.normalize)(self.keys, sample.body(&self.places).as_bytes(), self.validity.now);
         normalized.map_err(|why| EventError::Sign { provider: self.entry.name, why })
@@ -173,8 +174,7 @@ impl Signer<'_> {
 }
 
 fn signing<'a>(keys: &'a KeysFile, entry: &Entry) -> Result<&'a Value, EventError> {
-    let why = || "the keys file has nothing for it".into();
-    keys.signing(entry).ok_or_else(|| EventError::Sign { provider: entry.name, why: why() })
+    keys.signing(entry).ok_or(EventError::NoKeys(entry.name))
 }
 
 fn places(now: Timestamp) -> Places {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::send::TRY;
 use super::{FilterOptions, StackOptions};
 use crate::error::{CommandError, Ending};
 use crate::history::{Filter, Source, Stored, Tail, TailError};
@@ -107,9 +108,7 @@ fn none(source: &Source, filter: &Filter) -> Result<(), CommandError> {
         "{}",
         match (filter.takes_all(), &source.stack) {
             (false, _) => format!("no such event in {name}; fewer filters find more"),
-            (true, None) => format!(
-                "no event in {name} yet\n  send one with: cargo livehooks send plugnmeet participant_joined"
-            ),
+            (true, None) => format!("no event in {name} yet\n  send one with: {TRY}"),
             (true, Some(_)) => format!("no event in {name} yet"),
         }
     );

@@ -10,16 +10,16 @@ use super::keys_store::KeysStore;
 use super::options::provider;
 use super::{StackOptions, keyring};
 use crate::error::{CommandError, Ending};
-use crate::providers::Entry;
+use crate::providers::{Entry, one_of};
 use crate::terminal::{BOLD, YELLOW, column, line, safe, styled};
 
 /// What to do with which keys.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
-  cargo livehooks keys show --stack live --provider plugnmeet
-  cargo livehooks keys add --stack live --provider plugnmeet --label APInew
+  cargo livehooks keys show --stack live --provider livekit
+  cargo livehooks keys add --stack live --provider livekit --label APInew
   openssl rand -hex 32 | cargo livehooks keys add --stack live --provider videosdk --field url_tokens
-  cargo livehooks keys retire --stack live --provider plugnmeet 8f4c21d07a3b
+  cargo livehooks keys retire --stack live --provider livekit 8f4c21d07a3b
   cargo livehooks keys show --keys .livehooks/keys.json --provider 100ms
 
 Secrets come from a prompt or the standard input, never from the command line. To rotate: add the new key, wait \
@@ -57,8 +57,7 @@ enum Action {
 #[derive(Clone, Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("where").required(true).args(["stack", "keys"])))]
 struct Which {
-    /// 100ms, videosdk, plugnmeet or livekit
-    #[arg(long, value_parser = provider)]
+    #[arg(long, help = one_of(), value_parser = provider)]
     provider: String,
     /// A keys file of the local stack
     #[arg(long, value_name = "FILE")]

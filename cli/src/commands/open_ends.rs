@@ -6,6 +6,7 @@ use super::options::duration;
 use super::{Moment, StackOptions};
 use crate::error::{CommandError, Ending};
 use crate::history::Filter;
+use crate::providers::one_of;
 use crate::terminal::{BOLD, DIM, column, columns, length, line, local, safe, styled};
 use crate::timeline::{OpenEnd, Timeline};
 
@@ -24,8 +25,7 @@ pub struct OpenEnds {
     /// Look at events received since: 30m, 2h, 7d ago, or a time
     #[arg(long, value_name = "TIME", default_value = "7d")]
     since: Moment,
-    /// 100ms, videosdk, plugnmeet or livekit
-    #[arg(long, value_parser = super::options::provider)]
+    #[arg(long, help = one_of(), value_parser = super::options::provider)]
     provider: Option<String>,
     /// The room's id
     #[arg(long)]

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp, Zoned, civil};
 
 use crate::error::CommandError;
 use crate::history::{Filter, Source};
-use crate::providers::ALL;
+use crate::providers::{ALL, one_of};
 
 /// Which stack to look at.
 #[derive(Clone, Debug, clap::Args)]
@@ -40,8 +40,8 @@ impl StackOptions {
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Which events")]
 pub struct Selection {
-    /// 100ms, videosdk, plugnmeet or livekit
-    #[arg(long, value_parser = provider)]
+    /// The provider
+    #[arg(long, help = one_of(), value_parser = provider)]
     pub provider: Option<String>,
     /// The type; a `*` stands for any text, as in 'live.recording.*'
     #[arg(long = "type", value_name = "TYPE")]

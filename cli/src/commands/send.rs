@@ -10,9 +10,12 @@ use uuid::Uuid;
 use crate::error::causes;
 use crate::keys_file::{KeysFile, KeysFileError};
 use crate::local::{default_keys_file, lock_file::Running};
-use crate::providers::{ALL, Entry};
+use crate::providers::{self, ALL, Entry, SignError};
 use crate::samples::{self, Places, Sample};
 use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, styled};
+
+/// A command to try first.
+pub const TRY: &str = "cargo livehooks send plugnmeet participant_joined";
 
 /// What to send, and where to.
 #[derive(Clone, Debug, clap::Args)]
@@ -23,8 +26,7 @@ use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, styled};
   cargo livehooks send all
   cargo livehooks send --list")]
 pub struct Send {
-    /// 100ms, videosdk, plugnmeet, livekit; or `all` for one of each type of every provider
-    #[arg(required_unless_present = "list")]
+    #[arg(required_unless_present = "list", help = format!("{}; or `all` for one of each type of every provider", providers::one_of()))]
     provider: Option<String>,
     /// The provider's type or the common one (see --list); or `all`
     #[arg(value_name = "TYPE")]
@@ -67,7 +69,9 @@ pub enum SendError {
     #[error("type: expected a type of {0} or all, found none\n  list them with: cargo livehooks send --list")]
     NoType(&'static str),
     #[error("cannot sign as {provider}: {why}")]
-    Sign { provider: &'static str, why: String },
+    Sign { provider: &'static str, why: SignError },
+    #[error("cannot sign as {0}: the keys file has nothing for it")]
+    NoKeys(&'static str),
     #[error("cannot reach {url}: {why}\n  start the local stack with: cargo livehooks dev")]
     Unreachable { url: String, why: String },
 }
@@ -157,8 +161,7 @@ fn known(
 }
 
 fn signing<'a>(keys: &'a KeysFile, entry: &Entry) -> Result<&'a Value, SendError> {
-    let why = || "the keys file has nothing for it".into();
-    keys.signing(entry).ok_or_else(|| SendError::Sign { provider: entry.name, why: why() })
+    keys.signing(entry).ok_or(SendError::NoKeys(entry.name))
 }
 
 fn event_type(entry: &Entry, sample: &Sample<'_>, keys: &Value) -> Result<EventType, SendError> {

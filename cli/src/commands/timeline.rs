@@ -6,6 +6,7 @@ use super::options::provider;
 use super::{Moment, StackOptions, render};
 use crate::error::{CommandError, Ending};
 use crate::history::{Filter, Stored};
+use crate::providers::one_of;
 use crate::terminal::{columns, line};
 use crate::timeline::Timeline;
 
@@ -24,8 +25,7 @@ In the picture:  ┣━━┫ from start to end   ╌╌ no event says how it we
 pub struct ShowTimeline {
     /// The room's id
     room: String,
-    /// 100ms, videosdk, plugnmeet or livekit, where several have a room of this name
-    #[arg(long, value_parser = provider)]
+    #[arg(long, help = format!("{}, where several have a room of this name", one_of()), value_parser = provider)]
     provider: Option<String>,
     /// Received since: 30m, 2h, 7d ago, or a time [default: 24 hours before the room's latest event]
     #[arg(long, value_name = "TIME")]

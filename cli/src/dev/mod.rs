@@ -30,7 +30,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use livehooks_aws::config::{FallbackConfig, KeySource, RecoverConfig, RelayConfig};
-use livehooks_aws::recover::Way;
 use livehooks_aws::{Recover, Relay};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -49,7 +48,7 @@ use crate::forward::HttpTarget;
 use crate::history::Source;
 use crate::keys_file::KeysFile;
 use crate::local::{PATIENCE, TABLE, TOPIC_ARN, local_sdk_config};
-use crate::providers::{ALL, Entry};
+use crate::providers::{ALL, Entry, WAYS};
 use data::DataFolder;
 use web::RETENTION;
 
@@ -155,8 +154,7 @@ impl Stack {
         );
         let sdk = outage::sdk_config(dynamodb_address, aws_address, faults.clone());
         let source = Source::local(dynamodb_address, aws_address);
-        let ways: Vec<Way> = ALL.iter().map(|entry| entry.way).collect();
-        let recover = Recover::new(&ways, recover_config(&options.keys, aws_address), &sdk);
+        let recover = Recover::new(WAYS, recover_config(&options.keys, aws_address), &sdk);
         let fallback = FallbackConfig {
             queue_url: format!("http://{aws_address}{}", FALLBACK_PATH),
             deadline: PATIENCE,

@@ -16,10 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_http::RequestExt;
 use livehooks_aws::config::{FallbackConfig, IngestConfig, KeySource};
 use livehooks_aws::{Ingest, Outcome};
-use livehooks_core::hms::Hms;
-use livehooks_core::livekit::LiveKit;
-use livehooks_core::plugnmeet::PlugNmeet;
-use livehooks_core::videosdk::VideoSdk;
+use livehooks_core::for_each_provider;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -76,12 +73,7 @@ pub(super) async fn serve(
         .route("/api/rejections", get(rejections))
         .route("/api/announcements", get(announcements))
         .with_state(api);
-    let webhooks = [
-        inlets.mount::<Hms>(&keys),
-        inlets.mount::<VideoSdk>(&keys),
-        inlets.mount::<PlugNmeet>(&keys),
-        inlets.mount::<LiveKit>(&keys),
-    ];
+    let webhooks = for_each_provider!(P => inlets.mount::<P>(&keys));
     let webhooks = webhooks.into_iter().fold(Router::new(), Router::merge);
     let open =
         Router::new().route("/healthz", get(async || axum::Json(json!({ "status": "ok" })))).merge(webhooks);

@@ -94,13 +94,9 @@ fn body(stored: &Stored) -> Result<Vec<u8>, String> {
 fn curl(stored: &Stored, sending: &Sending) -> Result<Copied, String> {
     let (entry, body) = (entry(stored)?, body(stored)?);
     let keys = sending.keys.signing(entry).ok_or("The keys file has nothing for this provider.")?;
-    let mut covering = keys.clone();
-    if let Some(keys) = covering.as_object_mut() {
-        keys.retain(|name, _| !entry.standing_fields.contains(&name.as_str()));
-    }
     let now = Timestamp::now();
-    let signed = (entry.sign)(&covering, &body, now.into());
-    let standing = (entry.sign)(keys, &body, now.into())?;
+    let signed = (entry.sign)(&entry.body_keys(keys), &body, now.into());
+    let standing = (entry.sign)(keys, &body, now.into()).map_err(|error| error.to_string())?;
     let mut note = match entry.knows_time {
         true => "Signed with the local stack's keys, for five minutes.".to_owned(),
         false => "Signed with the local stack's keys.".to_owned(),
@@ -145,7 +141,7 @@ fn signed_with_public_keys(stored: &Stored, validity: Validity) -> Result<(Signe
     let keys: Value = serde_json::from_str(PUBLIC_KEYS).map_err(|error| error.to_string())?;
     let keys = KeysFile::from_json(&keys).map_err(|error| error.to_string())?;
     let signing = keys.signing(entry).ok_or("events/keys.json has nothing for this provider.")?;
-    let signed = (entry.sign)(signing, &body, validity)?;
+    let signed = (entry.sign)(signing, &body, validity).map_err(|error| error.to_string())?;
     Ok((signed, body, keys.secret(entry)))
 }
 

@@ -99,6 +99,9 @@ impl Drop for Dev {
     }
 }
 
+/// The provider of those tests for which any will do.
+pub const EXAMPLE: &str = "plugnmeet";
+
 pub fn send(folder: &Path, arguments: &[&str]) -> Output {
     livehooks(folder).arg("send").args(arguments).output().unwrap()
 }

@@ -5,12 +5,11 @@ mod common;
 
 use std::hint::black_box;
 
-use common::{Case, JOINED, Sender, floor};
+use common::{Case, JOINED, floor};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use livehooks_core::hms::Hms;
+use livehooks_core::for_each_provider;
 use livehooks_core::livekit::LiveKit;
-use livehooks_core::plugnmeet::PlugNmeet;
-use livehooks_core::videosdk::VideoSdk;
+use livehooks_signing::Signer;
 
 fn whole(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("livekit participant_joined, 695 bytes");
@@ -33,7 +32,7 @@ fn by_size(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn steps<P: Sender>(criterion: &mut Criterion) {
+fn steps_of<P: Signer>(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group(P::NAME);
     for (size, bytes) in [("0.5 KB", 500), ("5 KB", 5_000), ("100 KB", 100_000)] {
         let case = Case::<P>::padded(bytes);
@@ -50,5 +49,9 @@ fn steps<P: Sender>(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(core, whole, by_size, steps::<Hms>, steps::<VideoSdk>, steps::<PlugNmeet>, steps::<LiveKit>);
+fn steps(criterion: &mut Criterion) {
+    for_each_provider!(P => steps_of::<P>(criterion));
+}
+
+criterion_group!(core, whole, by_size, steps);
 criterion_main!(core);

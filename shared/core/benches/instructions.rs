@@ -21,11 +21,10 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use common::{Case, JOINED, Sender, floor};
-use livehooks_core::hms::Hms;
+use common::{Case, JOINED, floor};
 use livehooks_core::livekit::LiveKit;
-use livehooks_core::plugnmeet::PlugNmeet;
-use livehooks_core::videosdk::VideoSdk;
+use livehooks_core::{PROVIDER_NAMES, Provider, for_each_provider};
+use livehooks_signing::Signer;
 
 const TOLERANCE: f64 = 0.05;
 const STEPS: [&str; 3] = ["verify", "normalize", "serialize"];
@@ -51,7 +50,7 @@ fn main() -> ExitCode {
 
 fn cases() -> Vec<String> {
     let mut cases = vec!["floor/695B".to_owned(), "livekit/whole/695B".into(), "livekit/whole/1MiB".into()];
-    for provider in ["100ms", "videosdk", "plugnmeet", "livekit"] {
+    for provider in PROVIDER_NAMES {
         for (size, _) in SIZES {
             cases.extend(STEPS.iter().map(|step| format!("{provider}/{step}/{size}")));
         }
@@ -74,15 +73,18 @@ fn run(case: &str, rounds: u64, slower: bool) {
                 case.whole()
             });
         }
-        ["100ms", step, size] => run_step::<Hms>(step, size, rounds),
-        ["videosdk", step, size] => run_step::<VideoSdk>(step, size, rounds),
-        ["plugnmeet", step, size] => run_step::<PlugNmeet>(step, size, rounds),
-        ["livekit", step, size] => run_step::<LiveKit>(step, size, rounds),
+        [provider, step, size] => {
+            for_each_provider!(P => {
+                if P::NAME == provider {
+                    run_step::<P>(step, size, rounds);
+                }
+            });
+        }
         _ => panic!("expected a case, found {case}"),
     }
 }
 
-fn run_step<P: Sender>(step: &str, size: &str, rounds: u64) {
+fn run_step<P: Signer>(step: &str, size: &str, rounds: u64) {
     let bytes = SIZES.iter().find(|(name, _)| *name == size).unwrap().1;
     let case = Case::<P>::padded(bytes);
     let verified = case.verify();

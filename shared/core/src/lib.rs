@@ -12,12 +12,11 @@
 //! read in an authentic body is left out of the normalized part and stays in `data.raw`: normalizing
 //! never fails.
 
-mod body_hash_token;
 mod dedupe;
 mod event;
 mod json;
 mod keys;
-mod proto;
+mod providers;
 mod redact;
 mod rejection;
 mod time;
@@ -25,18 +24,13 @@ mod verify;
 mod vocabulary;
 mod weakness;
 
-pub mod hms;
-pub mod livekit;
-pub mod plugnmeet;
-pub mod videosdk;
-
-pub use body_hash_token::ApiKeys;
 pub use dedupe::{BodyHash, Dedupe};
 pub use event::{
     Artifact, Assurance, Data, DedupeBasis, ErrorInfo, Event, File, Ingress, Normalized, Participant,
     Recording, RecordingScope, Room, Session, Stream, TimeBasis, Track, Transcription, Usage,
 };
 pub use keys::{Keys, KeysError};
+pub use providers::*;
 pub use redact::{SECRET_FIELDS, redact};
 pub use rejection::Rejection;
 pub use verify::{Delivery, Provider, Verified};

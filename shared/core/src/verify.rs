@@ -104,7 +104,7 @@ impl<'a, P: Provider> Verified<'a, P> {
         self.assurance
     }
 
-    /// The account that signed, where the scheme names one (the API key of plugNmeet and LiveKit).
+    /// The account that signed, where the scheme names one, as LiveKit's token names the API key.
     pub fn account(&self) -> Option<&str> {
         self.account.as_deref()
     }

@@ -1,11 +1,11 @@
 use data_encoding::BASE64;
 use livehooks::envelope::Delivered;
 use livehooks_core::livekit::LiveKit;
-use livehooks_core::plugnmeet::PlugNmeet;
 use serde_json::json;
 
 use super::{BODY, Function, NOW, SECRET, claims, request, token, tokens};
 use crate::fixture::Fixture;
+use crate::harness::{EXAMPLE, Example};
 
 #[tokio::test]
 async fn whatever_an_authentic_body_holds_it_is_taken_whole() {
@@ -43,8 +43,8 @@ async fn whatever_an_authentic_body_holds_it_is_taken_whole() {
 
 #[tokio::test]
 async fn a_base64_flag_that_lies_makes_another_body() {
-    let fixture = Fixture::read(&crate::fixture::root().join("plugnmeet/ok/participant_joined"));
-    let function = Function::<PlugNmeet>::start(&fixture.keys).await;
+    let fixture = Fixture::read(&crate::fixture::root().join(EXAMPLE).join("ok/participant_joined"));
+    let function = Function::<Example>::start(&fixture.keys).await;
     let text = |value: &http::HeaderValue| value.to_str().unwrap().to_owned();
     let headers: Vec<_> =
         fixture.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();

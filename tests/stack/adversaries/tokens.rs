@@ -1,6 +1,6 @@
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use hmac::{Hmac, KeyInit, Mac};
-use livehooks_core::plugnmeet::PlugNmeet;
+use livehooks_core::livekit::LiveKit;
 use serde_json::json;
 use sha2::{Sha256, Sha384, Sha512};
 
@@ -64,7 +64,7 @@ async fn a_valid_access_token_without_a_body_hash_opens_nothing() {
 
 #[tokio::test]
 async fn a_token_that_was_seen_on_one_body_opens_no_other() {
-    let function = tokens::<PlugNmeet>().await;
+    let function = tokens::<LiveKit>().await;
     let seen = token(&json!({ "alg": "HS256" }), &claims(BODY), SECRET);
     assert_eq!(function.says(&[("Authorization", &seen)], None, BODY).await, (200, "accepted"));
     let other = br#"{"event":"room_finished","id":"EV_2","room":{"name":"r"}}"#;

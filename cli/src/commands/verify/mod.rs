@@ -15,7 +15,7 @@ use super::Moment;
 use super::options::provider;
 use crate::error::{CommandError, Ending};
 use crate::keys_file::{KeysFile, KeysFileError};
-use crate::providers::{Checked, Entry};
+use crate::providers::{Checked, Entry, one_of};
 use crate::terminal::{GREEN, RED, line, local, safe, styled};
 use diagnose::Cause;
 use request::Request;
@@ -23,7 +23,7 @@ use request::Request;
 /// What to check, and with which keys.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
-  cargo livehooks verify --provider plugnmeet --keys .livehooks/keys.json request.http
+  cargo livehooks verify --provider livekit --keys .livehooks/keys.json request.http
   cargo livehooks verify --provider livekit --keys secret.json --now 2026-01-31T22:00:05Z request.http
   aws secretsmanager get-secret-value --secret-id ID --query SecretString --output text >secret.json
 
@@ -33,8 +33,7 @@ alone. Nothing is sent anywhere, and no secret is shown.
 
 Exit status: 0 authentic, 1 refused, 2 it could not be checked.")]
 pub struct Verify {
-    /// 100ms, videosdk, plugnmeet or livekit
-    #[arg(long, value_parser = provider)]
+    #[arg(long, help = one_of(), value_parser = provider)]
     provider: String,
     /// The keys to verify with
     #[arg(long, value_name = "FILE")]

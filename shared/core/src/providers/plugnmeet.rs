@@ -8,12 +8,12 @@
 use http::HeaderName;
 use jiff::Timestamp;
 
+use super::{livekit_messages, livekit_token};
 use crate::event::{self, Reading, known, some};
 use crate::json::Object;
 use crate::{
     ApiKeys, Artifact, Assurance, Data, Dedupe, Delivery, EventType, File, Normalized, Participant, Provider,
     Recording, RecordingScope, Rejection, Room, Session, Stream, Transcription, Usage, Verified,
-    body_hash_token, proto,
 };
 
 /// The provider plugNmeet.
@@ -32,12 +32,12 @@ impl Provider for PlugNmeet {
         keys: &ApiKeys,
         now: Timestamp,
     ) -> Result<Verified<'a, Self>, Rejection> {
-        let (api_key, body_hash) = body_hash_token::verify(delivery, &TOKEN_HEADERS, keys, now)?;
+        let (api_key, body_hash) = livekit_token::verify(delivery, &TOKEN_HEADERS, keys, now)?;
         Ok(Verified::new(delivery.body, body_hash, Assurance::Signed, Some(api_key)))
     }
 
     fn precheck(delivery: &Delivery<'_>, now: Timestamp) -> Result<(), Rejection> {
-        body_hash_token::precheck(delivery, &TOKEN_HEADERS, now)
+        livekit_token::precheck(delivery, &TOKEN_HEADERS, now)
     }
 
     fn reads(header: &HeaderName) -> bool {
@@ -53,7 +53,7 @@ fn read<'a>(body: Object<'_, 'a>, bytes: &[u8]) -> Reading<'a> {
     use EventType::*;
     let provider_type = body.text("event");
     let artifact = body.object("room_artifact");
-    let artifact_kind = proto::enum_name(artifact, "type", &ARTIFACT_KINDS);
+    let artifact_kind = livekit_messages::enum_name(artifact, "type", &ARTIFACT_KINDS);
     let kind = match provider_type.as_deref().unwrap_or_default() {
         "room_created" => RoomCreated,
         "room_started" => SessionStarted,
@@ -85,7 +85,8 @@ fn read<'a>(body: Object<'_, 'a>, bytes: &[u8]) -> Reading<'a> {
     let room = body.object("room");
     let recorder = body.object("recording_info");
     let speech = body.object("speech_service");
-    let participant = proto::participant(body.object("participant"), &proto::SNAKE_CASE);
+    let participant =
+        livekit_messages::participant(body.object("participant"), &livekit_messages::SNAKE_CASE);
     let is_stream = matches!(kind, StreamStarted | StreamStopped);
     let metadata = artifact.object("metadata");
     let file = known(file(metadata.object("file_info")));
@@ -104,7 +105,7 @@ fn read<'a>(body: Object<'_, 'a>, bytes: &[u8]) -> Reading<'a> {
             id: participant.id.or_else(|| speech.id("user_id")),
             ..participant
         }),
-        track: known(proto::track(body.object("track"), &proto::SNAKE_CASE)),
+        track: known(livekit_messages::track(body.object("track"), &livekit_messages::SNAKE_CASE)),
         recording: (!recorder.is_empty() && !is_stream).then(|| recording(recorder)),
         stream: is_stream.then(|| Stream {
             id: recorder.id("record_id"),

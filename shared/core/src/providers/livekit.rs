@@ -14,12 +14,12 @@ use std::borrow::Cow;
 use http::HeaderName;
 use jiff::Timestamp;
 
+use super::{livekit_messages, livekit_token};
 use crate::event::{self, Reading, known, some};
 use crate::json::Object;
 use crate::{
     ApiKeys, Assurance, Data, Dedupe, Delivery, ErrorInfo, EventType, File, Ingress, Normalized, Participant,
-    Provider, Recording, RecordingScope, Rejection, Room, Session, Stream, Track, Verified, body_hash_token,
-    proto,
+    Provider, Recording, RecordingScope, Rejection, Room, Session, Stream, Track, Verified,
 };
 
 /// The provider LiveKit.
@@ -37,12 +37,12 @@ impl Provider for LiveKit {
         keys: &ApiKeys,
         now: Timestamp,
     ) -> Result<Verified<'a, Self>, Rejection> {
-        let (api_key, body_hash) = body_hash_token::verify(delivery, &[TOKEN_HEADER], keys, now)?;
+        let (api_key, body_hash) = livekit_token::verify(delivery, &[TOKEN_HEADER], keys, now)?;
         Ok(Verified::new(delivery.body, body_hash, Assurance::Signed, Some(api_key)))
     }
 
     fn precheck(delivery: &Delivery<'_>, now: Timestamp) -> Result<(), Rejection> {
-        body_hash_token::precheck(delivery, &[TOKEN_HEADER], now)
+        livekit_token::precheck(delivery, &[TOKEN_HEADER], now)
     }
 
     fn reads(header: &HeaderName) -> bool {
@@ -82,8 +82,9 @@ fn read<'a>(body: Object<'_, 'a>, bytes: &[u8]) -> Reading<'a> {
         [room.id("sid"), egress.info.id("roomId"), ingress_state.id("roomId")].into_iter().flatten().next();
     let name =
         room.text("name").or_else(|| egress.info.text("roomName")).or_else(|| ingress.text("roomName"));
-    let participant = proto::participant(body.object("participant"), &proto::CAMEL_CASE);
-    let track = proto::track(body.object("track"), &proto::CAMEL_CASE);
+    let participant =
+        livekit_messages::participant(body.object("participant"), &livekit_messages::CAMEL_CASE);
+    let track = livekit_messages::track(body.object("track"), &livekit_messages::CAMEL_CASE);
     let data = Data {
         room: known(Room { id: room.id("name").or_else(|| name.clone()), sid: sid.clone(), name }),
         session: known(Session {
@@ -148,7 +149,7 @@ impl<'d, 'a> Egress<'d, 'a> {
         let places = || [info, request].into_iter().chain(outputs.iter().copied());
         let any = |names: &[&str]| names.iter().any(|name| places().any(|place| is_filled(place, name)));
         Self {
-            status: proto::enum_name(info, "status", &STATUSES).unwrap_or_default(),
+            status: livekit_messages::enum_name(info, "status", &STATUSES).unwrap_or_default(),
             scope: Some(scope(kind, request)),
             to_files: any(&FILES),
             to_streams: any(&STREAMS),

@@ -1,0 +1,40 @@
+//! The providers, one module each, beside the schemes and messages that several share; and the one list of them.
+
+mod livekit_messages;
+mod livekit_token;
+
+pub mod hms;
+pub mod livekit;
+pub mod plugnmeet;
+pub mod videosdk;
+
+pub use livekit_token::ApiKeys;
+
+/// The one list of providers: an array with the value of an expression for each of them.
+///
+/// ```
+/// use livehooks_core::{Provider, for_each_provider};
+///
+/// let names = for_each_provider!(P => P::NAME);
+/// assert!(names.contains(&"livekit"));
+/// ```
+#[macro_export]
+macro_rules! for_each_provider {
+    ($P:ident => $value:expr) => {
+        $crate::for_each_provider! { @list $P => $value;
+            hms::Hms,
+            videosdk::VideoSdk,
+            plugnmeet::PlugNmeet,
+            livekit::LiveKit,
+        }
+    };
+    (@list $P:ident => $value:expr; $($module:ident::$Provider:ident,)*) => {
+        [$({
+            type $P = $crate::$module::$Provider;
+            $value
+        }),*]
+    };
+}
+
+/// The names of all providers, in the order in which they are listed everywhere.
+pub const PROVIDER_NAMES: &[&str] = &for_each_provider!(P => <P as crate::Provider>::NAME);

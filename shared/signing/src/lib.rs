@@ -1,0 +1,19 @@
+//! The providers' side of a webhook: how each one signs, samples of what it sends, when it tries again, and which
+//! rejection each attack on one of its deliveries must cause.
+//!
+//! For the command, tests, fuzzing and benchmarks: no function links this crate.
+
+mod attack;
+mod info;
+mod keys;
+mod providers;
+mod sample;
+mod sender;
+mod signer;
+
+pub use attack::Attack;
+pub use info::{Checked, Normalized, PROVIDERS, ProviderInfo, Verdict};
+pub use keys::merge_keys;
+pub use sample::{Sample, SampleValues};
+pub use sender::{Answer, Next, Queue, RetryPolicy, SenderRules};
+pub use signer::{SignError, Signed, Signer, Validity};

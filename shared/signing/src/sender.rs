@@ -1,0 +1,187 @@
+//! When the senders try again: by their own code where it is public, else by their documentation.
+
+use std::time::Duration;
+
+/// How a provider's sender behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct SenderRules {
+    /// When it tries again.
+    pub retries: RetryPolicy,
+    /// How long it waits for an answer; `None` if for ever.
+    pub timeout: Option<Duration>,
+    /// Which events wait for each other.
+    pub queue: Queue,
+}
+
+/// What a sender gets for one try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A status, and the `Retry-After` with it.
+    Status(u16, Option<String>),
+    /// No connection, or one that broke off.
+    Broken,
+    /// Nothing, for as long as one waits.
+    Silence,
+}
+
+/// What a sender does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It tries again after this time.
+    Again(Duration),
+    /// It is done: the event counts as delivered.
+    CountsAsDelivered,
+    /// It is done: the event is lost.
+    GivesUp,
+    /// It waits for the answer without an end.
+    WaitsOn,
+}
+
+/// When a sender tries again to deliver one event.
+#[derive(Clone, Copy, Debug)]
+pub enum RetryPolicy {
+    /// hashicorp/go-retryablehttp v0.7.8 with its defaults.
+    RetryableHttp {
+        /// How many tries follow the first one.
+        retry_max: u32,
+    },
+    /// Everything but exactly 200 is tried again after these waits.
+    Only200 {
+        /// One for each further try.
+        waits: &'static [Duration],
+    },
+    /// One try, and any 2xx will do.
+    Once,
+}
+
+/// Which events wait for each other.
+#[derive(Clone, Copy, Debug)]
+pub enum Queue {
+    /// None.
+    Independent,
+    /// Those of one room.
+    PerRoom {
+        /// More than these are dropped.
+        depth_max: usize,
+        /// An event that has waited longer is dropped when its turn comes.
+        age_max: Duration,
+        /// So long after the end of the room the queue is dropped.
+        outlives_room: Duration,
+    },
+}
+
+/// For a timeout of which nothing is documented but that there is one.
+pub(crate) const ASSUMED_TIMEOUT: Option<Duration> = Some(Duration::from_secs(10));
+
+const RETRY_WAIT_MIN: Duration = Duration::from_secs(1);
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(30);
+
+impl RetryPolicy {
+    /// What follows upon the answer to the try after `tries_before`.
+    pub fn next(self, tries_before: u32, answer: &Answer) -> Next {
+        match self {
+            Self::RetryableHttp { .. } if *answer == Answer::Silence => Next::WaitsOn,
+            Self::RetryableHttp { .. } if !is_retried(answer) => Next::CountsAsDelivered,
+            Self::RetryableHttp { retry_max } if tries_before >= retry_max => Next::GivesUp,
+            Self::RetryableHttp { .. } => Next::Again(backoff(tries_before, answer)),
+            Self::Only200 { .. } if matches!(answer, Answer::Status(200, _)) => Next::CountsAsDelivered,
+            Self::Only200 { waits } => {
+                waits.get(tries_before as usize).map_or(Next::GivesUp, |w| Next::Again(*w))
+            }
+            Self::Once if matches!(answer, Answer::Status(200..300, _)) => Next::CountsAsDelivered,
+            Self::Once => Next::GivesUp,
+        }
+    }
+}
+
+/// `baseRetryPolicy`
+fn is_retried(answer: &Answer) -> bool {
+    match answer {
+        Answer::Status(status, _) => *status == 429 || (*status >= 500 && *status != 501),
+        Answer::Broken | Answer::Silence => true,
+    }
+}
+
+/// `DefaultBackoff`. Of `Retry-After` only the seconds are read here, not the dates.
+fn backoff(tries_before: u32, answer: &Answer) -> Duration {
+    if let Answer::Status(429 | 503, Some(retry_after)) = answer
+        && let Ok(seconds) = retry_after.parse::<i64>()
+        && let Ok(seconds) = u64::try_from(seconds)
+    {
+        return Duration::from_secs(seconds);
+    }
+    RETRY_WAIT_MIN.saturating_mul(2_u32.saturating_pow(tries_before)).min(RETRY_WAIT_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Signer;
+
+    fn status(status: u16) -> Answer {
+        Answer::Status(status, None)
+    }
+
+    fn with_retry_after(status: u16, retry_after: &str) -> Answer {
+        Answer::Status(status, Some(retry_after.into()))
+    }
+
+    /// When the tries are made, in seconds, if every one is answered alike and at once.
+    fn schedule(policy: RetryPolicy, answer: &Answer) -> Vec<u64> {
+        let (mut at, mut schedule) = (Duration::ZERO, Vec::new());
+        for tries_before in 0.. {
+            schedule.push(at.as_secs());
+            match policy.next(tries_before, answer) {
+                Next::Again(wait) => at += wait,
+                _ => break,
+            }
+        }
+        schedule
+    }
+
+    const fn retryable(retry_max: u32) -> RetryPolicy {
+        RetryPolicy::RetryableHttp { retry_max }
+    }
+
+    #[test]
+    fn retryable_http_doubles_its_waits_from_one_second_to_thirty() {
+        assert_eq!(schedule(retryable(2), &status(500)), [0, 1, 3]);
+        assert_eq!(schedule(retryable(4), &status(500)), [0, 1, 3, 7, 15]);
+        assert_eq!(schedule(retryable(8), &Answer::Broken), [0, 1, 3, 7, 15, 31, 61, 91, 121]);
+        assert_eq!(schedule(retryable(40), &status(500)).last(), Some(&(31 + 35 * 30)));
+    }
+
+    #[test]
+    fn retryable_http_retries_429_and_what_is_from_500_on_except_501() {
+        for code in 100..1000 {
+            let retried = matches!(retryable(4).next(0, &status(code)), Next::Again(_));
+            assert_eq!(retried, code == 429 || (code >= 500 && code != 501), "{code}");
+        }
+        assert_eq!(retryable(4).next(0, &status(401)), Next::CountsAsDelivered);
+        assert_eq!(retryable(4).next(4, &status(503)), Next::GivesUp);
+        assert_eq!(retryable(4).next(0, &Answer::Silence), Next::WaitsOn);
+    }
+
+    #[test]
+    fn retryable_http_honours_retry_after_with_429_and_503_alone_and_without_a_limit() {
+        assert_eq!(schedule(retryable(2), &with_retry_after(503, "1")), [0, 1, 2]);
+        assert_eq!(schedule(retryable(4), &with_retry_after(503, "1")), [0, 1, 2, 3, 4]);
+        assert_eq!(schedule(retryable(2), &with_retry_after(429, "86400")), [0, 86_400, 172_800]);
+        assert_eq!(schedule(retryable(4), &with_retry_after(503, "0")), [0; 5]);
+        assert_eq!(schedule(retryable(2), &with_retry_after(500, "60")), [0, 1, 3]);
+        for unread in ["-1", "soon", "1.5", ""] {
+            assert_eq!(schedule(retryable(2), &with_retry_after(503, unread)), [0, 1, 3], "{unread}");
+        }
+    }
+
+    #[test]
+    fn hms_comes_back_after_1_3_and_10_seconds_for_all_but_exactly_200() {
+        let policy = livehooks_core::hms::Hms::SENDER.retries;
+        for code in (201..=599).map(status).chain([Answer::Broken, Answer::Silence]) {
+            assert_eq!(schedule(policy, &code), [0, 1, 4, 14], "{code:?}");
+        }
+        assert_eq!(policy.next(0, &status(200)), Next::CountsAsDelivered);
+        assert_eq!(policy.next(3, &status(200)), Next::CountsAsDelivered);
+        assert_eq!(policy.next(3, &status(204)), Next::GivesUp);
+    }
+}

@@ -1,0 +1,162 @@
+//! Everything that a provider needs is there, and nothing else names one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use livehooks_core::{EventType, PROVIDER_NAMES};
+use serde_json::Value;
+
+use crate::{files, read, root};
+
+/// Each provider's Rust name and public name, found where it is implemented.
+pub fn providers() -> Vec<(String, String)> {
+    let found: Vec<(String, String)> = files("shared/core/src", ".rs")
+        .iter()
+        .filter(|(_, text)| text.contains("\nimpl Provider for "))
+        .map(|(path, text)| {
+            let module = Path::new(path).file_stem().unwrap().to_string_lossy().into_owned();
+            let name = text.split("const NAME: &'static str = \"").nth(1).unwrap().split('"').next().unwrap();
+            (module, name.to_owned())
+        })
+        .collect();
+    assert!(found.len() >= 3, "{found:?}");
+    found
+}
+
+/// The steps of `docs/adding-a-provider.md`, each with what it leaves behind.
+#[test]
+fn a_provider_is_complete() {
+    let guide = read("docs/adding-a-provider.md");
+    let steps = guide.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit())).count();
+    let events: Value = serde_json::from_str(&read("events/keys.json")).unwrap();
+    let texts = ["README.md", "docs/deploying.md", "template.yaml"].map(|file| (file, read(file)));
+    let mut forgotten = Vec::new();
+    for (module, name) in providers() {
+        let mut need = |step: usize, is_there: bool, what: String| {
+            assert!((1..=steps).contains(&step), "docs/adding-a-provider.md has no step {step}");
+            if !is_there {
+                forgotten.push(format!("{name}, step {step}: {what}"));
+            }
+        };
+        let has = |path: &str| root().join(path).exists();
+        let says =
+            |file: &str, words: &str| texts.iter().any(|(name, text)| *name == file && text.contains(words));
+        let listed = PROVIDER_NAMES.contains(&name.as_str());
+        need(1, listed, "a line in the list of shared/core/src/providers/mod.rs".into());
+        let samples = format!("shared/signing/samples/{name}.ndjson");
+        for path in [format!("shared/signing/src/providers/{module}.rs"), samples.clone()] {
+            need(2, has(&path), path);
+        }
+        for sample in if has(&samples) { sample_names(&name) } else { Vec::new() } {
+            let case = format!("tests/fixtures/{name}/ok/{sample}/request.http");
+            need(3, has(&case), case);
+        }
+        let rejected = format!("tests/fixtures/{name}/err");
+        need(3, has(&rejected), rejected);
+        for path in ["Cargo.toml", "src/main.rs"].map(|file| format!("functions/{module}/{file}")) {
+            need(4, has(&path), path);
+        }
+        let route = format!("Path: /webhooks/{name}\n");
+        need(5, says("template.yaml", &route), "a function in template.yaml".into());
+        need(6, events.get(&name).is_some(), "keys in events/keys.json".into());
+        need(6, has(&format!("events/{name}")), format!("events/{name}"));
+        let url = format!("`…/webhooks/{name}");
+        need(7, says("README.md", &url), "a row in the provider table of README.md".into());
+        let url = format!("<{}Url>", capitalised(&module));
+        need(7, says("docs/deploying.md", &url), "a section in docs/deploying.md".into());
+    }
+    assert!(forgotten.is_empty(), "forgotten:\n{}", forgotten.join("\n"));
+    assert!(steps <= 7, "docs/adding-a-provider.md has {steps} steps");
+}
+
+fn capitalised(name: &str) -> String {
+    name[..1].to_uppercase() + &name[1..]
+}
+
+fn sample_names(provider: &str) -> Vec<String> {
+    let name = |line| serde_json::from_str::<Value>(line).unwrap()["name"].as_str().unwrap().to_owned();
+    read(&format!("shared/signing/samples/{provider}.ndjson")).lines().map(name).collect()
+}
+
+/// Whatever else there is comes from the list. Some files have one provider as their example, or test the scheme
+/// that two of them share.
+#[test]
+fn a_provider_is_named_outside_its_own_files_as_an_example_only() {
+    const NAMING_MAX: usize = 25;
+    let own = [
+        "shared/core/src/providers/plugnmeet.rs",
+        "shared/signing/src/providers/plugnmeet.rs",
+        "functions/plugnmeet/",
+        "tests/fixtures/",
+    ];
+    let mut naming = BTreeSet::new();
+    for folder in ["cli", "functions", "fuzz/src", "fuzz/targets", "shared", "tests"] {
+        for ending in [".rs", ".py", ".js", ".toml"] {
+            let files = files(folder, ending).into_iter();
+            let files = files.filter(|(path, _)| !own.iter().any(|own| path.starts_with(own)));
+            naming.extend(files.filter(|(_, text)| names_the_example(text)).map(|(path, _)| path));
+        }
+    }
+    for file in
+        ["template.yaml", "samconfig.toml", "fuzz/Cargo.toml", "fuzz/smoke", "schema/event.schema.json"]
+    {
+        naming.extend(names_the_example(&read(file)).then(|| file.to_owned()));
+    }
+    assert!(naming.len() <= NAMING_MAX, "{} files name plugNmeet:\n{naming:#?}", naming.len());
+}
+
+fn names_the_example(text: &str) -> bool {
+    text.to_lowercase().contains("plugnmeet")
+}
+
+#[test]
+fn the_schema_names_all_providers() {
+    let file = "schema/event.schema.json";
+    let line = |names: &str| format!("    \"provider\": {{ \"enum\": [{names}] }},\n");
+    let quoted: Vec<String> = PROVIDER_NAMES.iter().map(|name| format!("\"{name}\"")).collect();
+    let expected = line(&quoted.join(", "));
+    let schema = read(file);
+    let start = line("").split("[").next().unwrap().to_owned();
+    let found = schema.split_inclusive('\n').find(|line| line.starts_with(&start)).unwrap();
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(root().join(file), schema.replace(found, &expected)).unwrap();
+        return;
+    }
+    assert_eq!(found, expected);
+}
+
+/// `docs/vocabulary.md`, made of the samples and of what their fixtures become.
+fn vocabulary_page() -> String {
+    let mut names: BTreeMap<(String, &str), Vec<String>> = BTreeMap::new();
+    for provider in PROVIDER_NAMES {
+        for name in sample_names(provider) {
+            let expected = read(&format!("tests/fixtures/{provider}/ok/{name}/expected.json"));
+            let expected: Value = serde_json::from_str(&expected).unwrap();
+            let kind = expected["event"]["type"].as_str().unwrap().to_owned();
+            names.entry((kind, provider)).or_default().push(format!("`{name}`"));
+        }
+    }
+    let mut page = String::from(
+        "# Vocabulary\n\nWhich provider's type becomes which. Behind a `+` stands what in the content decides. \
+         `UPDATE_EXPECT=1 cargo test -p livehooks-tests --test tidy` writes this page from the fixtures.\n\n",
+    );
+    let rule = "---|".repeat(PROVIDER_NAMES.len() + 1);
+    page += &format!("| type | {} |\n|{rule}\n", PROVIDER_NAMES.join(" | "));
+    for kind in EventType::ALL {
+        let column = |provider| {
+            names.get(&(kind.to_string(), provider)).map_or(String::new(), |names| names.join(", "))
+        };
+        let columns: Vec<String> = PROVIDER_NAMES.iter().copied().map(column).collect();
+        page += &format!("| `{kind}` | {} |\n", columns.join(" | "));
+    }
+    page
+}
+
+#[test]
+fn the_vocabulary_page_is_what_the_fixtures_say() {
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(root().join("docs/vocabulary.md"), vocabulary_page()).unwrap();
+    }
+    assert_eq!(read("docs/vocabulary.md"), vocabulary_page());
+}
