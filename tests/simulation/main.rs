@@ -1,24 +1,24 @@
-//! The proof: whatever fails, hangs or dies, and whenever, what was answered with 200 is stored and announced,
+//! The proof: whatever fails, hangs or dies, and whenever, what was answered with 200 is stored and published,
 //! and nothing else is.
 //!
 //! The functions' own code runs here, with the production SDK, against an AWS in memory and by a paused clock.
-//! A story is a seed. `SEED=42 cargo test --test simulation whatever -- --nocapture` tells one again (with
-//! `WRONG=FailsOpen` of that wrong product), `SEEDS=1000000 cargo test --profile quick -p livehooks-tests --test simulation` tells many.
+//! A scenario is a seed. `SEED=42 cargo test --test simulation acknowledged -- --nocapture` runs one again (with
+//! `MUTANT=FailsOpen` with that mutant), `SEEDS=1000000 cargo test --profile quick -p livehooks-tests --test simulation` runs many.
 
+mod fake_aws;
+mod faults;
+mod invariants;
+mod mutants;
 mod process;
+mod scenario;
 mod sender;
-mod story;
-mod verdict;
-mod weather;
 mod wire;
-mod world;
-mod wrong;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use verdict::Verdict;
-use wrong::Wrong;
+use invariants::Report;
+use mutants::Mutant;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name)
@@ -27,14 +27,14 @@ fn number(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn whatever_was_acknowledged_is_stored_once_and_announced_and_nothing_else_is() {
+fn what_was_acknowledged_is_stored_once_and_published_and_nothing_else_is() {
     if let Some(seed) = number("SEED") {
-        let wrong = std::env::var("WRONG").ok();
-        let wrong =
-            wrong.map(|name| Wrong::ALL.into_iter().find(|wrong| format!("{wrong:?}") == name).unwrap());
-        let verdict = story::tell(seed, wrong);
-        println!("{}", verdict.trace);
-        assert!(verdict.violations.is_empty(), "{:#?}", verdict.violations);
+        let mutant = std::env::var("MUTANT").ok();
+        let mutant =
+            mutant.map(|name| Mutant::ALL.into_iter().find(|mutant| format!("{mutant:?}") == name).unwrap());
+        let report = scenario::run(seed, mutant);
+        println!("{}", report.trace);
+        assert!(report.violations.is_empty(), "{:#?}", report.violations);
         return;
     }
     let seeds = number("SEEDS").unwrap_or(400);
@@ -46,14 +46,14 @@ fn whatever_was_acknowledged_is_stored_once_and_announced_and_nothing_else_is() 
             if seed >= seeds {
                 return;
             }
-            let verdict = story::tell(seed, None);
-            if !verdict.violations.is_empty() {
+            let report = scenario::run(seed, None);
+            if !report.violations.is_empty() {
                 next.store(seeds, Ordering::Relaxed);
-                fail(seed, &verdict);
+                fail(seed, &report);
             }
-            faults.fetch_add(verdict.faults, Ordering::Relaxed);
-            stored.fetch_add(verdict.stored as u64, Ordering::Relaxed);
-            given_up.fetch_add(verdict.given_up as u64, Ordering::Relaxed);
+            faults.fetch_add(report.faults, Ordering::Relaxed);
+            stored.fetch_add(report.stored as u64, Ordering::Relaxed);
+            given_up.fetch_add(report.given_up as u64, Ordering::Relaxed);
         }
     };
     let threads = thread::available_parallelism().map_or(2, usize::from);
@@ -63,32 +63,32 @@ fn whatever_was_acknowledged_is_stored_once_and_announced_and_nothing_else_is() 
         }
     });
     println!(
-        "{seeds} stories, {faults:?} faults, {stored:?} events stored, none lost; {given_up:?} were never acknowledged"
+        "{seeds} scenarios, {faults:?} faults, {stored:?} events stored, none lost; {given_up:?} were never acknowledged"
     );
 }
 
-fn fail(seed: u64, verdict: &Verdict) -> ! {
+fn fail(seed: u64, report: &Report) -> ! {
     panic!(
-        "story {seed}\n{}\n{:#?}\ntell it again: SEED={seed} cargo test --test simulation whatever -- --nocapture",
-        verdict.trace, verdict.violations
+        "scenario {seed}\n{}\n{:#?}\nrun it again: SEED={seed} cargo test --test simulation acknowledged -- --nocapture",
+        report.trace, report.violations
     );
 }
 
 #[test]
-fn a_seed_tells_the_same_story_again() {
+fn a_seed_runs_the_same_scenario_again() {
     for seed in 0..20 {
-        assert_eq!(story::tell(seed, None).trace, story::tell(seed, None).trace, "seed {seed}");
+        assert_eq!(scenario::run(seed, None).trace, scenario::run(seed, None).trace, "seed {seed}");
     }
 }
 
 #[test]
-fn every_wrong_product_is_caught() {
-    for wrong in Wrong::ALL {
+fn every_mutant_is_caught() {
+    for mutant in Mutant::ALL {
         let caught = (0..1_000).find_map(|seed| {
-            let violations = story::tell(seed, Some(wrong)).violations;
+            let violations = scenario::run(seed, Some(mutant)).violations;
             violations.into_iter().next().map(|violation| (seed, violation))
         });
-        let (seed, violation) = caught.unwrap_or_else(|| panic!("{wrong:?} was not caught"));
-        println!("{wrong:?}: caught by story {seed}: {violation}");
+        let (seed, violation) = caught.unwrap_or_else(|| panic!("{mutant:?} was not caught"));
+        println!("{mutant:?}: caught by scenario {seed}: {violation}");
     }
 }

@@ -11,7 +11,7 @@ pub struct Process {
     name: String,
     is_dead: AtomicBool,
     death: Notify,
-    /// What a wrong product remembers.
+    /// What a mutant remembers.
     memory: Mutex<BTreeSet<String>>,
 }
 

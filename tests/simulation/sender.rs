@@ -12,11 +12,11 @@ use livehooks::samples::{self, Places, Sample};
 use livehooks_core::BodyHash;
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::fake_aws::FakeAws;
 
-/// Making an RSA key takes a while: these serve all stories.
+/// Making an RSA key takes a while: these serve all scenarios.
 static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::make("old"));
-/// Added to the secrets in the middle of a story, and used a while later.
+/// Added to the secrets in the middle of a scenario, and used a while later.
 static NEW_KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::make("new"));
 static FORGERS_KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::make("forger"));
 
@@ -179,7 +179,7 @@ pub fn is_final(provider: &str, status: Option<u16>) -> bool {
     }
 }
 
-/// What happens in one story: events of all providers, with forgeries among them.
+/// What happens in one scenario: events of all providers, with forgeries among them.
 pub fn deliveries(rng: &mut Rng) -> Vec<Arc<Delivery>> {
     let horizon_ms = if rng.u8(..4) == 0 { 1_200_000 } else { 30_000 };
     let mut deliveries = Vec::new();
@@ -239,7 +239,7 @@ fn places(participant: &str, number: usize, id: &str, at: Duration) -> Places {
         participant: participant.to_owned(),
         session: format!("session-{number}"),
         id: id.to_owned(),
-        now: crate::world::START + SignedDuration::try_from(at).unwrap(),
+        now: crate::fake_aws::START + SignedDuration::try_from(at).unwrap(),
     }
 }
 
@@ -256,11 +256,11 @@ impl Rotation {
         Self { added_at, used_from: added_at + Duration::from_secs(301) }
     }
 
-    pub async fn happen(&self, world: &World) {
+    pub async fn happen(&self, aws: &FakeAws) {
         tokio::time::sleep(self.added_at).await;
         for entry in ALL {
-            world.state().secrets.insert(entry.name.into(), secret(entry, true));
+            aws.state().secrets.insert(entry.name.into(), secret(entry, true));
         }
-        world.tell(format_args!("new keys beside the old ones"));
+        aws.log(format_args!("new keys beside the old ones"));
     }
 }

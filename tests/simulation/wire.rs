@@ -1,4 +1,4 @@
-//! The AWS protocols, as the production SDK speaks them, in memory: each call meets its fate here.
+//! The AWS protocols, as the production SDK speaks them, in memory: each call meets its result here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,22 +19,24 @@ use livehooks_aws::clients;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use crate::fake_aws::{FakeAws, Item};
+use crate::faults::{CallResult, Service};
+use crate::mutants::Mutant;
 use crate::process::Process;
-use crate::weather::{Fate, Service};
-use crate::world::{Item, World};
-use crate::wrong::Wrong;
 
 const LONGEST_CALL: Duration = Duration::from_millis(30);
 
-/// The configuration of a process: production's patience, and this world in the place of AWS.
-pub fn sdk_config(world: &Arc<World>, process: &Arc<Process>, wrong: Option<Wrong>) -> SdkConfig {
-    let wire = Wire { world: world.clone(), process: process.clone(), wrong };
+/// The configuration of a process: production's patience, and this aws in the place of AWS.
+pub fn sdk_config(aws: &Arc<FakeAws>, process: &Arc<Process>, mutant: Option<Mutant>) -> SdkConfig {
+    let wire = Wire { aws: aws.clone(), process: process.clone(), mutant };
     let connector = SharedHttpConnector::new(wire);
     // The SDK counts retries by region: a process has its own count, as in Lambda.
-    let region = Region::new(format!("story-{}", process.name()));
+    let region = Region::new(format!("scenario-{}", process.name()));
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "story")))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+            "a", "b", None, None, "scenario",
+        )))
         .region(region)
         .endpoint_url("http://aws")
         .http_client(http_client_fn(move |_, _| connector.clone()))
@@ -46,9 +48,9 @@ pub fn sdk_config(world: &Arc<World>, process: &Arc<Process>, wrong: Option<Wron
 
 #[derive(Clone)]
 struct Wire {
-    world: Arc<World>,
+    aws: Arc<FakeAws>,
     process: Arc<Process>,
-    wrong: Option<Wrong>,
+    mutant: Option<Mutant>,
 }
 
 impl std::fmt::Debug for Wire {
@@ -97,7 +99,7 @@ impl Call {
             },
             "GetSecretValue" => Self::Secret { id: request["SecretId"].as_str().unwrap().to_owned() },
             "SendMessage" => Self::Send { request },
-            other => panic!("{other} is not part of this world"),
+            other => panic!("{other} is not part of this aws"),
         }
     }
 
@@ -127,32 +129,39 @@ impl std::fmt::Display for Call {
 
 impl Wire {
     async fn exchange(&self, call: &Call) -> Result<HttpResponse, ConnectorError> {
-        sleep(self.world.up_to(LONGEST_CALL)).await;
-        let fate = self.world.fate(call.service());
-        self.world.tell(format_args!("{} {call}: {fate:?}", self.process.name()));
-        if let Some(answer) = Wrong::answer(self.wrong, call, fate, &self.world, &self.process).await {
+        sleep(self.aws.up_to(LONGEST_CALL)).await;
+        let result = self.aws.call_result(call.service());
+        self.aws.log(format_args!("{} {call}: {result:?}", self.process.name()));
+        if let Some(answer) = Mutant::answer(self.mutant, call, result, &self.aws, &self.process).await {
             return Ok(answer);
         }
-        let answer = match fate {
-            Fate::Fine | Fate::Partly => self.act(call, fate == Fate::Partly),
-            Fate::DoneTwice => {
+        let answer = match result {
+            CallResult::Fine | CallResult::Partly => self.act(call, result == CallResult::Partly),
+            CallResult::DoneTwice => {
                 if matches!(call, Call::Send { .. } | Call::Publish { .. }) {
                     self.act(call, false);
                 }
                 self.act(call, false)
             }
-            Fate::DoneButBroken | Fate::DoneButSilent | Fate::DoneButReset | Fate::DiesAfter => {
+            CallResult::DoneButBroken
+            | CallResult::DoneButSilent
+            | CallResult::DoneButReset
+            | CallResult::DiesAfter => {
                 self.act(call, false);
                 response(500, String::new())
             }
-            Fate::Throttled => throttled(call.service()),
-            Fate::Broken | Fate::Silent | Fate::Reset | Fate::DiesBefore => response(500, String::new()),
+            CallResult::Throttled => throttled(call.service()),
+            CallResult::Broken | CallResult::Silent | CallResult::Reset | CallResult::DiesBefore => {
+                response(500, String::new())
+            }
         };
-        sleep(self.world.up_to(LONGEST_CALL)).await;
-        match fate {
-            Fate::Silent | Fate::DoneButSilent => std::future::pending().await,
-            Fate::Reset | Fate::DoneButReset => Err(ConnectorError::io("connection reset".into())),
-            Fate::DiesBefore | Fate::DiesAfter => {
+        sleep(self.aws.up_to(LONGEST_CALL)).await;
+        match result {
+            CallResult::Silent | CallResult::DoneButSilent => std::future::pending().await,
+            CallResult::Reset | CallResult::DoneButReset => {
+                Err(ConnectorError::io("connection reset".into()))
+            }
+            CallResult::DiesBefore | CallResult::DiesAfter => {
                 self.process.die();
                 std::future::pending().await
             }
@@ -161,8 +170,8 @@ impl Wire {
     }
 
     fn act(&self, call: &Call, is_partial: bool) -> HttpResponse {
-        let now = self.world.now();
-        let mut state = self.world.state();
+        let now = self.aws.now();
+        let mut state = self.aws.state();
         match call {
             Call::Put { item, is_conditional } => put_answer(state.put(item.clone(), *is_conditional, now)),
             Call::Query { event_key, is_forward, limit } => {
@@ -189,13 +198,13 @@ impl Wire {
                         1 => failures += &failure(id),
                         // Taken, and yet told as failed.
                         2 => {
-                            state.announce(message);
+                            state.publish(message);
                             failures += &failure(id);
                         }
                         // Not taken, and not mentioned.
                         3 => {}
                         _ => {
-                            state.announce(message);
+                            state.publish(message);
                             successes += &format!("<member><Id>{id}</Id><MessageId>m</MessageId></member>");
                         }
                     }

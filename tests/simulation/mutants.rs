@@ -1,4 +1,4 @@
-//! Products with one mistake each. A proof that none of them fails would prove nothing.
+//! Mutants: the product with one mistake each. A simulation that catches none of them would prove nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use livehooks_core::Rejection;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use crate::fake_aws::{FakeAws, Message};
+use crate::faults::CallResult;
 use crate::process::Process;
 use crate::sender::{self, Delivery};
-use crate::weather::Fate;
 use crate::wire::{Call, publish_answer, put_answer, response};
-use crate::world::{Message, World};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wrong {
+pub enum Mutant {
     /// Looks whether the item is there, then writes without a condition.
     ChecksThenPuts,
     /// Publishes, then stores.
@@ -33,7 +33,7 @@ pub enum Wrong {
     TakesSilenceForSuccess,
     /// Lets everybody in while the keys cannot be read.
     FailsOpen,
-    /// Takes a batch for announced when SNS answers 200.
+    /// Takes a batch for published when SNS answers 200.
     IgnoresFailedEntries,
     /// Answers `queued` without looking whether the queue took it.
     IgnoresTheQueuesFailure,
@@ -47,7 +47,7 @@ pub enum Wrong {
     DedupesBeforeVerifying,
     /// Remembers an id before the event is stored.
     RemembersBeforeStoring,
-    /// Reports no record that was not announced.
+    /// Reports no record that was not published.
     SkipsFailedRecords,
     /// Reports the last record of a batch instead of the first that failed.
     ReportsTheLastRecord,
@@ -59,7 +59,7 @@ pub enum Wrong {
     TrustsTheQueue,
 }
 
-impl Wrong {
+impl Mutant {
     pub const ALL: [Self; 18] = [
         Self::ChecksThenPuts,
         Self::PublishesBeforeStoring,
@@ -81,65 +81,67 @@ impl Wrong {
         Self::TrustsTheQueue,
     ];
 
-    /// What the wrong product makes of a call to AWS, where that is another thing than the right one.
+    /// What the mutant makes of a call to AWS, where that is another thing than the right one.
     pub async fn answer(
-        wrong: Option<Self>,
+        mutant: Option<Self>,
         call: &Call,
-        fate: Fate,
-        world: &Arc<World>,
+        result: CallResult,
+        aws: &Arc<FakeAws>,
         process: &Arc<Process>,
     ) -> Option<HttpResponse> {
-        match (wrong?, call) {
-            (Self::ChecksThenPuts, Call::Put { item, .. }) if fate == Fate::Fine => {
-                let is_there = world.state().table.contains_key(&crate::world::key(item));
-                sleep(world.up_to(Duration::from_millis(30))).await;
-                Some(put_answer(world.state().put(item.clone(), is_there, world.now())))
+        match (mutant?, call) {
+            (Self::ChecksThenPuts, Call::Put { item, .. }) if result == CallResult::Fine => {
+                let is_there = aws.state().table.contains_key(&crate::fake_aws::key(item));
+                sleep(aws.up_to(Duration::from_millis(30))).await;
+                Some(put_answer(aws.state().put(item.clone(), is_there, aws.now())))
             }
             (Self::PublishesBeforeStoring, Call::Put { item, .. }) => {
-                world.state().announce(item["event"]["S"].as_str()?);
+                aws.state().publish(item["event"]["S"].as_str()?);
                 None
             }
-            (Self::PublishesInline, Call::Put { item, .. }) if fate == Fate::Fine => {
-                let put = world.state().put(item.clone(), true, world.now());
-                sleep(world.up_to(Duration::from_millis(30))).await;
-                if put.is_ok() && world.fate(crate::weather::Service::Topic) == Fate::Fine {
-                    world.state().announce(item["event"]["S"].as_str()?);
+            (Self::PublishesInline, Call::Put { item, .. }) if result == CallResult::Fine => {
+                let put = aws.state().put(item.clone(), true, aws.now());
+                sleep(aws.up_to(Duration::from_millis(30))).await;
+                if put.is_ok() && aws.call_result(crate::faults::Service::Topic) == CallResult::Fine {
+                    aws.state().publish(item["event"]["S"].as_str()?);
                 }
                 Some(put_answer(put))
             }
             (Self::AnswersBeforeStoring, Call::Put { item, .. }) => {
-                let (world, process, item) = (world.clone(), process.clone(), item.clone());
+                let (aws, process, item) = (aws.clone(), process.clone(), item.clone());
                 tokio::spawn(async move {
                     sleep(Duration::from_millis(20)).await;
-                    if fate == Fate::Fine && !process.is_dead() {
-                        let _ = world.state().put(item, true, world.now());
+                    if result == CallResult::Fine && !process.is_dead() {
+                        let _ = aws.state().put(item, true, aws.now());
                     }
                 });
                 Some(response(200, "{}".into()))
             }
-            (Self::TakesSilenceForSuccess, Call::Put { .. }) if fate == Fate::Silent => {
+            (Self::TakesSilenceForSuccess, Call::Put { .. }) if result == CallResult::Silent => {
                 Some(response(200, "{}".into()))
             }
-            (Self::FailsOpen, Call::Secret { id }) if fate != Fate::Fine => {
+            (Self::FailsOpen, Call::Secret { id }) if result != CallResult::Fine => {
                 let secret = sender::open_secret(Entry::named(id)?);
                 Some(response(200, json!({ "Name": id, "SecretString": secret }).to_string()))
             }
-            (Self::IgnoresFailedEntries, Call::Publish { entries }) if fate == Fate::Partly => {
+            (Self::IgnoresFailedEntries, Call::Publish { entries }) if result == CallResult::Partly => {
                 let taken = |(id, _): &(String, String)| {
                     format!("<member><Id>{id}</Id><MessageId>m</MessageId></member>")
                 };
                 for (_, message) in entries.iter().skip(1) {
-                    world.state().announce(message);
+                    aws.state().publish(message);
                 }
                 Some(publish_answer(&entries.iter().map(taken).collect::<String>(), ""))
             }
-            (Self::IgnoresTheQueuesFailure, Call::Send { .. }) if fate != Fate::Fine => {
+            (Self::IgnoresTheQueuesFailure, Call::Send { .. }) if result != CallResult::Fine => {
                 Some(response(200, json!({ "MessageId": "a message" }).to_string()))
             }
-            (Self::RemembersSequencesForever, Call::Query { event_key, .. }) if fate == Fate::Fine => {
-                let latest = world.state().items(event_key).next_back().cloned();
+            (Self::RemembersSequencesForever, Call::Query { event_key, .. })
+                if result == CallResult::Fine =>
+            {
+                let latest = aws.state().items(event_key).next_back().cloned();
                 let items = latest.map(|mut item| {
-                    item["received_at"] = json!({ "S": format!("{:.9}", world.now()) });
+                    item["received_at"] = json!({ "S": format!("{:.9}", aws.now()) });
                     item
                 });
                 Some(response(200, json!({ "Items": items.into_iter().collect::<Vec<_>>() }).to_string()))
@@ -148,9 +150,9 @@ impl Wrong {
         }
     }
 
-    /// What the wrong product answers.
+    /// What the mutant answers.
     pub async fn receive(
-        wrong: Option<Self>,
+        mutant: Option<Self>,
         delivery: &Delivery,
         work: impl Future<Output = Outcome>,
         process: &Process,
@@ -158,14 +160,14 @@ impl Wrong {
         let known =
             || Response::new(Body::Text(json!({ "status": "duplicate", "id": delivery.name }).to_string()));
         let id = delivery.event_key.clone();
-        if wrong == Some(Self::DedupesBeforeVerifying) && !process.memory().insert(id.clone()) {
+        if mutant == Some(Self::DedupesBeforeVerifying) && !process.memory().insert(id.clone()) {
             return known();
         }
-        if wrong == Some(Self::RemembersBeforeStoring) && process.memory().contains(&id) {
+        if mutant == Some(Self::RemembersBeforeStoring) && process.memory().contains(&id) {
             return known();
         }
         let outcome = work.await;
-        let outcome = match (wrong, outcome) {
+        let outcome = match (mutant, outcome) {
             (Some(Self::BlamesTheSender), Outcome::Failed(_) | Outcome::Queued { .. }) => {
                 Outcome::TooLarge { bytes: 0, bytes_max: 0 }
             }
@@ -183,11 +185,11 @@ impl Wrong {
         outcome.into_response()
     }
 
-    /// What the wrong product makes of a message.
-    pub fn queued(wrong: Option<Self>, message: &Message, now: Timestamp) -> Message {
+    /// What the mutant makes of a message.
+    pub fn queued(mutant: Option<Self>, message: &Message, now: Timestamp) -> Message {
         let mut message = message.clone();
         let mut body: Value = serde_json::from_str(&message.body).unwrap();
-        match wrong {
+        match mutant {
             Some(Self::RecoversByTheWrongClock) => body["received_at"] = json!(now),
             Some(Self::TrustsTheQueue) => {
                 let entry = Entry::named(body["provider"].as_str().unwrap()).unwrap();
@@ -204,8 +206,8 @@ impl Wrong {
     }
 
     /// Where the event source goes on, when these records were reported.
-    pub fn checkpoint(wrong: Option<Self>, failed: Vec<usize>, end: usize) -> usize {
-        match (wrong, failed.into_iter().min()) {
+    pub fn checkpoint(mutant: Option<Self>, failed: Vec<usize>, end: usize) -> usize {
+        match (mutant, failed.into_iter().min()) {
             (Some(Self::SkipsFailedRecords), _) | (_, None) => end,
             (Some(Self::ReportsTheLastRecord), Some(_)) => end - 1,
             (_, Some(lowest)) => lowest,

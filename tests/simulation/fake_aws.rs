@@ -11,9 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::weather::{Fate, Service, Weather};
+use crate::faults::{CallResult, FaultPlan, Service};
 
-/// When every story begins.
+/// When every scenario begins.
 pub const START: Timestamp = Timestamp::constant(1_761_815_000, 0);
 /// A message that was handed out comes again after this time, unless it was deleted.
 const VISIBILITY: Duration = Duration::from_secs(180);
@@ -21,23 +21,23 @@ const VISIBILITY: Duration = Duration::from_secs(180);
 pub type Item = serde_json::Map<String, Value>;
 pub type Key = (String, u64);
 
-pub struct World {
+pub struct FakeAws {
     began: Instant,
     state: Mutex<State>,
 }
 
 pub struct State {
     pub rng: Rng,
-    pub weather: Weather,
+    pub plan: FaultPlan,
     pub table: BTreeMap<Key, Item>,
     /// When each item was written.
     pub written_at: BTreeMap<Key, Timestamp>,
     /// In the order of the writes, as an event source mapping hands them out.
     pub stream: Vec<Value>,
-    /// Ids of announced events, with the body that each was announced with.
-    pub announced: Vec<(String, String)>,
-    /// Announced before they were stored, if ever.
-    pub announced_unstored: Vec<String>,
+    /// Ids of published events, with the body that each was published with.
+    pub published: Vec<(String, String)>,
+    /// Published before they were stored, if ever.
+    pub published_unstored: Vec<String>,
     pub queue: Vec<Message>,
     pub secrets: BTreeMap<String, String>,
     pub trace: String,
@@ -53,17 +53,17 @@ pub struct Message {
     visible_at: Duration,
 }
 
-impl World {
+impl FakeAws {
     pub fn new(mut rng: Rng) -> Arc<Self> {
-        let weather = Weather::of(&mut rng);
+        let plan = FaultPlan::of(&mut rng);
         let state = State {
             rng,
-            weather,
+            plan,
             table: BTreeMap::new(),
             written_at: BTreeMap::new(),
             stream: Vec::new(),
-            announced: Vec::new(),
-            announced_unstored: Vec::new(),
+            published: Vec::new(),
+            published_unstored: Vec::new(),
             queue: Vec::new(),
             secrets: BTreeMap::new(),
             trace: String::new(),
@@ -77,7 +77,7 @@ impl World {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Since the beginning of the story.
+    /// Since the beginning of the scenario.
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
@@ -86,17 +86,17 @@ impl World {
         START + SignedDuration::try_from(self.elapsed()).unwrap()
     }
 
-    pub fn tell(&self, what: std::fmt::Arguments<'_>) {
+    pub fn log(&self, what: std::fmt::Arguments<'_>) {
         let elapsed = self.elapsed().as_secs_f64();
         writeln!(self.state().trace, "{elapsed:9.3}  {what}").unwrap();
     }
 
-    pub fn fate(&self, service: Service) -> Fate {
+    pub fn call_result(&self, service: Service) -> CallResult {
         let elapsed = self.elapsed();
-        let State { weather, rng, faults, .. } = &mut *self.state();
-        let fate = weather.fate(service, elapsed, rng);
-        *faults += u64::from(fate != Fate::Fine);
-        fate
+        let State { plan, rng, faults, .. } = &mut *self.state();
+        let result = plan.call_result(service, elapsed, rng);
+        *faults += u64::from(result != CallResult::Fine);
+        result
     }
 
     pub fn chance(&self, probability: f64) -> bool {
@@ -161,13 +161,13 @@ impl State {
         self.table.range((event_key.to_owned(), 0)..=(event_key.to_owned(), u64::MAX)).map(|(_, item)| item)
     }
 
-    pub fn announce(&mut self, message: &str) {
+    pub fn publish(&mut self, message: &str) {
         let event: Value = serde_json::from_str(message).unwrap();
         let id = event_id(message);
         if !self.stored_ids.contains(&id) {
-            self.announced_unstored.push(id.clone());
+            self.published_unstored.push(id.clone());
         }
-        self.announced.push((id, event["data"]["raw"].to_string()));
+        self.published.push((id, event["data"]["raw"].to_string()));
     }
 
     pub fn send(&mut self, request: &Value) {

@@ -1,4 +1,4 @@
-//! One story: senders, processes that die, event sources that deliver again, and what became of it all.
+//! One scenario: senders, processes that die, event sources that deliver again, and what became of it all.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -23,14 +23,14 @@ use livehooks_core::videosdk::VideoSdk;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use crate::fake_aws::FakeAws;
+use crate::invariants::{self, Report};
+use crate::mutants::Mutant;
 use crate::process::Process;
 use crate::sender::{self, Answer, Delivery, Rotation};
-use crate::verdict::{self, Verdict};
 use crate::wire::sdk_config;
-use crate::world::World;
-use crate::wrong::Wrong;
 
-/// Longer than any story takes whose events reach their goal.
+/// Longer than any scenario takes whose events reach their goal.
 const TOO_LONG: Duration = Duration::from_secs(6 * 3_600);
 
 const RETENTION: SignedDuration = SignedDuration::from_hours(24 * 90);
@@ -38,8 +38,8 @@ const RETENTION: SignedDuration = SignedDuration::from_hours(24 * 90);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Tells the story of a seed, with the right product or a wrong one.
-pub fn tell(seed: u64, wrong: Option<Wrong>) -> Verdict {
+/// Runs the scenario of a seed, with the product or a mutant of it.
+pub fn run(seed: u64, mutant: Option<Mutant>) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     // The SDK draws the length of its pauses from here.
     fastrand::seed(seed);
@@ -47,10 +47,10 @@ pub fn tell(seed: u64, wrong: Option<Wrong>) -> Verdict {
         let mut rng = Rng::with_seed(seed);
         let deliveries = sender::deliveries(&mut rng);
         let rotation = Rotation::of(&mut rng);
-        let story = Story {
+        let scenario = Scenario {
             seed,
-            wrong,
-            world: World::new(rng),
+            mutant,
+            aws: FakeAws::new(rng),
             rotation,
             deliveries,
             answers: RefCell::default(),
@@ -58,14 +58,14 @@ pub fn tell(seed: u64, wrong: Option<Wrong>) -> Verdict {
             processes: Cell::new(0),
             is_sent: Cell::new(false),
         };
-        story.run().await
+        scenario.run().await
     })
 }
 
-pub struct Story {
+pub struct Scenario {
     pub seed: u64,
-    pub wrong: Option<Wrong>,
-    pub world: Arc<World>,
+    pub mutant: Option<Mutant>,
+    pub aws: Arc<FakeAws>,
     pub deliveries: Vec<Arc<Delivery>>,
     /// By delivery.
     pub answers: RefCell<BTreeMap<usize, Vec<Answer>>>,
@@ -91,30 +91,30 @@ impl<P: Provider> Receive for Ingest<P> {
     }
 }
 
-impl Story {
-    async fn run(&self) -> Verdict {
+impl Scenario {
+    async fn run(&self) -> Report {
         for entry in ALL {
-            self.world.state().secrets.insert(entry.name.into(), sender::secret(entry, false));
+            self.aws.state().secrets.insert(entry.name.into(), sender::secret(entry, false));
         }
         let senders = async {
             join_all(self.deliveries.iter().enumerate().map(|(index, delivery)| self.send(index, delivery)))
                 .await;
-            self.world.tell(format_args!("all is sent; from now on nothing goes wrong"));
-            self.world.state().weather.clear_up();
+            self.aws.log(format_args!("all is sent; from now on nothing goes wrong"));
+            self.aws.state().plan.stop();
             self.is_sent.set(true);
         };
         let everything = async {
-            tokio::join!(senders, self.relaying(), self.recovering(), self.rotation.happen(&self.world))
+            tokio::join!(senders, self.relaying(), self.recovering(), self.rotation.happen(&self.aws))
         };
         let settled = tokio::time::timeout(TOO_LONG, everything).await.is_ok();
-        verdict::of(self, settled)
+        invariants::of(self, settled)
     }
 
     async fn send(&self, index: usize, delivery: &Delivery) {
         sleep(delivery.at).await;
-        let request = delivery.request(self.world.now(), self.world.elapsed() >= self.rotation.used_from);
+        let request = delivery.request(self.aws.now(), self.aws.elapsed() >= self.rotation.used_from);
         // A proxy or a network may send the same twice.
-        let copies = if self.world.chance(0.15) { 2 } else { 1 };
+        let copies = if self.aws.chance(0.15) { 2 } else { 1 };
         join_all((0..copies).map(|_| self.send_copy(index, delivery, &request))).await;
     }
 
@@ -131,10 +131,10 @@ impl Story {
     }
 
     async fn attempt(&self, index: usize, delivery: &Delivery, request: &Request) -> Option<u16> {
-        let begun = self.world.now();
-        let is_lost_before = self.world.chance(0.02);
+        let begun = self.aws.now();
+        let is_lost_before = self.aws.chance(0.02);
         let answer = if is_lost_before { None } else { self.answered(delivery, request).await };
-        let is_lost_after = self.world.chance(0.02);
+        let is_lost_after = self.aws.chance(0.02);
         let (status, word, id) = match answer.filter(|_| !is_lost_after) {
             None => (None, String::new(), String::new()),
             Some((status, body)) => {
@@ -142,7 +142,7 @@ impl Story {
                 (Some(status), text("status"), text("id"))
             }
         };
-        self.world.tell(format_args!("{}: {status:?} {word} {id}", delivery.name));
+        self.aws.log(format_args!("{}: {status:?} {word} {id}", delivery.name));
         self.answers.borrow_mut().entry(index).or_default().push(Answer { begun, status, word, id });
         status
     }
@@ -150,14 +150,14 @@ impl Story {
     /// What API Gateway answers. `None` where the process died.
     async fn answered(&self, delivery: &Delivery, request: &Request) -> Option<(u16, Value)> {
         let instance = self.idle_or_new(delivery.entry);
-        let now = self.world.now();
+        let now = self.aws.now();
         let process = &instance.process;
-        self.world.tell(format_args!("{} {} arrives", process.name(), delivery.name));
-        let work = Wrong::receive(self.wrong, delivery, instance.function.receive(request, now), process);
+        self.aws.log(format_args!("{} {} arrives", process.name(), delivery.name));
+        let work = Mutant::receive(self.mutant, delivery, instance.function.receive(request, now), process);
         let response = process.live(work).await?;
         let status = response.status().as_u16();
         let Body::Text(body) = response.into_body() else { panic!("an answer is text") };
-        let is_recycled = self.world.chance(0.1);
+        let is_recycled = self.aws.chance(0.1);
         if !is_recycled && !process.is_dead() {
             self.idle.borrow_mut().entry(delivery.entry.name).or_default().push(instance);
         }
@@ -173,7 +173,7 @@ impl Story {
                 VideoSdk::NAME => self.ingest::<VideoSdk>(&process),
                 PlugNmeet::NAME => self.ingest::<PlugNmeet>(&process),
                 LiveKit::NAME => self.ingest::<LiveKit>(&process),
-                other => panic!("{other} has no part in these stories"),
+                other => panic!("{other} has no part in these scenarios"),
             };
             Instance { process, function }
         })
@@ -190,7 +190,7 @@ impl Story {
                 deadline: fallback::DEADLINE,
             }),
         };
-        Rc::new(Ingest::<P>::new(config, &sdk_config(&self.world, process, self.wrong)))
+        Rc::new(Ingest::<P>::new(config, &sdk_config(&self.aws, process, self.mutant)))
     }
 
     fn process(&self, name: &str) -> Arc<Process> {
@@ -220,12 +220,12 @@ impl Story {
                     quarantine_queue_url: "http://aws/quarantine".into(),
                     batches_at_once: 8,
                 };
-                let relay = Relay::new(config, &sdk_config(&self.world, &process, self.wrong));
+                let relay = Relay::new(config, &sdk_config(&self.aws, &process, self.mutant));
                 (process, relay)
             });
             let event = serde_json::from_value(json!({ "Records": records })).unwrap();
-            let handled = match self.wrong {
-                Some(Wrong::PublishesInline) => Some(Default::default()),
+            let handled = match self.mutant {
+                Some(Mutant::PublishesInline) => Some(Default::default()),
                 _ => process.live(relay.handle(&event)).await,
             };
             let Some(response) = handled else {
@@ -237,11 +237,10 @@ impl Story {
                 Some(number - 1)
             });
             let end = checkpoint + records.len();
-            let next = Wrong::checkpoint(self.wrong, failed.collect(), end);
-            self.world
-                .tell(format_args!("{} relayed {checkpoint}..{end}, goes on at {next}", process.name()));
+            let next = Mutant::checkpoint(self.mutant, failed.collect(), end);
+            self.aws.log(format_args!("{} relayed {checkpoint}..{end}, goes on at {next}", process.name()));
             // The event source may hand out again what it was told is done.
-            if !self.world.chance(0.05) {
+            if !self.aws.chance(0.05) {
                 checkpoint = next;
             }
             pause = if next < end { LONGEST_PAUSE.min(2 * pause) } else { SHORTEST_PAUSE };
@@ -255,29 +254,29 @@ impl Story {
         let mut instance: Option<(Arc<Process>, Recover)> = None;
         while !self.is_drained() {
             sleep(Duration::from_secs(1)).await;
-            let messages = self.world.receive();
+            let messages = self.aws.receive();
             if messages.is_empty() {
                 continue;
             }
             let (process, recover) = instance.take().unwrap_or_else(|| self.recover());
-            let now = self.world.now();
-            let records = messages.iter().map(|message| Wrong::queued(self.wrong, message, now).record());
+            let now = self.aws.now();
+            let records = messages.iter().map(|message| Mutant::queued(self.mutant, message, now).record());
             let event = serde_json::from_value(json!({ "Records": records.collect::<Vec<_>>() })).unwrap();
             let Some(recovered) = process.live(recover.recover_at(&event, now)).await else { continue };
             let response = recover::response(&recovered);
             let failed: Vec<&str> =
                 response.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect();
-            self.world.tell(format_args!(
+            self.aws.log(format_args!(
                 "{} recovered all of {} but {failed:?}",
                 process.name(),
                 messages.len()
             ));
             for message in &messages {
-                let is_done =
-                    self.wrong == Some(Wrong::DropsWhatFails) || !failed.contains(&&*message.id.to_string());
+                let is_done = self.mutant == Some(Mutant::DropsWhatFails)
+                    || !failed.contains(&&*message.id.to_string());
                 // The queue may hand out again what was deleted.
-                if is_done && !self.world.chance(0.05) {
-                    self.world.delete(message.id);
+                if is_done && !self.aws.chance(0.05) {
+                    self.aws.delete(message.id);
                 }
             }
             instance = Some((process, recover));
@@ -294,17 +293,17 @@ impl Story {
             retention: RETENTION,
             deadline: recover::DEADLINE,
         };
-        let recover = Recover::new(&ways, config, &sdk_config(&self.world, &process, self.wrong));
+        let recover = Recover::new(&ways, config, &sdk_config(&self.aws, &process, self.mutant));
         (process, recover)
     }
 
     /// Whether no delivery is on its way to the table.
     fn is_drained(&self) -> bool {
-        self.is_sent.get() && self.world.state().queue.is_empty()
+        self.is_sent.get() && self.aws.state().queue.is_empty()
     }
 
     fn records(&self, checkpoint: usize) -> Vec<Value> {
-        let state = &mut *self.world.state();
+        let state = &mut *self.aws.state();
         let limit = state.rng.usize(1..=25);
         state.stream.iter().skip(checkpoint).take(limit).cloned().collect()
     }

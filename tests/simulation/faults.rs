@@ -1,4 +1,4 @@
-//! What goes wrong, when. All of it comes from the seed.
+//! What goes mutant, when. All of it comes from the seed.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub enum Service {
 
 /// What becomes of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum CallResult {
     Fine,
     /// Refused for now; nothing was done.
     Throttled,
@@ -41,28 +41,28 @@ pub enum Fate {
     Partly,
 }
 
-const FAULTS: [Fate; 11] = [
-    Fate::Throttled,
-    Fate::Broken,
-    Fate::Silent,
-    Fate::Reset,
-    Fate::DoneButBroken,
-    Fate::DoneButSilent,
-    Fate::DoneButReset,
-    Fate::DoneTwice,
-    Fate::DiesBefore,
-    Fate::DiesAfter,
-    Fate::Partly,
+const FAULTS: [CallResult; 11] = [
+    CallResult::Throttled,
+    CallResult::Broken,
+    CallResult::Silent,
+    CallResult::Reset,
+    CallResult::DoneButBroken,
+    CallResult::DoneButSilent,
+    CallResult::DoneButReset,
+    CallResult::DoneTwice,
+    CallResult::DiesBefore,
+    CallResult::DiesAfter,
+    CallResult::Partly,
 ];
 
-pub struct Weather {
+pub struct FaultPlan {
     /// The probability that a call goes wrong outside of outages.
     unreliability: f64,
-    outages: Vec<(Service, Range<Duration>, Fate)>,
-    is_fair: bool,
+    outages: Vec<(Service, Range<Duration>, CallResult)>,
+    is_over: bool,
 }
 
-impl Weather {
+impl FaultPlan {
     /// From calm to stormy.
     pub fn of(rng: &mut Rng) -> Self {
         let unreliability = [0.0, 0.02, 0.1, 0.3][rng.usize(..4)];
@@ -71,36 +71,37 @@ impl Weather {
             let begin = Duration::from_millis(rng.u64(..25_000));
             let longest = if rng.u8(..4) == 0 { 900_000 } else { 30_000 };
             let end = begin + Duration::from_millis(rng.u64(500..longest));
-            let fate = [Fate::Throttled, Fate::Broken, Fate::Silent, Fate::Reset][rng.usize(..4)];
-            (service, begin..end, fate)
+            let result = [CallResult::Throttled, CallResult::Broken, CallResult::Silent, CallResult::Reset]
+                [rng.usize(..4)];
+            (service, begin..end, result)
         });
-        Self { unreliability, outages: outages.collect(), is_fair: false }
+        Self { unreliability, outages: outages.collect(), is_over: false }
     }
 
     /// From now on nothing goes wrong.
-    pub fn clear_up(&mut self) {
-        self.is_fair = true;
+    pub fn stop(&mut self) {
+        self.is_over = true;
     }
 
-    pub fn fate(&self, service: Service, elapsed: Duration, rng: &mut Rng) -> Fate {
-        if self.is_fair {
-            return Fate::Fine;
+    pub fn call_result(&self, service: Service, elapsed: Duration, rng: &mut Rng) -> CallResult {
+        if self.is_over {
+            return CallResult::Fine;
         }
         let is_out =
             |(out, when, _): &&(Service, Range<Duration>, _)| *out == service && when.contains(&elapsed);
-        if let Some((_, _, fate)) = self.outages.iter().find(is_out) {
-            return *fate;
+        if let Some((_, _, result)) = self.outages.iter().find(is_out) {
+            return *result;
         }
-        if rng.f64() >= self.unreliability { Fate::Fine } else { FAULTS[rng.usize(..FAULTS.len())] }
+        if rng.f64() >= self.unreliability { CallResult::Fine } else { FAULTS[rng.usize(..FAULTS.len())] }
     }
 }
 
-impl std::fmt::Display for Weather {
+impl std::fmt::Display for FaultPlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "of 100 calls {:.0} go wrong", 100.0 * self.unreliability)?;
-        for (service, when, fate) in &self.outages {
+        for (service, when, result) in &self.outages {
             let (begin, end) = (when.start.as_secs_f64(), when.end.as_secs_f64());
-            writeln!(f, "{service:?} is out from {begin:.1} s to {end:.1} s: {fate:?}")?;
+            writeln!(f, "{service:?} is out from {begin:.1} s to {end:.1} s: {result:?}")?;
         }
         Ok(())
     }

@@ -1,18 +1,18 @@
-//! What has to be true at the end of every story.
+//! What has to be true at the end of every scenario.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::fake_aws::{Item, Key, State};
+use crate::scenario::Scenario;
 use crate::sender::{Answer, Delivery, FORGED};
-use crate::story::Story;
-use crate::world::{Item, Key, State};
 
 /// How long a repeat of the latest event of a sequence is the same event.
 const SEQUENCE_WINDOW: SignedDuration = SignedDuration::from_secs(120);
 
-pub struct Verdict {
-    /// What was wrong; nothing, it is hoped.
+pub struct Report {
+    /// What was mutant; nothing, it is hoped.
     pub violations: Vec<String>,
     /// All that happened, in order.
     pub trace: String,
@@ -22,16 +22,16 @@ pub struct Verdict {
     pub given_up: usize,
 }
 
-pub fn of(story: &Story, is_settled: bool) -> Verdict {
-    let state = story.world.state();
-    let answers = story.answers.borrow();
+pub fn of(scenario: &Scenario, is_settled: bool) -> Report {
+    let state = scenario.aws.state();
+    let answers = scenario.answers.borrow();
     let mut violations = Vec::new();
     let mut given_up = 0;
     if !is_settled {
         violations
             .push("the events never reached their goal although nothing went wrong any more".to_owned());
     }
-    for (index, delivery) in story.deliveries.iter().enumerate() {
+    for (index, delivery) in scenario.deliveries.iter().enumerate() {
         let answers = answers.get(&index).map_or(&[][..], Vec::as_slice);
         let judge = Judge { state: &state, delivery, answers };
         let found = if delivery.is_authentic() { judge.authentic() } else { judge.forged() };
@@ -43,12 +43,12 @@ pub fn of(story: &Story, is_settled: bool) -> Verdict {
     violations.extend(table(&state, &in_doubt.map(|answer| answer.begun).collect()));
     violations.extend(topic(&state));
     violations.extend(accepted_twice(&answers));
-    let mut trace = format!("{}", state.weather);
-    for delivery in &story.deliveries {
+    let mut trace = format!("{}", state.plan);
+    for delivery in &scenario.deliveries {
         trace += &format!("{:9.3}  {} is sent\n", delivery.at.as_secs_f64(), delivery.name);
     }
     trace += &state.trace;
-    Verdict { violations, trace, faults: state.faults, stored: state.table.len(), given_up }
+    Report { violations, trace, faults: state.faults, stored: state.table.len(), given_up }
 }
 
 struct Judge<'a> {
@@ -72,15 +72,15 @@ impl Judge<'_> {
         violations
     }
 
-    /// Whether an event for which a sender got a 200 is stored and announced.
+    /// Whether an event for which a sender got a 200 is stored and published.
     fn kept(&self, answer: &Answer) -> Option<String> {
         let Some(item) = self.state.items(&self.delivery.event_key).find(|item| self.is_this(item, answer))
         else {
             return Some(format!("answered 200 {}, and is not stored", answer.word));
         };
         let id = event_id(item);
-        let is_announced = self.state.announced.iter().any(|(announced, _)| *announced == id);
-        (!is_announced).then(|| format!("answered 200 {}, and was never announced", answer.word))
+        let is_published = self.state.published.iter().any(|(published, _)| *published == id);
+        (!is_published).then(|| format!("answered 200 {}, and was never published", answer.word))
     }
 
     fn is_this(&self, item: &Item, answer: &Answer) -> bool {
@@ -101,7 +101,7 @@ impl Judge<'_> {
         others.all(|other| {
             text(other, "body_sha256") == self.delivery.body_sha256
                 || received_at(other) < received_at(item)
-                || self.state.written_at[&crate::world::key(other)] >= answer.begun
+                || self.state.written_at[&crate::fake_aws::key(other)] >= answer.begun
         })
     }
 
@@ -137,14 +137,14 @@ fn table(state: &State, in_doubt: &BTreeSet<Timestamp>) -> Vec<String> {
 
 fn topic(state: &State) -> Vec<String> {
     let mut violations: Vec<String> =
-        state.announced_unstored.iter().map(|id| format!("{id}: announced before it was stored")).collect();
+        state.published_unstored.iter().map(|id| format!("{id}: published before it was stored")).collect();
     let stored: BTreeSet<String> = state.table.values().map(event_id).collect();
-    for (id, raw) in &state.announced {
+    for (id, raw) in &state.published {
         if !stored.contains(id) {
-            violations.push(format!("{id}: announced, and not stored"));
+            violations.push(format!("{id}: published, and not stored"));
         }
         if raw.contains(FORGED) {
-            violations.push(format!("{id}: forged, and announced"));
+            violations.push(format!("{id}: forged, and published"));
         }
     }
     violations
@@ -169,5 +169,5 @@ fn received_at(item: &Item) -> Timestamp {
 }
 
 fn event_id(item: &Item) -> String {
-    crate::world::event_id(text(item, "event"))
+    crate::fake_aws::event_id(text(item, "event"))
 }
