@@ -2,143 +2,157 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use data_encoding::BASE64;
+use jiff::Timestamp;
+use serde_json::Value;
 
-use crate::fake_aws::{Item, Key, State};
+use crate::fake_aws::{Item, State};
 use crate::scenario::Scenario;
-use crate::sender::{Answer, Delivery, FORGED};
-
-/// How long a repeat of the latest event of a sequence is the same event.
-const SEQUENCE_WINDOW: SignedDuration = SignedDuration::from_secs(120);
+use crate::sender::{Attempt, Delivery, FORGED};
+use crate::{fake_aws, secret_reads, sequences};
 
 pub struct Report {
-    /// What was mutant; nothing, it is hoped.
+    /// What was wrong; nothing, it is hoped.
     pub violations: Vec<String>,
     /// All that happened, in order.
     pub trace: String,
     pub faults: u64,
     pub stored: usize,
-    /// Authentic events for which no sender ever got a 200, each having been told so.
+    /// Authentic events for which no sender ever got a 200.
     pub given_up: usize,
+    /// Deliveries that an operator's mistake, or too many attempts, brought into the dead-letter queue.
+    pub redriven: usize,
+    /// Events that SNS would never accept.
+    pub quarantined: usize,
 }
 
-pub fn of(scenario: &Scenario, is_settled: bool) -> Report {
+pub fn check(scenario: &Scenario, is_settled: bool) -> Report {
     let state = scenario.aws.state();
-    let answers = scenario.answers.borrow();
-    let mut violations = Vec::new();
+    let attempts = scenario.attempts.borrow();
+    let mut violations = state.violations.clone();
     let mut given_up = 0;
     if !is_settled {
-        violations
-            .push("the events never reached their goal although nothing went wrong any more".to_owned());
+        violations.push("the events never reached their goal although no call failed any more".to_owned());
     }
     for (index, delivery) in scenario.deliveries.iter().enumerate() {
-        let answers = answers.get(&index).map_or(&[][..], Vec::as_slice);
-        let judge = Judge { state: &state, delivery, answers };
+        let attempts = attempts.get(&index).map_or(&[][..], Vec::as_slice);
+        let judge = Judge { scenario, state: &state, delivery, attempts };
         let found = if delivery.is_authentic() { judge.authentic() } else { judge.forged() };
-        violations.extend(found.into_iter().map(|what| format!("{}: {what}", delivery.name)));
-        let is_told = answers.iter().any(|answer| answer.status == Some(200));
+        let found = found.into_iter().chain(judge.queued_without_keys());
+        violations.extend(found.map(|what| format!("{}: {what}", delivery.name)));
+        let is_told = attempts.iter().any(|attempt| attempt.status == Some(200));
         given_up += usize::from(delivery.is_authentic() && !is_told);
     }
-    let in_doubt = answers.values().flatten().filter(|answer| matches!(answer.word.as_str(), "queued" | ""));
-    violations.extend(table(&state, &in_doubt.map(|answer| answer.begun).collect()));
+    violations.extend(sequences::check(scenario, &state, &attempts));
+    violations.extend(table(scenario, &state, &attempts));
     violations.extend(topic(&state));
-    violations.extend(accepted_twice(&answers));
-    let mut trace = format!("{}", state.plan);
+    violations.extend(accepted_twice(&attempts));
+    violations.extend(dead_letters(scenario, &state));
+    violations.extend(secret_reads::check(&state));
+    let mut trace = format!("{}{}", state.plan, scenario.aws.operator);
     for delivery in &scenario.deliveries {
         trace += &format!("{:9.3}  {} is sent\n", delivery.at.as_secs_f64(), delivery.name);
     }
     trace += &state.trace;
-    Report { violations, trace, faults: state.faults, stored: state.table.len(), given_up }
+    Report {
+        violations,
+        trace,
+        faults: state.faults,
+        stored: state.table.len(),
+        given_up,
+        redriven: state.redriven,
+        quarantined: state.quarantine.len(),
+    }
 }
 
 struct Judge<'a> {
+    scenario: &'a Scenario,
     state: &'a State,
     delivery: &'a Delivery,
-    answers: &'a [Answer],
+    attempts: &'a [Attempt],
 }
 
 impl Judge<'_> {
     fn authentic(&self) -> Vec<String> {
         let mut violations = Vec::new();
-        for answer in self.answers {
-            match answer.status {
+        for attempt in self.attempts {
+            match attempt.status {
+                Some(401) if self.may_be_rejected(attempt) => {}
                 Some(status) if (400..500).contains(&status) => {
                     violations.push(format!("answered {status}, which is the sender's fault and was not"));
                 }
-                Some(200) => violations.extend(self.kept(answer)),
+                Some(200) if !self.is_stored() => {
+                    violations.push(format!("answered 200 {}, and is not stored", attempt.word));
+                }
                 _ => {}
             }
         }
         violations
     }
 
-    /// Whether an event for which a sender got a 200 is stored and published.
-    fn kept(&self, answer: &Answer) -> Option<String> {
-        let Some(item) = self.state.items(&self.delivery.event_key).find(|item| self.is_this(item, answer))
-        else {
-            return Some(format!("answered 200 {}, and is not stored", answer.word));
-        };
-        let id = event_id(item);
-        let is_published = self.state.published.iter().any(|(published, _)| *published == id);
-        (!is_published).then(|| format!("answered 200 {}, and was never published", answer.word))
+    /// Whether the secret was wrong at that time.
+    fn may_be_rejected(&self, attempt: &Attempt) -> bool {
+        let operator = &self.scenario.aws.operator;
+        operator.may_reject(self.delivery.entry.name, attempt.sent_at, attempt.answered_at)
     }
 
-    fn is_this(&self, item: &Item, answer: &Answer) -> bool {
-        text(item, "body_sha256") == self.delivery.body_sha256
-            && (self.delivery.entry.name != "videosdk" || self.is_this_of_its_sequence(item, answer))
-    }
-
-    /// Without an id, an event is the same as the latest one with its body within the window.
-    fn is_this_of_its_sequence(&self, item: &Item, answer: &Answer) -> bool {
-        let is_near = answer.begun.duration_since(received_at(item)).abs()
-            <= SEQUENCE_WINDOW + SignedDuration::from_secs(1);
-        is_near && (answer.word != "duplicate" || self.is_latest(item, answer))
-    }
-
-    /// A repeat is only a repeat of what was the latest when it came.
-    fn is_latest(&self, item: &Item, answer: &Answer) -> bool {
-        let mut others = self.state.items(&self.delivery.event_key);
-        others.all(|other| {
-            text(other, "body_sha256") == self.delivery.body_sha256
-                || received_at(other) < received_at(item)
-                || self.state.written_at[&crate::fake_aws::key(other)] >= answer.begun
-        })
+    fn is_stored(&self) -> bool {
+        let mut items = self.state.items(&self.delivery.event_key);
+        items.any(|item| text(item, "body_sha256") == self.delivery.body_sha256)
     }
 
     fn forged(&self) -> Vec<String> {
-        let let_in =
-            self.answers.iter().filter(|answer| ["accepted", "duplicate"].contains(&answer.word.as_str()));
-        let_in.map(|answer| format!("forged, and answered {}", answer.word)).collect()
+        let mut violations = Vec::new();
+        for attempt in self.attempts {
+            if ["accepted", "duplicate"].contains(&attempt.word.as_str()) {
+                violations.push(format!("forged, and answered {}", attempt.word));
+            }
+            if self.delivery.fits_no_key() && !matches!(attempt.status, None | Some(401)) {
+                let (status, word) = (attempt.status, &attempt.word);
+                violations.push(format!("forged, whatever the keys, and answered {status:?} {word}"));
+            }
+        }
+        violations
+    }
+
+    /// Where no key was ever filled in, nobody can be authentic yet.
+    fn queued_without_keys(&self) -> Vec<String> {
+        let provider = self.delivery.entry.name;
+        let queued = self.attempts.iter().filter(|attempt| attempt.word == "queued");
+        let without_keys = queued.filter(|attempt| {
+            let key = (attempt.process.clone().unwrap(), provider.to_owned());
+            let has_read = self.state.secret_reads[&key].iter().all(|(_, is_answered)| *is_answered);
+            has_read && self.scenario.aws.operator.has_set_nothing(provider, attempt.answered_at)
+        });
+        without_keys.map(|_| "queued although no keys were filled in".to_owned()).collect()
     }
 }
 
-/// `in_doubt`: when deliveries came of which the sender does not know more than that they may be stored.
-fn table(state: &State, in_doubt: &BTreeSet<Timestamp>) -> Vec<String> {
-    let mut violations = Vec::new();
-    // What waited in the queue is stored later than it was received.
-    let mut items: Vec<(&Key, &Item)> = state.table.iter().collect();
-    items.sort_by_key(|((key, occurrence), item)| (key, received_at(item), *occurrence));
-    for (_, item) in &items {
-        if text(item, "event").contains(FORGED) {
-            violations.push(format!("{}: forged, and stored", text(item, "event_key")));
-        }
+/// Every item says when API Gateway received one of its deliveries.
+fn table(scenario: &Scenario, state: &State, attempts: &BTreeMap<usize, Vec<Attempt>>) -> Vec<String> {
+    let mut received: BTreeSet<(&str, i64)> = BTreeSet::new();
+    for (index, attempts) in attempts {
+        let body = scenario.deliveries[*index].body_sha256.as_str();
+        received.extend(attempts.iter().map(|attempt| (body, attempt.sent_at.as_millisecond())));
     }
-    for pair in items.windows(2) {
-        let [((key, occurrence), one), ((other_key, _), other)] = pair else { continue };
-        let is_same = key == other_key && text(one, "body_sha256") == text(other, "body_sha256");
-        let is_near = received_at(other).duration_since(received_at(one)) < SEQUENCE_WINDOW;
-        let is_in_doubt = [one, other].iter().any(|item| in_doubt.contains(&received_at(item)));
-        if is_same && is_near && !is_in_doubt {
-            violations.push(format!("{key} {occurrence}: stored twice in a row"));
+    let mut violations = Vec::new();
+    for item in state.table.values() {
+        let key = text(item, "event_key");
+        if text(item, "event").contains(FORGED) {
+            violations.push(format!("{key}: forged, and stored"));
+        }
+        let time = received_at(item);
+        if !received.contains(&(text(item, "body_sha256"), time.as_millisecond())) {
+            violations.push(format!("{key}: stored as received at {time}, when nobody sent it"));
         }
     }
     violations
 }
 
 fn topic(state: &State) -> Vec<String> {
-    let mut violations: Vec<String> =
-        state.published_unstored.iter().map(|id| format!("{id}: published before it was stored")).collect();
+    let mut violations = Vec::new();
     let stored: BTreeSet<String> = state.table.values().map(event_id).collect();
+    let published: BTreeSet<&str> = state.published.iter().map(|(id, _)| id.as_str()).collect();
     for (id, raw) in &state.published {
         if !stored.contains(id) {
             violations.push(format!("{id}: published, and not stored"));
@@ -147,27 +161,71 @@ fn topic(state: &State) -> Vec<String> {
             violations.push(format!("{id}: forged, and published"));
         }
     }
+    let quarantined: BTreeSet<String> = state.quarantine.iter().map(|body| quarantined_id(body)).collect();
+    let is_poisoned = |id: &str| state.poisoned.get(id).copied().unwrap_or_default();
+    for id in &quarantined {
+        if !is_poisoned(id) {
+            violations.push(format!("{id}: quarantined, and SNS would have accepted it"));
+        }
+    }
+    for id in stored {
+        match is_poisoned(&id) {
+            true if !quarantined.contains(&id) => {
+                violations.push(format!("{id}: stored, and SNS never accepts it, and not quarantined"));
+            }
+            false if !published.contains(id.as_str()) => {
+                violations.push(format!("{id}: stored, and never published"));
+            }
+            _ => {}
+        }
+    }
     violations
 }
 
+/// The id of the event in a notification that was quarantined.
+fn quarantined_id(body: &str) -> String {
+    let body: Value = serde_json::from_str(body).unwrap();
+    fake_aws::event_id(body["message"].as_str().unwrap())
+}
+
 /// Exactly one delivery is the one that made the item.
-fn accepted_twice(answers: &BTreeMap<usize, Vec<Answer>>) -> Vec<String> {
+fn accepted_twice(attempts: &BTreeMap<usize, Vec<Attempt>>) -> Vec<String> {
     let mut accepted: BTreeMap<&str, usize> = BTreeMap::new();
-    for answer in answers.values().flatten().filter(|answer| answer.word == "accepted") {
-        *accepted.entry(&answer.id).or_default() += 1;
+    for attempt in attempts.values().flatten().filter(|attempt| attempt.word == "accepted") {
+        *accepted.entry(&attempt.id).or_default() += 1;
     }
     let twice = accepted.into_iter().filter(|(_, times)| *times > 1);
     twice.map(|(id, times)| format!("{id}: accepted as new {times} times")).collect()
 }
 
-fn text<'a>(item: &'a Item, name: &str) -> &'a str {
+/// When everything is mended, only forgeries that other keys would let in stay dead letters.
+fn dead_letters(scenario: &Scenario, state: &State) -> Vec<String> {
+    let body = |message: &fake_aws::Message| -> Vec<u8> {
+        let message: Value = serde_json::from_str(&message.body).unwrap();
+        BASE64.decode(message["body"].as_str().unwrap().as_bytes()).unwrap()
+    };
+    let mut violations = Vec::new();
+    for message in &state.dead_letters {
+        let body = body(message);
+        let delivery = scenario.deliveries.iter().find(|delivery| delivery.body.as_bytes() == body).unwrap();
+        if delivery.is_authentic() {
+            violations.push(format!("{}: authentic, and a dead letter in the end", delivery.name));
+        }
+        if delivery.fits_no_key() {
+            violations.push(format!("{}: fits no key, and is a dead letter", delivery.name));
+        }
+    }
+    violations
+}
+
+pub fn text<'a>(item: &'a Item, name: &str) -> &'a str {
     item[name]["S"].as_str().unwrap()
 }
 
-fn received_at(item: &Item) -> Timestamp {
+pub fn received_at(item: &Item) -> Timestamp {
     text(item, "received_at").parse().unwrap()
 }
 
-fn event_id(item: &Item) -> String {
-    crate::fake_aws::event_id(text(item, "event"))
+pub fn event_id(item: &Item) -> String {
+    fake_aws::event_id(text(item, "event"))
 }

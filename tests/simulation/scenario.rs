@@ -1,7 +1,8 @@
-//! One scenario: senders, processes that die, event sources that deliver again, and what became of it all.
+//! One scenario: senders, processes that start slowly and die, event sources that deliver again, an operator, and
+//! what became of it all.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,32 +12,33 @@ use futures::FutureExt;
 use futures::future::{LocalBoxFuture, join_all};
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Body, Request};
-use livehooks::providers::{ALL, Entry};
-use livehooks_aws::config::{FallbackConfig, IngestConfig, KeySource, RecoverConfig, RelayConfig};
-use livehooks_aws::recover::{self, Recover, Way};
-use livehooks_aws::{Ingest, Outcome, Relay, fallback, ingest};
+use livehooks::providers::Entry;
+use livehooks_aws::config::{FallbackConfig, IngestConfig, KeySource};
+use livehooks_aws::{Ingest, Outcome, fallback, ingest};
 use livehooks_core::Provider;
 use livehooks_core::hms::Hms;
 use livehooks_core::livekit::LiveKit;
 use livehooks_core::plugnmeet::PlugNmeet;
 use livehooks_core::videosdk::VideoSdk;
-use serde_json::{Value, json};
-use tokio::time::sleep;
+use serde_json::Value;
+use tokio::time::{sleep, sleep_until};
 
-use crate::fake_aws::FakeAws;
+use crate::fake_aws::{FALLBACK_URL, FakeAws};
 use crate::invariants::{self, Report};
 use crate::mutants::Mutant;
+use crate::operator::Operator;
 use crate::process::Process;
-use crate::sender::{self, Answer, Delivery, Rotation};
+use crate::sender::{self, Attempt, Delivery};
 use crate::wire::sdk_config;
 
 /// Longer than any scenario takes whose events reach their goal.
 const TOO_LONG: Duration = Duration::from_secs(6 * 3_600);
 
-const RETENTION: SignedDuration = SignedDuration::from_hours(24 * 90);
-/// How long an event source waits, from a quiet stream to one that fails again and again.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+pub const RETENTION: SignedDuration = SignedDuration::from_hours(24 * 90);
+
+/// How long a process takes to start, and a copy to arrive, at most.
+const START_MAX: Duration = Duration::from_secs(4);
+const COPY_DELAY_MAX: Duration = Duration::from_secs(8);
 
 /// Runs the scenario of a seed, with the product or a mutant of it.
 pub fn run(seed: u64, mutant: Option<Mutant>) -> Report {
@@ -46,17 +48,17 @@ pub fn run(seed: u64, mutant: Option<Mutant>) -> Report {
     runtime.unwrap().block_on(async {
         let mut rng = Rng::with_seed(seed);
         let deliveries = sender::deliveries(&mut rng);
-        let rotation = Rotation::of(&mut rng);
+        let providers: BTreeSet<_> = deliveries.iter().map(|delivery| delivery.entry.name).collect();
+        let operator = Operator::of(&mut rng, providers.into_iter().collect());
         let scenario = Scenario {
             seed,
             mutant,
-            aws: FakeAws::new(rng),
-            rotation,
+            aws: FakeAws::new(rng, operator),
             deliveries,
-            answers: RefCell::default(),
+            attempts: RefCell::default(),
             idle: RefCell::default(),
             processes: Cell::new(0),
-            is_sent: Cell::new(false),
+            is_over: Cell::new(false),
         };
         scenario.run().await
     })
@@ -68,11 +70,11 @@ pub struct Scenario {
     pub aws: Arc<FakeAws>,
     pub deliveries: Vec<Arc<Delivery>>,
     /// By delivery.
-    pub answers: RefCell<BTreeMap<usize, Vec<Answer>>>,
-    rotation: Rotation,
+    pub attempts: RefCell<BTreeMap<usize, Vec<Attempt>>>,
+    /// Whether everything is sent, mended and redriven.
+    pub is_over: Cell<bool>,
     idle: RefCell<BTreeMap<&'static str, Vec<Instance>>>,
     processes: Cell<u32>,
-    is_sent: Cell<bool>,
 }
 
 /// A process with one provider's function in it.
@@ -93,32 +95,37 @@ impl<P: Provider> Receive for Ingest<P> {
 
 impl Scenario {
     async fn run(&self) -> Report {
-        for entry in ALL {
-            self.aws.state().secrets.insert(entry.name.into(), sender::secret(entry, false));
-        }
+        let started = tokio::time::Instant::now();
         let senders = async {
             join_all(self.deliveries.iter().enumerate().map(|(index, delivery)| self.send(index, delivery)))
                 .await;
-            self.aws.log(format_args!("all is sent; from now on nothing goes wrong"));
+            sleep_until(started + self.aws.operator.mended_at()).await;
+            self.aws.log(format_args!("all is sent and mended; from now on no call fails"));
             self.aws.state().plan.stop();
-            self.is_sent.set(true);
+            self.redrive_all().await;
+            self.is_over.set(true);
         };
-        let everything = async {
-            tokio::join!(senders, self.relaying(), self.recovering(), self.rotation.happen(&self.aws))
-        };
+        let everything =
+            async { tokio::join!(senders, self.relaying(), self.recovering(), self.redrive_early()) };
         let settled = tokio::time::timeout(TOO_LONG, everything).await.is_ok();
-        invariants::of(self, settled)
+        invariants::check(self, settled)
     }
 
     async fn send(&self, index: usize, delivery: &Delivery) {
         sleep(delivery.at).await;
-        let request = delivery.request(self.aws.now(), self.aws.elapsed() >= self.rotation.used_from);
-        // A proxy or a network may send the same twice.
-        let copies = if self.aws.chance(0.15) { 2 } else { 1 };
-        join_all((0..copies).map(|_| self.send_copy(index, delivery, &request))).await;
+        let request = delivery.request(self.aws.now(), self.aws.operator.uses_new_keys(self.aws.elapsed()));
+        // A proxy or a network may send the same twice, at once or a while later.
+        let copy_delay = match self.aws.chance(0.15) {
+            true if self.aws.chance(0.5) => Some(self.aws.up_to(COPY_DELAY_MAX)),
+            true => Some(Duration::ZERO),
+            false => None,
+        };
+        let copies = [Some(Duration::ZERO), copy_delay].into_iter().flatten();
+        join_all(copies.map(|delay| self.send_copy(index, delivery, &request, delay))).await;
     }
 
-    async fn send_copy(&self, index: usize, delivery: &Delivery, request: &Request) {
+    async fn send_copy(&self, index: usize, delivery: &Delivery, request: &Request, delay: Duration) {
+        sleep(delay).await;
         let mut pauses = sender::pauses_s(delivery.entry.name).iter();
         loop {
             let status = self.attempt(index, delivery, request).await;
@@ -131,11 +138,14 @@ impl Scenario {
     }
 
     async fn attempt(&self, index: usize, delivery: &Delivery, request: &Request) -> Option<u16> {
-        let begun = self.aws.now();
-        let is_lost_before = self.aws.chance(0.02);
-        let answer = if is_lost_before { None } else { self.answered(delivery, request).await };
-        let is_lost_after = self.aws.chance(0.02);
-        let (status, word, id) = match answer.filter(|_| !is_lost_after) {
+        let sent_at = self.aws.now();
+        let mut process = None;
+        let answer = match self.aws.chance(0.02) {
+            true => None,
+            false => self.answered(delivery, request, &mut process).await,
+        };
+        let is_lost = self.aws.chance(0.02);
+        let (status, word, id) = match answer.filter(|_| !is_lost) {
             None => (None, String::new(), String::new()),
             Some((status, body)) => {
                 let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
@@ -143,18 +153,37 @@ impl Scenario {
             }
         };
         self.aws.log(format_args!("{}: {status:?} {word} {id}", delivery.name));
-        self.answers.borrow_mut().entry(index).or_default().push(Answer { begun, status, word, id });
+        let answered_at = self.aws.now();
+        let attempt = Attempt { sent_at, answered_at, process, status, word, id };
+        self.attempts.borrow_mut().entry(index).or_default().push(attempt);
         status
     }
 
-    /// What API Gateway answers. `None` where the process died.
-    async fn answered(&self, delivery: &Delivery, request: &Request) -> Option<(u16, Value)> {
-        let instance = self.idle_or_new(delivery.entry);
+    /// What API Gateway answers. `None` if the process died.
+    async fn answered(
+        &self,
+        delivery: &Delivery,
+        request: &Request,
+        name: &mut Option<String>,
+    ) -> Option<(u16, Value)> {
+        let request = match self.mutant {
+            Some(Mutant::StampsByItsOwnClock) => request.clone(),
+            _ => sender::stamped(request, self.aws.now()),
+        };
+        self.aws.log(format_args!("{} is received", delivery.name));
+        let mut instance = self.idle_or_new(delivery.entry).await;
+        let process = instance.process.clone();
+        *name = Some(process.name().to_owned());
         let now = self.aws.now();
-        let process = &instance.process;
-        self.aws.log(format_args!("{} {} arrives", process.name(), delivery.name));
-        let work = Mutant::receive(self.mutant, delivery, instance.function.receive(request, now), process);
-        let response = process.live(work).await?;
+        self.aws.log(format_args!("{} handles {}", process.name(), delivery.name));
+        let work = instance.function.receive(&request, now);
+        let outcome = process.live(Mutant::receive(self.mutant, delivery, work, &self.aws, &process)).await?;
+        if self.mutant == Some(Mutant::ForgetsFailedReads)
+            && matches!(outcome, Outcome::Failed(_) | Outcome::Queued { .. })
+        {
+            instance.function = self.function(delivery.entry, &process);
+        }
+        let response = outcome.into_response();
         let status = response.status().as_u16();
         let Body::Text(body) = response.into_body() else { panic!("an answer is text") };
         let is_recycled = self.aws.chance(0.1);
@@ -164,19 +193,28 @@ impl Scenario {
         Some((status, serde_json::from_str(&body).unwrap()))
     }
 
-    fn idle_or_new(&self, entry: &'static Entry) -> Instance {
+    /// A new instance takes a while to start.
+    async fn idle_or_new(&self, entry: &'static Entry) -> Instance {
         let idle = self.idle.borrow_mut().get_mut(entry.name).and_then(Vec::pop);
-        idle.unwrap_or_else(|| {
-            let process = self.process(entry.name);
-            let function: Rc<dyn Receive> = match entry.name {
-                Hms::NAME => self.ingest::<Hms>(&process),
-                VideoSdk::NAME => self.ingest::<VideoSdk>(&process),
-                PlugNmeet::NAME => self.ingest::<PlugNmeet>(&process),
-                LiveKit::NAME => self.ingest::<LiveKit>(&process),
-                other => panic!("{other} has no part in these scenarios"),
-            };
-            Instance { process, function }
-        })
+        match idle {
+            Some(instance) => instance,
+            None => {
+                let process = self.process(entry.name);
+                sleep(self.aws.up_to(START_MAX)).await;
+                let function = self.function(entry, &process);
+                Instance { process, function }
+            }
+        }
+    }
+
+    fn function(&self, entry: &Entry, process: &Arc<Process>) -> Rc<dyn Receive> {
+        match entry.name {
+            Hms::NAME => self.ingest::<Hms>(process),
+            VideoSdk::NAME => self.ingest::<VideoSdk>(process),
+            PlugNmeet::NAME => self.ingest::<PlugNmeet>(process),
+            LiveKit::NAME => self.ingest::<LiveKit>(process),
+            other => panic!("{other} has no part in these scenarios"),
+        }
     }
 
     fn ingest<P: Provider>(&self, process: &Arc<Process>) -> Rc<dyn Receive> {
@@ -185,126 +223,13 @@ impl Scenario {
             keys: KeySource::SecretsManager(P::NAME.into()),
             retention: RETENTION,
             deadline: ingest::DEADLINE,
-            fallback: Some(FallbackConfig {
-                queue_url: "http://aws/fallback".into(),
-                deadline: fallback::DEADLINE,
-            }),
+            fallback: Some(FallbackConfig { queue_url: FALLBACK_URL.into(), deadline: fallback::DEADLINE }),
         };
         Rc::new(Ingest::<P>::new(config, &sdk_config(&self.aws, process, self.mutant)))
     }
 
-    fn process(&self, name: &str) -> Arc<Process> {
+    pub fn process(&self, name: &str) -> Arc<Process> {
         self.processes.set(self.processes.get() + 1);
         Process::new(format!("{}-{name}-{}", self.seed, self.processes.get()))
-    }
-
-    /// The event source of the relay: from a checkpoint on, again and again until it is taken.
-    async fn relaying(&self) {
-        let mut checkpoint = 0;
-        let mut instance: Option<(Arc<Process>, Relay)> = None;
-        let mut pause = SHORTEST_PAUSE;
-        loop {
-            let records = self.records(checkpoint);
-            if records.is_empty() {
-                if self.is_drained() {
-                    return;
-                }
-                sleep(SHORTEST_PAUSE).await;
-                continue;
-            }
-            let (process, relay) = instance.take().unwrap_or_else(|| {
-                let process = self.process("notify");
-                let config = RelayConfig {
-                    table: "Events".into(),
-                    topic_arn: "arn:aws:sns:us-east-1:000000000000:livehooks".into(),
-                    quarantine_queue_url: "http://aws/quarantine".into(),
-                    batches_at_once: 8,
-                };
-                let relay = Relay::new(config, &sdk_config(&self.aws, &process, self.mutant));
-                (process, relay)
-            });
-            let event = serde_json::from_value(json!({ "Records": records })).unwrap();
-            let handled = match self.mutant {
-                Some(Mutant::PublishesInline) => Some(Default::default()),
-                _ => process.live(relay.handle(&event)).await,
-            };
-            let Some(response) = handled else {
-                sleep(pause).await;
-                continue;
-            };
-            let failed = response.batch_item_failures.iter().filter_map(|failure| {
-                let number: usize = failure.item_identifier.as_ref()?.parse().ok()?;
-                Some(number - 1)
-            });
-            let end = checkpoint + records.len();
-            let next = Mutant::checkpoint(self.mutant, failed.collect(), end);
-            self.aws.log(format_args!("{} relayed {checkpoint}..{end}, goes on at {next}", process.name()));
-            // The event source may hand out again what it was told is done.
-            if !self.aws.chance(0.05) {
-                checkpoint = next;
-            }
-            pause = if next < end { LONGEST_PAUSE.min(2 * pause) } else { SHORTEST_PAUSE };
-            sleep(pause).await;
-            instance = Some((process, relay));
-        }
-    }
-
-    /// The event source of recover: what is not taken stays in the queue.
-    async fn recovering(&self) {
-        let mut instance: Option<(Arc<Process>, Recover)> = None;
-        while !self.is_drained() {
-            sleep(Duration::from_secs(1)).await;
-            let messages = self.aws.receive();
-            if messages.is_empty() {
-                continue;
-            }
-            let (process, recover) = instance.take().unwrap_or_else(|| self.recover());
-            let now = self.aws.now();
-            let records = messages.iter().map(|message| Mutant::queued(self.mutant, message, now).record());
-            let event = serde_json::from_value(json!({ "Records": records.collect::<Vec<_>>() })).unwrap();
-            let Some(recovered) = process.live(recover.recover_at(&event, now)).await else { continue };
-            let response = recover::response(&recovered);
-            let failed: Vec<&str> =
-                response.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect();
-            self.aws.log(format_args!(
-                "{} recovered all of {} but {failed:?}",
-                process.name(),
-                messages.len()
-            ));
-            for message in &messages {
-                let is_done = self.mutant == Some(Mutant::DropsWhatFails)
-                    || !failed.contains(&&*message.id.to_string());
-                // The queue may hand out again what was deleted.
-                if is_done && !self.aws.chance(0.05) {
-                    self.aws.delete(message.id);
-                }
-            }
-            instance = Some((process, recover));
-        }
-    }
-
-    fn recover(&self) -> (Arc<Process>, Recover) {
-        let process = self.process("recover");
-        let ways = [Way::of::<Hms>(), Way::of::<VideoSdk>(), Way::of::<PlugNmeet>(), Way::of::<LiveKit>()];
-        let keys = ALL.iter().map(|entry| (entry.name.into(), KeySource::SecretsManager(entry.name.into())));
-        let config = RecoverConfig {
-            table: "Events".into(),
-            keys: keys.collect(),
-            retention: RETENTION,
-            deadline: recover::DEADLINE,
-        };
-        let recover = Recover::new(&ways, config, &sdk_config(&self.aws, &process, self.mutant));
-        (process, recover)
-    }
-
-    /// Whether no delivery is on its way to the table.
-    fn is_drained(&self) -> bool {
-        self.is_sent.get() && self.aws.state().queue.is_empty()
-    }
-
-    fn records(&self, checkpoint: usize) -> Vec<Value> {
-        let state = &mut *self.aws.state();
-        let limit = state.rng.usize(1..=25);
-        state.stream.iter().skip(checkpoint).take(limit).cloned().collect()
     }
 }

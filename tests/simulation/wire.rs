@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::{
@@ -19,8 +20,8 @@ use livehooks_aws::clients;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::fake_aws::{FakeAws, Item};
-use crate::faults::{CallResult, Service};
+use crate::fake_aws::{self, FakeAws, Item};
+use crate::faults::{CallResult, Poison, Service};
 use crate::mutants::Mutant;
 use crate::process::Process;
 
@@ -31,7 +32,9 @@ pub fn sdk_config(aws: &Arc<FakeAws>, process: &Arc<Process>, mutant: Option<Mut
     let wire = Wire { aws: aws.clone(), process: process.clone(), mutant };
     let connector = SharedHttpConnector::new(wire);
     // The SDK counts retries by region: a process has its own count, as in Lambda.
-    let region = Region::new(format!("scenario-{}", process.name()));
+    // The same scenario may run twice at once.
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    let region = Region::new(format!("{}-{}", RUNS.fetch_add(1, Ordering::Relaxed), process.name()));
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
@@ -107,7 +110,7 @@ impl Call {
         match self {
             Self::Put { .. } | Self::Query { .. } => Service::Table,
             Self::Secret { .. } => Service::Secrets,
-            Self::Send { .. } => Service::Queue,
+            Self::Send { request } => fake_aws::queue(request),
             Self::Publish { .. } => Service::Topic,
         }
     }
@@ -121,7 +124,7 @@ impl std::fmt::Display for Call {
             }
             Self::Query { event_key, .. } => write!(f, "query {event_key:?}"),
             Self::Secret { id } => write!(f, "read secret {id}"),
-            Self::Send { .. } => write!(f, "send to the queue"),
+            Self::Send { request } => write!(f, "send to {:?}", fake_aws::queue(request)),
             Self::Publish { entries } => write!(f, "publish {}", entries.len()),
         }
     }
@@ -132,6 +135,12 @@ impl Wire {
         sleep(self.aws.up_to(LONGEST_CALL)).await;
         let result = self.aws.call_result(call.service());
         self.aws.log(format_args!("{} {call}: {result:?}", self.process.name()));
+        if let Call::Secret { id } = call {
+            let is_answered = matches!(result, CallResult::Fine | CallResult::DoneTwice | CallResult::Partly);
+            let key = (self.process.name().to_owned(), id.clone());
+            let read = (self.aws.elapsed(), is_answered);
+            self.aws.state().secret_reads.entry(key).or_default().push(read);
+        }
         if let Some(answer) = Mutant::answer(self.mutant, call, result, &self.aws, &self.process).await {
             return Ok(answer);
         }
@@ -151,6 +160,7 @@ impl Wire {
                 response(500, String::new())
             }
             CallResult::Throttled => throttled(call.service()),
+            CallResult::Denied => denied(call.service(), self.aws.up_to(Duration::from_secs(1)).as_millis()),
             CallResult::Broken | CallResult::Silent | CallResult::Reset | CallResult::DiesBefore => {
                 response(500, String::new())
             }
@@ -184,8 +194,11 @@ impl Wire {
                 response(200, json!({ "Count": items.len(), "Items": items }).to_string())
             }
             Call::Secret { id } => {
-                let secret = json!({ "Name": id, "SecretString": state.secrets[id] });
-                response(200, secret.to_string())
+                drop(state);
+                match self.aws.secret(id) {
+                    Some(secret) => response(200, json!({ "Name": id, "SecretString": secret }).to_string()),
+                    None => denied(Service::Secrets, 0),
+                }
             }
             Call::Send { request } => {
                 state.send(request);
@@ -193,13 +206,25 @@ impl Wire {
             }
             Call::Publish { entries } => {
                 let (mut successes, mut failures) = (String::new(), String::new());
-                for (id, message) in entries {
+                let poisons: Vec<_> = entries.iter().map(|(_, message)| state.poison(message)).collect();
+                let whole = poisons.iter().find_map(|poison| match poison {
+                    Some(Poison::WholeBatch(code)) => Some(code),
+                    _ => None,
+                });
+                if let Some(code) = whole {
+                    return rejected_batch(400, code);
+                }
+                for ((id, message), poison) in entries.iter().zip(poisons) {
+                    if poison.is_some() {
+                        failures += &failure(id, "InvalidParameter", true);
+                        continue;
+                    }
                     match if is_partial { state.rng.u8(..4) } else { 0 } {
-                        1 => failures += &failure(id),
+                        1 => failures += &failure(id, "InternalError", false),
                         // Taken, and yet told as failed.
                         2 => {
                             state.publish(message);
-                            failures += &failure(id);
+                            failures += &failure(id, "InternalError", false);
                         }
                         // Not taken, and not mentioned.
                         3 => {}
@@ -215,8 +240,16 @@ impl Wire {
     }
 }
 
-fn failure(id: &str) -> String {
-    format!("<member><Id>{id}</Id><Code>InternalError</Code><SenderFault>false</SenderFault></member>")
+pub fn failure(id: &str, code: &str, is_senders_fault: bool) -> String {
+    format!("<member><Id>{id}</Id><Code>{code}</Code><SenderFault>{is_senders_fault}</SenderFault></member>")
+}
+
+pub fn rejected_batch(status: u16, code: &str) -> HttpResponse {
+    let error = format!(
+        "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error><Type>Sender</Type>\
+         <Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
+    );
+    response(status, error)
 }
 
 pub fn publish_answer(successes: &str, failures: &str) -> HttpResponse {
@@ -243,11 +276,28 @@ pub fn put_answer(put: Result<(), Item>) -> HttpResponse {
 fn throttled(service: Service) -> HttpResponse {
     let kind = match service {
         Service::Table => "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
-        Service::Topic => return response(429, String::new()),
-        Service::Queue => "com.amazonaws.sqs#RequestThrottled",
+        Service::Topic => return rejected_batch(400, "Throttling"),
+        Service::Queue | Service::DeadLetters | Service::Quarantine => "com.amazonaws.sqs#RequestThrottled",
         Service::Secrets => "ThrottlingException",
     };
     response(400, json!({ "__type": kind, "message": "slow down" }).to_string())
+}
+
+/// What somebody has to mend: a permission, an encryption key, a resource that is not there.
+fn denied(service: Service, variant: u128) -> HttpResponse {
+    const TOPIC: [(u16, &str); 6] = [
+        (403, "AuthorizationError"),
+        (404, "NotFound"),
+        (400, "KMSAccessDenied"),
+        (400, "KMSDisabled"),
+        (400, "KMSThrottling"),
+        (403, "InvalidClientTokenId"),
+    ];
+    if service == Service::Topic {
+        let (status, code) = TOPIC[variant as usize % TOPIC.len()];
+        return rejected_batch(status, code);
+    }
+    response(400, json!({ "__type": "AccessDeniedException", "message": "not allowed" }).to_string())
 }
 
 pub fn response(status: u16, body: String) -> HttpResponse {

@@ -1,0 +1,21 @@
+//! A secret that cannot be read is not asked for on every request.
+
+use std::time::Duration;
+
+use crate::fake_aws::State;
+
+/// The SDK's attempts to read a secret once.
+const ATTEMPTS: usize = 3;
+/// A failed read is remembered for 5 s at least, from when its request came, a little before its first attempt.
+const REMEMBERED: Duration = Duration::from_millis(4_500);
+
+pub fn check(state: &State) -> Vec<String> {
+    let mut violations = Vec::new();
+    for ((process, provider), reads) in &state.secret_reads {
+        let is_flood = |reads: &[(Duration, bool)]| reads[ATTEMPTS].0 - reads[0].0 < REMEMBERED;
+        if reads.windows(ATTEMPTS + 1).any(is_flood) {
+            violations.push(format!("{process}: asked for the secret of {provider} again and again"));
+        }
+    }
+    violations
+}
