@@ -11,7 +11,7 @@ const ASSURANCE = {
 };
 const BASIS = {
   "provider-id": "the provider's id: what comes under it again is a duplicate",
-  "sequence": "the provider gives no id: only a repeat of the latest event of its sequence, within two minutes, is a duplicate",
+  "sequence": "the provider gives no id: only a repeat of the latest event of its sequence, within ten seconds, is a duplicate",
 };
 
 /** The parts of an event as the server tells it; `about` is what is being looked at. */

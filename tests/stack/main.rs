@@ -11,6 +11,7 @@ mod harness;
 mod adversaries;
 mod api;
 mod batches;
+mod clock;
 mod cost;
 mod dedupe;
 mod envelopes;

@@ -116,10 +116,80 @@ async fn what_the_topic_will_never_take_goes_to_quarantine_and_holds_nothing_up(
     *local.stack.faults.publish.lock().unwrap() = vec![PublishFault::Entries(vec![(4, true)])];
     assert_eq!(failure(&relay, &event).await, None);
     assert_eq!(announced_ids(&local, 9).await, ids([0, 1, 2, 3, 5, 6, 7, 8, 9]));
-    let quarantined = local.stack.faults.quarantined.lock().unwrap().clone();
-    let whole: Value = serde_json::from_str(&quarantined[0]).unwrap();
-    let message: Value = serde_json::from_str(whole["message"].as_str().unwrap()).unwrap();
-    assert_eq!((quarantined.len(), message["id"].as_str()), (1, Some("4")));
+    assert_eq!(quarantined_ids(&local), ["4"]);
+}
+
+/// The ids of what the quarantine queue holds.
+fn quarantined_ids(local: &Local) -> Vec<String> {
+    let quarantined = local.stack.faults.quarantined.lock().unwrap();
+    let id = |whole: &String| {
+        let whole: Value = serde_json::from_str(whole).unwrap();
+        let message: Value = serde_json::from_str(whole["message"].as_str().unwrap()).unwrap();
+        message["id"].as_str().unwrap().to_owned()
+    };
+    quarantined.iter().map(id).collect()
+}
+
+const TAKEN: PublishFault = PublishFault::Entries(vec![]);
+const INVALID: PublishFault = PublishFault::Rejected(400, "InvalidParameter");
+
+#[tokio::test]
+async fn a_batch_that_is_rejected_for_good_is_taken_apart_and_only_what_is_rejected_then_is_quarantined() {
+    let local = Local::start().await;
+    let (event, relay) = unrelayed(&local, 12).await;
+    // The first batch whole, then of its ten records the fourth; the second batch is taken.
+    let singly = [vec![TAKEN; 3], vec![INVALID], vec![TAKEN; 6]].concat();
+    *local.stack.faults.publish.lock().unwrap() = [vec![INVALID], singly].concat();
+    assert_eq!(failure(&relay, &event).await, None);
+    assert_eq!(announced_ids(&local, 11).await, ids((0..12).filter(|id| *id != 3)));
+    assert_eq!(quarantined_ids(&local), ["3"]);
+}
+
+#[tokio::test]
+async fn a_batch_that_is_too_long_as_a_whole_is_taken_apart_and_all_of_it_announced() {
+    let local = Local::start().await;
+    let (event, relay) = unrelayed(&local, 3).await;
+    *local.stack.faults.publish.lock().unwrap() = vec![PublishFault::Rejected(400, "BatchRequestTooLong")];
+    assert_eq!(failure(&relay, &event).await, None);
+    assert_eq!(announced_ids(&local, 3).await, ids(0..3));
+    assert!(quarantined_ids(&local).is_empty());
+}
+
+#[tokio::test]
+async fn of_a_batch_that_is_taken_apart_the_first_record_that_cannot_be_settled_is_wanted_again() {
+    let local = Local::start().await;
+    let (event, relay) = unrelayed(&local, 4).await;
+    let throttled = vec![PublishFault::Rejected(400, "Throttling"); 3];
+    *local.stack.faults.publish.lock().unwrap() = [vec![INVALID, TAKEN, INVALID], throttled].concat();
+    assert_eq!(failure(&relay, &event).await, event.records[2].change.sequence_number);
+    assert_eq!(announced_ids(&local, 1).await, ids([0]));
+    assert_eq!(quarantined_ids(&local), ["1"]);
+
+    local.stack.faults.refuse_quarantine.store(true, Relaxed);
+    *local.stack.faults.publish.lock().unwrap() = vec![INVALID, TAKEN, INVALID];
+    assert_eq!(failure(&relay, &event).await, event.records[1].change.sequence_number);
+}
+
+#[tokio::test]
+async fn what_is_our_own_fault_is_wanted_again_and_never_quarantined() {
+    let local = Local::start().await;
+    let (event, relay) = unrelayed(&local, 3).await;
+    for (status, code) in [
+        (400, "Throttling"),
+        (403, "AuthorizationError"),
+        (400, "KMSDisabled"),
+        (404, "NotFound"),
+        (403, "ExpiredToken"),
+        (403, "SignatureDoesNotMatch"),
+        (400, "RequestExpired"),
+    ] {
+        // As often as the client may try.
+        *local.stack.faults.publish.lock().unwrap() = vec![PublishFault::Rejected(status, code); 3];
+        let first = &event.records[0].change.sequence_number;
+        assert_eq!(&failure(&relay, &event).await, first, "{code}");
+        local.stack.faults.publish.lock().unwrap().clear();
+    }
+    assert!(quarantined_ids(&local).is_empty());
 }
 
 #[tokio::test]

@@ -44,6 +44,8 @@ pub struct Faults {
 pub enum PublishFault {
     /// The service answers 500 and takes nothing.
     Whole,
+    /// The service answers with this status and code, and takes nothing.
+    Rejected(u16, &'static str),
     /// The service answers 200, and these entries have failed; whether by the sender's fault.
     Entries(Vec<(usize, bool)>),
     /// The service answers 200, says nothing about this entry and has not taken it.
@@ -92,6 +94,7 @@ impl Endpoint {
         };
         let (failed, silent) = match faults {
             Some(PublishFault::Whole) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            Some(PublishFault::Rejected(status, code)) => return rejected(status, code),
             Some(PublishFault::Entries(entries)) => (entries, None),
             Some(PublishFault::Silent(entry)) => (Vec::new(), Some(entry)),
             None => (Vec::new(), None),
@@ -155,6 +158,15 @@ impl Endpoint {
         };
         sqs_answer(StatusCode::OK, &json!({ "MessageId": id, "MD5OfMessageBody": "" }))
     }
+}
+
+fn rejected(status: u16, code: &str) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    let error = format!(
+        "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error><Type>Sender</Type>\
+         <Code>{code}</Code><Message>rejected</Message></Error></ErrorResponse>"
+    );
+    (status, [(header::CONTENT_TYPE, "text/xml")], error).into_response()
 }
 
 fn sqs_answer(status: StatusCode, answer: &Value) -> Response {

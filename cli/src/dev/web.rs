@@ -109,9 +109,9 @@ async fn take_in<P: Sender>(
     token: Option<String>,
     request: Request,
 ) -> Response {
+    let received = Timestamp::now();
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, REQUEST_BYTES_MAX).await;
-    let received = Timestamp::now();
     let outcome = match body {
         Ok(bytes) => {
             let body = lambda_http::Body::Binary(bytes.to_vec());

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::config::{IngestConfig, env};
 use crate::fallback::Fallback;
+use crate::gateway::ReceiveClock;
 use crate::intake::Intake;
 use crate::store::Written;
 use crate::{Fault, KeyRing, Store, clients, telemetry};
@@ -45,6 +46,7 @@ pub async fn run<P: Provider>() -> Result<(), lambda_http::Error> {
 pub struct Ingest<P: Provider> {
     intake: Intake<P>,
     fallback: Option<Fallback>,
+    clock: ReceiveClock,
 }
 
 impl<P: Provider> Ingest<P> {
@@ -53,7 +55,11 @@ impl<P: Provider> Ingest<P> {
         let keys = KeyRing::new(config.keys, aws_sdk_secretsmanager::Client::new(sdk));
         let store = Store::new(aws_sdk_dynamodb::Client::new(sdk), config.table, config.retention);
         let fallback = config.fallback.map(|fallback| Fallback::new(fallback, sdk));
-        Self { intake: Intake { keys, store, deadline: config.deadline }, fallback }
+        Self {
+            intake: Intake { keys, store, deadline: config.deadline },
+            fallback,
+            clock: ReceiveClock::default(),
+        }
     }
 
     /// Reads the keys and opens the connection to the table before the first delivery: Lambda gives a
@@ -76,23 +82,25 @@ impl<P: Provider> Ingest<P> {
         self.receive_at(request, Timestamp::now()).await
     }
 
-    /// Takes in one request that was received at `now`. Nothing but a fault of ours leads to the queue.
+    /// Takes in one request that is handled at `now`, and was received then where API Gateway says nothing else.
+    /// Nothing but a fault of ours leads to the queue.
     pub async fn receive_at(&self, request: &Request, now: Timestamp) -> Outcome {
+        let received_at = self.clock.received_at(request, now);
         let path = request.path_parameters_ref();
         let delivery = Delivery {
             headers: request.headers(),
             url_token: path.and_then(|parameters| parameters.first("token")),
             body: request.body().as_ref(),
         };
-        match self.intake.take_in(&delivery, now, now).await {
-            Outcome::Failed(fault) => self.fall_back(&delivery, now, fault).await,
+        match self.intake.take_in(&delivery, received_at, now).await {
+            Outcome::Failed(fault) => self.fall_back(&delivery, received_at, fault).await,
             outcome => outcome,
         }
     }
 
-    async fn fall_back(&self, delivery: &Delivery<'_>, now: Timestamp, fault: Fault) -> Outcome {
+    async fn fall_back(&self, delivery: &Delivery<'_>, received_at: Timestamp, fault: Fault) -> Outcome {
         let Some(fallback) = &self.fallback else { return Outcome::Failed(fault) };
-        match fallback.put::<P>(delivery, now, &fault).await {
+        match fallback.put::<P>(delivery, received_at, &fault).await {
             Ok(id) => Outcome::Queued { id, fault },
             Err(why) => {
                 telemetry::record_not_queued(P::NAME, &why);

@@ -22,7 +22,9 @@ pub mod store;
 pub mod telemetry;
 
 mod fault;
+mod gateway;
 mod intake;
+mod publish_error;
 
 pub use announcement::Announcement;
 pub use fault::{Fault, describe};

@@ -5,9 +5,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::slice;
 
 use aws_lambda_events::event::dynamodb::{Event, EventRecord};
 use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use aws_sdk_sns::operation::publish_batch::PublishBatchOutput;
 use aws_types::SdkConfig;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
@@ -19,6 +21,7 @@ use tracing::{error, warn};
 use crate::announcement::MESSAGE_BYTES_MAX;
 use crate::config::{RelayConfig, env};
 use crate::fault::describe;
+use crate::publish_error::PublishError;
 use crate::store::gunzip;
 use crate::{Announcement, clients, telemetry};
 
@@ -127,21 +130,43 @@ impl Relay {
     /// Publishes one batch, or returns the sequence number of the first record that has to come again.
     async fn publish(&self, batch: &[Pending]) -> Result<(), String> {
         let Some(first) = batch.first() else { return Ok(()) };
+        match self.publish_batch(batch).await {
+            Ok(answer) => self.settle(batch, &answer).await,
+            Err(PublishError::Retryable(why)) => {
+                error!(records = batch.len(), "the topic did not take a batch: {why}");
+                Err(first.sequence_number.clone())
+            }
+            Err(PublishError::Permanent(why)) if batch.len() > 1 => {
+                warn!(
+                    records = batch.len(),
+                    "the topic rejects a batch, which is published one by one: {why}"
+                );
+                for pending in batch {
+                    Box::pin(self.publish(slice::from_ref(pending))).await?;
+                }
+                Ok(())
+            }
+            Err(PublishError::Permanent(why)) => {
+                let quarantined =
+                    self.quarantine("sender_fault", &why, json!(first.announcement).to_string());
+                quarantined.await.map_err(|()| first.sequence_number.clone())
+            }
+        }
+    }
+
+    async fn publish_batch(&self, batch: &[Pending]) -> Result<PublishBatchOutput, PublishError> {
         let entries =
             batch.iter().enumerate().map(|(index, pending)| pending.announcement.entry(&index.to_string()));
         let entries = entries.collect::<Result<Vec<_>, _>>().map_err(|error| {
-            error!(%error, "a batch could not be built");
-            first.sequence_number.clone()
+            PublishError::Permanent(format!("expected entries that can be built, found: {error}"))
         })?;
         let publish = self.sns.publish_batch().topic_arn(&self.config.topic_arn);
-        let answer =
-            publish.set_publish_batch_request_entries(Some(entries)).send().await.map_err(|error| {
-                error!(records = batch.len(), "the topic did not take a batch: {}", describe(&error));
-                first.sequence_number.clone()
-            })?;
+        let sent = publish.set_publish_batch_request_entries(Some(entries)).send().await;
+        sent.map_err(|error| PublishError::new(&error))
+    }
 
-        // SNS answers 200 also where it took only some of the entries. What it says nothing about counts as
-        // not taken.
+    /// SNS answers 200 also where it took only some of the entries. What it says nothing about counts as not taken.
+    async fn settle(&self, batch: &[Pending], answer: &PublishBatchOutput) -> Result<(), String> {
         let mut failures: HashMap<&str, _> =
             answer.failed().iter().map(|entry| (entry.id(), entry)).collect();
         let taken: HashSet<&str> = answer.successful().iter().filter_map(|entry| entry.id()).collect();

@@ -15,14 +15,15 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use jiff::{SignedDuration, Timestamp};
 use livehooks_core::{Dedupe, Normalized};
-use tracing::warn;
+use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::Fault;
 use crate::fault::describe;
 
-/// A repeat of the event before is the same event for this long.
-const SEQUENCE_WINDOW: SignedDuration = SignedDuration::from_secs(120);
+/// A repeat of the event before is the same event for this long. No retry of a provider without ids is documented, and
+/// who leaves and comes back may look like a repeat while the leave is on its way.
+const SEQUENCE_WINDOW: SignedDuration = SignedDuration::from_secs(10);
 /// How many of the latest items of a sequence are looked at: those that were queued in an outage come later than they
 /// were received.
 const NEIGHBOURS: i32 = 10;
@@ -111,13 +112,25 @@ impl Store {
     async fn put_in_sequence(&self, event: &mut Normalized<'_>) -> Result<Written, NotWritten> {
         let mut known = self.latest(AttributeValue::S(event.event_key())).await?;
         for _ in 0..ATTEMPTS {
-            if let Some(occurrence) = repeated(&known, event) {
+            let twin = twin(&known, event);
+            if let Some(Twin { occurrence, .. }) = twin.filter(|twin| twin.distance < SEQUENCE_WINDOW) {
                 return Ok(Written::Duplicate { id: event.dedupe.event_id(occurrence), altered: false });
             }
             let last = known.iter().filter_map(|item| number(item, "occurrence")).max();
             let next = last.map_or(0, |last| last + 1);
             match self.put_if_absent(event, next).await? {
-                None => return Ok(Written::New { id: event.dedupe.event_id(next) }),
+                None => {
+                    let id = event.dedupe.event_id(next);
+                    if let Some(twin) = twin {
+                        let (same_as, seconds) =
+                            (event.dedupe.event_id(twin.occurrence), twin.distance.as_secs());
+                        info!(
+                            id,
+                            same_as, seconds, "kept as new, though the event next to it has the same body"
+                        );
+                    }
+                    return Ok(Written::New { id });
+                }
                 Some(there) => known.push(there),
             }
         }
@@ -243,9 +256,17 @@ fn sortable(time: Timestamp) -> String {
     format!("{time:.9}")
 }
 
-/// The occurrence that the event repeats, if any: its neighbour in the order of receiving, where that has the same
-/// body and was received within the window. Items may have been written in another order.
-fn repeated(known: &[Item], event: &Normalized<'_>) -> Option<u64> {
+/// A neighbour of an event with the same body.
+#[derive(Clone, Copy)]
+struct Twin {
+    occurrence: u64,
+    /// How long before or after the event it was received.
+    distance: SignedDuration,
+}
+
+/// The nearer of the event's neighbours in the order of receiving that has the same body, if any. Items may have been
+/// written in another order.
+fn twin(known: &[Item], event: &Normalized<'_>) -> Option<Twin> {
     let received_at = event.event.recordedtime;
     let place = |item| {
         let time: Timestamp = text(item, "received_at")?.parse().ok()?;
@@ -254,11 +275,12 @@ fn repeated(known: &[Item], event: &Normalized<'_>) -> Option<u64> {
     let mut placed: Vec<(Timestamp, u64, &Item)> = known.iter().filter_map(place).collect();
     placed.sort_by_key(|(time, occurrence, _)| (*time, *occurrence));
     let (before, after) = placed.split_at(placed.partition_point(|(time, ..)| *time <= received_at));
-    let is_repeated = |time: Timestamp, item| {
-        received_at.duration_since(time).abs() < SEQUENCE_WINDOW && has_body(item, event)
-    };
-    let mut neighbours = before.last().into_iter().chain(after.first());
-    neighbours.find(|(time, _, item)| is_repeated(*time, item)).map(|(_, occurrence, _)| *occurrence)
+    let neighbours = before.last().into_iter().chain(after.first());
+    let twins = neighbours.filter(|(_, _, item)| has_body(item, event)).map(|(time, occurrence, _)| Twin {
+        occurrence: *occurrence,
+        distance: received_at.duration_since(*time).abs(),
+    });
+    twins.min_by_key(|twin| twin.distance)
 }
 
 fn has_body(item: &Item, event: &Normalized<'_>) -> bool {
