@@ -173,8 +173,8 @@ pub fn deliveries(rng: &mut Rng) -> Vec<Arc<Delivery>> {
                 forgery => forgery,
             };
             // Under the id of the authentic one, before or after it.
-            let body =
-                sample.body(&places(FORGED, &id, at)).replacen('{', &format!("{{\"by\":\"{FORGED}\","), 1);
+            let body = sample.body(&places(FORGED, &id, at));
+            let body = body.replacen('{', &format!("{{\"by\":\"{FORGED}\",\"number\":{forged},"), 1);
             let at = Duration::from_millis(begin_ms + rng.u64(..5_000));
             let name = format!("{} {number} forged {forged} ({forgery:?})", entry.name);
             let delivery = Delivery::new(name, entry, body, at);
