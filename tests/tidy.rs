@@ -174,7 +174,7 @@ fn a_provider_is_complete() {
         );
         need(schema.contains(&name.as_str().into()), "the provider enum of schema/event.schema.json".into());
         need(root().join(format!("events/{name}")).is_dir(), format!("events/{name}"));
-        need(template.contains(&format!("Path: /webhooks/{name}\n")), "a block in template.yaml".into());
+        need(template.contains(&format!("Path: /webhooks/{name},")), "a row in template.yaml".into());
         need(
             recover.contains(&format!("Way::of::<{rust_type}>()")),
             "a word in functions/recover/src/main.rs".into(),

@@ -12,6 +12,7 @@ use livehooks::commands::explain::Explain;
 use livehooks::commands::keys::ManageKeys;
 use livehooks::commands::listen::Listen;
 use livehooks::commands::open_ends::OpenEnds;
+use livehooks::commands::queue::ManageQueue;
 use livehooks::commands::replay::Replay;
 use livehooks::commands::rooms::Rooms;
 use livehooks::commands::timeline::ShowTimeline;
@@ -59,6 +60,8 @@ enum Command {
     OpenEnds(OpenEnds),
     /// Follow a stack and deliver its events to your app, also those that came while it was away
     Listen(Listen),
+    /// Show queued and dead-lettered deliveries, and put dead letters back
+    Queue(ManageQueue),
     /// Show, add and retire the keys that a stack verifies with
     Keys(ManageKeys),
     /// Print a script that completes command lines
@@ -126,6 +129,7 @@ async fn main() -> ExitCode {
         Command::Replay(replay) => replay.run().await.map_err(Failure::from),
         Command::OpenEnds(open_ends) => open_ends.run().await.map_err(Failure::from),
         Command::Listen(listen) => listen.run().await.map_err(Failure::from),
+        Command::Queue(queue) => queue.run().await.map_err(Failure::from),
         Command::Keys(keys) => keys.run().await.map_err(Failure::from),
         Command::Completions(shell) => {
             let script = shell.script(Cli::command().name("livehooks").bin_name("livehooks"));

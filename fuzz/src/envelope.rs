@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use jiff::SignedDuration;
-use lambda_http::Request;
-use lambda_http::request::LambdaRequest;
 use livehooks_aws::config::{IngestConfig, KeySource};
-use livehooks_aws::{Ingest, Outcome};
+use livehooks_aws::{Ingest, Outcome, gateway};
 use livehooks_core::hms::Hms;
 use livehooks_core::livekit::LiveKit;
 use livehooks_core::plugnmeet::PlugNmeet;
@@ -55,8 +53,8 @@ fn ingest<P: Sender>(calls: &Calls) -> Ingest<P> {
 
 /// The input is an event as Lambda hands it to a function behind API Gateway.
 pub fn envelope(input: &[u8]) {
-    let Ok(envelope) = serde_json::from_slice::<LambdaRequest>(input) else { return };
-    let Some(mut request) = request(envelope) else { return };
+    let Ok(event) = std::str::from_utf8(input) else { return };
+    let Ok(mut request) = gateway::request(event) else { return };
     FUNCTIONS.with(|functions| {
         functions.runtime.block_on(async {
             check_outcome(functions.hms.receive_at(&request, NOW).await);
@@ -75,42 +73,6 @@ pub fn envelope(input: &[u8]) {
             functions.calls.take().iter().for_each(|call| check_item(call, request.body().as_ref()));
         });
     });
-}
-
-/// What the sender decides stays as it is. What API Gateway alone decides is put right: it never flags a body as
-/// base64 that is none, nor does it make up hosts and paths that are none.
-fn request(envelope: LambdaRequest) -> Option<Request> {
-    let is_base64 = |flag: bool, body: &Option<String>| {
-        let body = body.as_deref().unwrap_or_default();
-        // data-encoding also takes several texts in a row, each with its padding.
-        let is_one = !body.trim_end_matches('=').contains('=');
-        !flag || (is_one && data_encoding::BASE64.decode(body.as_bytes()).is_ok())
-    };
-    let envelope = match envelope {
-        LambdaRequest::ApiGatewayV2(mut envelope)
-            if is_base64(envelope.is_base64_encoded, &envelope.body) =>
-        {
-            envelope.headers.remove("host");
-            envelope.raw_path = None;
-            envelope.raw_query_string = None;
-            envelope.request_context.domain_name = None;
-            envelope.request_context.stage = None;
-            LambdaRequest::ApiGatewayV2(envelope)
-        }
-        LambdaRequest::ApiGatewayV1(mut envelope)
-            if is_base64(envelope.is_base64_encoded, &envelope.body) =>
-        {
-            envelope.headers.remove("host");
-            envelope.path = None;
-            envelope.query_string_parameters = Default::default();
-            envelope.multi_value_query_string_parameters = Default::default();
-            envelope.request_context.domain_name = None;
-            envelope.request_context.stage = None;
-            LambdaRequest::ApiGatewayV1(envelope)
-        }
-        _ => return None,
-    };
-    Some(envelope.into())
 }
 
 /// Nothing that a request holds makes it our fault.

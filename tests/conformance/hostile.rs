@@ -17,6 +17,9 @@ use crate::verify;
 
 /// How a provider's deliveries are attacked, and what each attack must be diagnosed as.
 pub trait Scheme: Provider {
+    /// Whether the keys say which headers carry the credential: then hardly anything can be judged without.
+    const KEYS_NAME_HEADERS: bool = false;
+
     /// The headers that carry the credential in this delivery.
     fn credentials(fixture: &Fixture) -> Vec<&'static str>;
     /// The same keys with other secrets.
@@ -167,6 +170,8 @@ impl Scheme for VideoSdk {
 }
 
 impl Scheme for Hms {
+    const KEYS_NAME_HEADERS: bool = true;
+
     fn credentials(fixture: &Fixture) -> Vec<&'static str> {
         present(fixture, &["X-100ms-Signature", "X-Passcode", "X-Webhook-Secret"])
     }

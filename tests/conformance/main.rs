@@ -18,7 +18,7 @@ use livehooks_core::hms::Hms;
 use livehooks_core::livekit::LiveKit;
 use livehooks_core::plugnmeet::PlugNmeet;
 use livehooks_core::videosdk::VideoSdk;
-use livehooks_core::{Delivery, Keys, Normalized, Provider, Rejection, Verified};
+use livehooks_core::{Delivery, Keys, Normalized, Rejection, Verified};
 use serde_json::{Value, json};
 
 fn main() {
@@ -42,7 +42,7 @@ fn trials<P: Scheme>() -> Vec<Trial> {
     trials
 }
 
-fn accepted<P: Provider>(fixture: &Fixture) -> Result<(), Failed> {
+fn accepted<P: Scheme>(fixture: &Fixture) -> Result<(), Failed> {
     let verified = verify::<P>(fixture).map_err(|rejection| format!("refused: {rejection}"))?;
     let mut normalized = P::normalize(&verified, fixture.now);
     let event = normalized.to_json(0)?;
@@ -51,7 +51,7 @@ fn accepted<P: Provider>(fixture: &Fixture) -> Result<(), Failed> {
     expect(&fixture.folder.join("expected.json"), &expectation(&normalized, &event))
 }
 
-fn refused<P: Provider>(fixture: &Fixture) -> Result<(), Failed> {
+fn refused<P: Scheme>(fixture: &Fixture) -> Result<(), Failed> {
     match verify::<P>(fixture) {
         Ok(_) => Err("accepted".into()),
         Err(rejection) => {
@@ -60,11 +60,34 @@ fn refused<P: Provider>(fixture: &Fixture) -> Result<(), Failed> {
     }
 }
 
-fn verify<P: Provider>(fixture: &Fixture) -> Result<Verified<'_, P>, Rejection> {
+fn verify<P: Scheme>(fixture: &Fixture) -> Result<Verified<'_, P>, Rejection> {
     let keys = P::Keys::from_json(&fixture.keys).unwrap();
     let delivery =
         Delivery { headers: &fixture.headers, url_token: fixture.url_token(), body: &fixture.body };
-    P::verify(&delivery, &keys, fixture.now)
+    let verified = P::verify(&delivery, &keys, fixture.now);
+    let prechecked = P::precheck(&delivery, fixture.now);
+    let code = verified.as_ref().err().map(Rejection::code);
+    match (code, &prechecked) {
+        (None, _) => assert_eq!(prechecked, Ok(()), "no keys may heal what these let in"),
+        (Some(code), Ok(())) => assert!(!needs_no_key::<P>(code), "{code} needs no key"),
+        (Some(code), Err(found)) if needs_no_key::<P>(code) => assert_eq!(found.code(), code),
+        (Some(_), Err(_)) => {}
+    }
+    verified
+}
+
+/// Whether a rejection is pronounced without any keys, too.
+fn needs_no_key<P: Scheme>(code: &str) -> bool {
+    match code {
+        "algorithm_not_allowed"
+        | "no_expiry"
+        | "expired"
+        | "not_yet_valid"
+        | "no_body_hash"
+        | "body_altered" => true,
+        "missing_header" | "repeated_header" | "malformed_credential" => !P::KEYS_NAME_HEADERS,
+        _ => false,
+    }
 }
 
 /// Raw is left out of the expectation, because it is compared byte for byte.

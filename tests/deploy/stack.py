@@ -6,17 +6,18 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import boto3
-from conftest import ROOT
+import samcli
+from conftest import PROVIDERS, ROOT, STAND_IN_PYTHON
 from signing import Delivery
 
 STATE = ROOT / "target/deploy-state"
+EMULATOR = Path(samcli.__file__).parent / f"local/rapid/aws-lambda-rie-{os.uname().machine}"
 
 
 class StandIn:
@@ -29,7 +30,7 @@ class StandIn:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = open(STATE / "stand-in.log", "wb")
         self.process = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("stand_in.py"), str(self.port), STATE],
+            [STAND_IN_PYTHON, Path(__file__).with_name("stand_in.py"), str(self.port), STATE, EMULATOR],
             env=os.environ | {"BIND_HOST": bind}, stdin=subprocess.PIPE, stdout=self.log, stderr=self.log)
         self.wait_until_up()
 
@@ -65,7 +66,7 @@ class Stack:
         return run.stdout
 
     def deploy(self, **parameters: str) -> None:
-        parameters = {"Architecture": os.uname().machine} | parameters
+        parameters = {"Architecture": os.uname().machine, "Providers": ",".join(PROVIDERS)} | parameters
         self.sam("deploy", "--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar",
                  "--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items()))
         [stack] = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
@@ -110,7 +111,11 @@ class Stack:
         return [item for page in pages for item in page["Items"]]
 
     def log(self, function: str) -> str:
+        """What the function wrote, without the lines that Lambda drops."""
         return (STATE / f"{self.physical_id(function)}.log").read_text(errors="replace")
+
+    def log_lines(self, function: str) -> list[dict]:
+        return [json.loads(line) for line in self.log(function).splitlines() if line.startswith("{")]
 
     def signal(self, function: str, number: signal.Signals) -> None:
         """To the function's process, once it runs."""
@@ -118,6 +123,10 @@ class Stack:
             os.killpg(int((STATE / f"{self.physical_id(function)}.pid").read_text()), number)
             return True
         until(send, f"{function} to run")
+
+    def replace_environments(self, function: str) -> None:
+        """As Lambda does now and then: the next call starts a new process."""
+        self.signal(function, signal.SIGKILL)
 
     def failed_batches(self) -> int:
         """How often the relay gave a batch of the stream back, or died with it."""

@@ -2,17 +2,20 @@
 
 Each difference to AWS that is closed here, and each that stays, is listed in docs/real-account-checklist.md.
 
-    stand_in.py PORT STATE_FOLDER
+    stand_in.py PORT STATE_FOLDER EMULATOR
 
-STATE_FOLDER gets, per function, `<name>.log` (what it wrote) and `<name>.pid` (its process group), and
-`secret-reads.log` (one line for each secret that was read). While there is a file `sns-is-down` in it, SNS is down.
+EMULATOR is AWS's runtime emulator, which comes with sam.
+
+STATE_FOLDER gets, per function, `<name>.out` (what it wrote), `<name>.log` (what Lambda keeps of that) and `<name>.pid`
+(its process group), and `secret-reads.log` (one line for each secret that was read). While there is a file `sns-is-down` in it, SNS is down.
 """
 
+import copy
 import json
 import os
-import re
 import signal
 import socket
+import string
 import subprocess
 import sys
 import threading
@@ -21,7 +24,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-PORT, STATE = sys.argv[1], Path(sys.argv[2])
+PORT, STATE, EMULATOR = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
 os.environ.update({
     "AWS_ENDPOINT_URL": f"http://127.0.0.1:{PORT}",  # where the functions look for AWS
     "BIND_HOST": os.environ.get("BIND_HOST", "127.0.0.1"),
@@ -32,11 +35,8 @@ os.environ.update({
 
 from ministack import app  # noqa: E402
 from ministack.services import lambda_svc, secretsmanager, sns  # noqa: E402
-from ministack.services import cloudformation  # noqa: E402
+from ministack.services.cloudformation import changesets, engine, provisioners  # noqa: E402
 from ministack.services.cloudformation import handlers as cloudformation_handlers  # noqa: E402
-from ministack.services.cloudformation import provisioners, stacks  # noqa: E402
-
-EMULATOR = Path(sys.modules["ministack"].__file__).parents[1] / "samcli/local/rapid/aws-lambda-rie-x86_64"
 
 
 # ---- Lambda: one process per function that stays, in AWS's own runtime emulator
@@ -52,19 +52,26 @@ class Function:
         self.lock = threading.Lock()
         self.process = None
         self.url = ""
+        self.logged = 0
 
     @classmethod
     def of(cls, config: dict, code: bytes) -> "Function":
         folder = lambda_svc._provided_runtime_code_dir(code)
         with cls.guard:
             known = cls.by_name.get(config["FunctionName"])
-            if known and known.folder == folder and known.config == config:
+            if known and known.folder == folder and known.settings(known.config) == known.settings(config):
                 return known
             if known:
-                known.stop()
+                with known.lock:
+                    known.stop()
             function = cls(json.loads(json.dumps(config)), folder)
             cls.by_name[config["FunctionName"]] = function
             return function
+
+    @staticmethod
+    def settings(config: dict) -> dict:
+        """What a new environment is made for."""
+        return {key: config.get(key) for key in ("Environment", "LoggingConfig", "MemorySize", "Timeout")}
 
     def start(self) -> None:
         name, config = self.config["FunctionName"], self.config
@@ -80,7 +87,9 @@ class Function:
             "AWS_LAMBDA_LOG_LEVEL": config.get("LoggingConfig", {}).get("ApplicationLogLevel", "INFO"),
         }
         env |= config.get("Environment", {}).get("Variables", {})
-        with open(STATE / f"{name}.log", "ab") as log:
+        (STATE / f"{name}.log").touch()
+        with open(STATE / f"{name}.out", "ab") as log:
+            self.logged = log.tell()
             self.process = subprocess.Popen(
                 [EMULATOR, "--runtime-api-address", f"127.0.0.1:{runtime_api}",
                  "--runtime-interface-emulator-address", f"127.0.0.1:{emulator}", f"{self.folder}/bootstrap"],
@@ -97,6 +106,19 @@ class Function:
                 pass
             self.process.wait()
             self.process = None
+            self.keep_log()
+
+    def keep_log(self) -> None:
+        """Takes over what was written since the last time, without what Lambda drops."""
+        name = self.config["FunctionName"]
+        with open(STATE / f"{name}.out", "rb") as out, open(STATE / f"{name}.log", "ab") as log:
+            out.seek(self.logged)
+            for line in out:
+                if not line.endswith(b"\n"):
+                    break
+                self.logged += len(line)
+                if is_kept(line, self.config.get("LoggingConfig", {})):
+                    log.write(line)
 
     def invoke(self, event: dict):
         with self.lock:
@@ -105,13 +127,35 @@ class Function:
             request = urllib.request.Request(self.url, json.dumps(event).encode(), method="POST")
             try:
                 with urllib.request.urlopen(request, timeout=self.config.get("Timeout", 3) + 10) as answer:
-                    return json.loads(answer.read() or b"null")
+                    result = json.loads(answer.read() or b"null")
+                self.keep_log()
+                return result
             except (OSError, ValueError, urllib.error.URLError) as error:
                 self.stop()  # a broken environment is replaced
                 return {"errorType": "Runtime.ExitError", "errorMessage": str(error)}
 
 
-def execute(func: dict, event: dict) -> dict:
+LEVELS = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"]
+
+
+def is_kept(line: bytes, logging: dict) -> bool:
+    """Lambda's filter. A line without a level that it knows, or without a time, counts as INFO.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
+    """
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        return True  # the emulator's own
+    if logging.get("LogFormat") != "JSON" or not isinstance(fields, dict):
+        return True
+    level = str(fields.get("level")).upper()
+    if level not in LEVELS or "timestamp" not in fields:
+        level = "INFO"
+    return LEVELS.index(level) >= LEVELS.index(logging.get("ApplicationLogLevel", "INFO"))
+
+
+def execute(func: dict, event: dict, request_id: str) -> dict:
     config = func.get("config") or func
     answer = Function.of(config, func["code_zip"]).invoke(event)
     failed = isinstance(answer, dict) and "errorType" in answer and "statusCode" not in answer
@@ -138,19 +182,31 @@ def wait_for_port(port: int, process: subprocess.Popen) -> None:
         time.sleep(0.05)
 
 
-lambda_svc._execute_function_provided = execute
+lambda_svc._execute_function_provided_warm = execute
 
 
 # ---- HTTP API: routes and integrations from the OpenAPI body
 
-create_api = provisioners._apigw_v2_api_create
+api = provisioners._apigw_v2
+handlers = provisioners._RESOURCE_HANDLERS
+create_api, update_api = (handlers["AWS::ApiGatewayV2::Api"][verb] for verb in ("create", "update"))
 
 
 def create_api_with_routes(logical_id, props, stack_name):
     api_id, attributes = create_api(logical_id, props, stack_name)
+    make_routes(api_id, props, stack_name)
+    return api_id, attributes
+
+
+def update_api_with_routes(physical_id, old_props, new_props, stack_name, logical_id=None):
+    api_id, attributes = update_api(physical_id, old_props, new_props, stack_name, logical_id)
+    make_routes(api_id, new_props, stack_name)
+    return api_id, attributes
+
+
+def make_routes(api_id, props, stack_name):
+    api._routes[api_id], api._integrations[api_id] = {}, {}
     for path, methods in (props.get("Body") or {}).get("paths", {}).items():
-        if not isinstance(methods, dict):
-            continue  # switched off
         for method, operation in methods.items():
             integration = operation["x-amazon-apigateway-integration"]
             integration_id, _ = provisioners._apigw_v2_integration_create("", {
@@ -164,74 +220,56 @@ def create_api_with_routes(logical_id, props, stack_name):
                 "RouteKey": f"{method.upper()} {path}",
                 "Target": f"integrations/{integration_id}",
             }, stack_name)
-    return api_id, attributes
 
 
-handlers = provisioners._RESOURCE_HANDLERS
-handlers["AWS::ApiGatewayV2::Api"]["create"] = create_api_with_routes
-handlers["AWS::Logs::MetricFilter"] = {
-    "create": lambda logical_id, props, stack_name: (f"{stack_name}-{logical_id}", {}),
-    "delete": lambda physical_id, props: None,
-}
+handlers["AWS::ApiGatewayV2::Api"] |= {"create": create_api_with_routes, "update": update_api_with_routes}
 
 
-# ---- CloudFormation: generated secrets, dynamic references, DeletionPolicy
+# ---- CloudFormation: the values that a list may have, alarms over more than one metric, secrets without punctuation
 
-create_secret = handlers["AWS::SecretsManager::Secret"]["create"]
+resolve_parameters = engine._resolve_parameters
 
 
-def create_secret_without_punctuation(logical_id, props, stack_name):
+def resolve_lists(template, provided, *previous):
+    """Each value of a list has to be among the allowed ones; ministack looks for the whole list there."""
+    template = copy.deepcopy(template)
+    for name, definition in template.get("Parameters", {}).items():
+        if definition["Type"] == "CommaDelimitedList" and "AllowedValues" in definition:
+            allowed = definition.pop("AllowedValues")
+            values = {value for entry in provided if entry["Key"] == name for value in entry["Value"].split(",")}
+            if not values <= set(allowed):
+                raise ValueError(f"Parameter '{name}' must be one of AllowedValues")
+    return resolve_parameters(template, provided, *previous)
+
+
+for module in (changesets, cloudformation_handlers, engine):
+    module._resolve_parameters = resolve_lists
+
+put_alarm = provisioners._cw_metric_alarm_record
+
+
+def put_alarm_of_first_metric(name, props):
+    if metrics := props.get("Metrics"):
+        first = next(metric["MetricStat"] for metric in metrics if "MetricStat" in metric)
+        props = {**props, **first["Metric"], "Statistic": first["Stat"], "Period": first["Period"], "Metrics": None}
+    return put_alarm(name, props)
+
+
+provisioners._cw_metric_alarm_record = put_alarm_of_first_metric
+
+secret_string = provisioners._sm_secret_string
+
+
+def secret_without_punctuation(props):
     generate = props.get("GenerateSecretString")
     if generate and generate.get("ExcludePunctuation"):
-        punctuation = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
-        generate = {**generate, "PasswordLength": int(generate.get("PasswordLength", 32)), "ExcludeCharacters": punctuation}
-        props = {**props, "GenerateSecretString": generate}
-    return create_secret(logical_id, props, stack_name)
+        length = int(generate.get("PasswordLength", 32))
+        props = {**props, "GenerateSecretString": {
+            **generate, "PasswordLength": length, "ExcludeCharacters": string.punctuation}}
+    return secret_string(props)
 
 
-def resolved(value):
-    """Text with each {{resolve:secretsmanager:<id>:SecretString}} replaced by what it points to."""
-    if isinstance(value, dict):
-        return {key: resolved(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [resolved(item) for item in value]
-    if not isinstance(value, str):
-        return value
-    return re.sub(r"\{\{resolve:secretsmanager:(.+?):SecretString\}\}", lambda match: secret_text(match[1]), value)
-
-
-def secret_text(name: str) -> str:
-    versions = secretsmanager._secrets[name]["Versions"].values()
-    return next(version["SecretString"] for version in versions if "AWSCURRENT" in version["Stages"])
-
-
-def provision(resource_type, logical_id, props, stack_name):
-    return provisioners._provision_resource(resource_type, logical_id, resolved(props), stack_name)
-
-
-def delete(resource_type, physical_id, props, stack_name=None, logical_id=None):
-    template = cloudformation._stacks.get(stack_name, {}).get("_template") or {}
-    if template.get("Resources", {}).get(logical_id, {}).get("DeletionPolicy") != "Retain":
-        provisioners._delete_resource(resource_type, physical_id, props, stack_name, logical_id)
-
-
-handlers["AWS::SecretsManager::Secret"]["create"] = create_secret_without_punctuation
-stacks._provision_resource = provision
-stacks._delete_resource = delete
-
-
-# `sam delete` asks whether the stack is protected.
-write_xml = cloudformation_handlers._xml
-
-
-def write_xml_with_protection(status, action, inner):
-    if action == "DescribeStacksResponse":
-        protection = "<EnableTerminationProtection>false</EnableTerminationProtection>"
-        inner = inner.replace("<DisableRollback>", f"{protection}<DisableRollback>")
-    return write_xml(status, action, inner)
-
-
-cloudformation_handlers._xml = write_xml_with_protection
+provisioners._sm_secret_string = secret_without_punctuation
 
 
 # ---- Secrets Manager: who reads what

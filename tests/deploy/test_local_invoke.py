@@ -15,7 +15,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import BUILD, ROOT
+from conftest import BUILD, PROVIDERS, ROOT
 from samcli.local.docker.lambda_image import LambdaImage
 from stack import StandIn, free_port, until
 
@@ -143,7 +143,7 @@ class Docker:
         command = [
             "sam", "local", "invoke", function, "-e", path, "-n", environment, "--skip-pull-image",
             "--add-host", "host.docker.internal:host-gateway",
-            "--parameter-overrides", f"Architecture={os.uname().machine}"]
+            "--parameter-overrides", f"Architecture={os.uname().machine}", f"Providers={','.join(PROVIDERS)}"]
         # sam reads the answer from the container's output, and now and then the container has gone before it has
         # begun to read.
         for self.attempts in range(1, 4):

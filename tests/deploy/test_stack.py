@@ -6,7 +6,11 @@ Every test goes on from where the one before it stopped.
 import base64
 import hashlib
 import json
+import os
+import re
+import shutil
 import signal
+import subprocess
 import time
 import uuid
 
@@ -15,6 +19,8 @@ import pytest
 import signing
 from conftest import BUILD, ROOT
 from signing import ApiKey, RsaKey
+from log_filter import value_of
+from samcli.yamlhelper import yaml_parse
 from stack import STATE, StandIn, Stack, Subscriber, until
 
 PLUGNMEET_KEY = ApiKey("APIplugnmeet", "secret-of-plugnmeet-for-deploy-tests")
@@ -54,7 +60,18 @@ def arrivals(stack):
     })
 
 
-def test_sam_deploy_prints_what_a_team_needs(stack):
+def test_a_stack_with_one_provider_has_that_one_only(stack, request):
+    stack.deploy(Providers="Plugnmeet")
+    request.getfixturevalue("everything")  # subscribes before there are events
+    assert {name for name in stack.outputs if name.endswith(("Url", "SecretId")) and "Queue" not in name} == {
+        "PlugnmeetUrl", "PlugnmeetSecretId", "DashboardUrl"}
+    stack.put_secret("Plugnmeet", {"keys": {PLUGNMEET_KEY.name: PLUGNMEET_KEY.secret}})
+    assert stack.post(plugnmeet("room_started")).verdict == (200, "accepted")
+    assert stack.post(livekit("room_started")).status == 404
+
+
+def test_more_providers_can_be_added_and_sam_deploy_prints_what_a_team_needs(stack):
+    before, secret, items = stack.outputs, stack.secret("Plugnmeet"), stack.items()
     started = time.monotonic()
     stack.deploy()
     print(f"\nsam deploy: {time.monotonic() - started:.0f} s")
@@ -63,6 +80,11 @@ def test_sam_deploy_prints_what_a_team_needs(stack):
         "LivekitSecretId", "TopicArn", "TableName", "FallbackQueueUrl", "FallbackDeadLetterQueueUrl",
         "QuarantineQueueUrl", "FailureBucketName", "DashboardUrl"}
     assert stack.outputs["HmsUrl"].endswith("/webhooks/100ms")
+    # The API keeps its id, and nothing that was there is made anew.
+    assert before.items() <= stack.outputs.items()
+    assert stack.secret("Plugnmeet") == secret and stack.items() == items
+    stack.put_secret("Plugnmeet", {"keys": {}})
+    stack.replace_environments("PlugnmeetFunction")
     # Three minutes from one attempt to the next are too long for a test.
     stack.client("sqs").set_queue_attributes(
         QueueUrl=stack.outputs["FallbackQueueUrl"], Attributes={"VisibilityTimeout": "3"})
@@ -113,19 +135,23 @@ def test_keys_work_as_soon_as_they_are_there(stack, rsa_key):
         assert stack.post(delivery).verdict == (200, "accepted")
 
 
-def test_what_was_queued_is_stored_once_and_announced_and_what_was_forged_is_dropped(stack, everything):
+def test_what_was_queued_is_stored_once_and_announced_and_what_was_signed_with_a_strange_key_is_dead_lettered(stack, everything):
     hashes = {hashlib.sha256(delivery.body).hexdigest() for delivery in QUEUED}
     stored = lambda: [item for item in stack.items() if item["body_sha256"]["S"] in hashes]
     until(lambda: len(stored()) == len(QUEUED) == 7, "the queued deliveries in the table", seconds=120)
     ids = {json.loads(item["event"]["S"])["id"] for item in stored()}
     until(lambda: ids <= set(everything.ids()), "their announcements")
-    dropped = lambda: sum(json.loads(line).get("Dropped", 0) for line in stack.log("RecoverFunction").splitlines() if line.startswith("{"))
-    assert until(dropped, "the forged one to be dropped", seconds=60) == 1
+    count = lambda: sum(json.loads(line).get("DeadLettered", 0) for line in stack.log("RecoverFunction").splitlines() if line.startswith("{"))
+    assert until(count, "the forged one to be dead-lettered", seconds=60) == 1
     assert "plugnmeet#forged" not in [item["event_key"]["S"] for item in stack.items()]
     attributes = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    for queue in ("FallbackQueueUrl", "FallbackDeadLetterQueueUrl"):
-        found = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[queue], AttributeNames=attributes)
-        assert {*found["Attributes"].values()} == {"0"}, queue
+    found = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs["FallbackQueueUrl"], AttributeNames=attributes)
+    assert {*found["Attributes"].values()} == {"0"}
+    [letter] = stack.client("sqs").receive_message(
+        QueueUrl=stack.outputs["FallbackDeadLetterQueueUrl"], MaxNumberOfMessages=10, MessageAttributeNames=["All"])["Messages"]
+    told = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
+    assert (told["provider"], told["reason"]) == ("plugnmeet", "wrong_key")
+    assert told["received_at"] == json.loads(letter["Body"])["received_at"]
 
 
 def test_each_event_is_stored_once_and_announced_to_whom_it_concerns(stack, rsa_key, everything, arrivals):
@@ -206,12 +232,11 @@ def test_no_log_holds_a_key_a_token_or_a_body(stack, rsa_key):
     assert any(line.get("message") == "delivery refused" and line["reason"] == "body_altered" for line in lines)
 
 
-def test_the_metric_filters_find_their_lines(stack):
-    """The patterns are { $.<name> > 0 } and { $.fault = "keys_*" }."""
-    lines = [json.loads(line) for line in stack.log("PlugnmeetFunction").splitlines() if line.startswith("{")]
-    assert sum(line.get("Rejected", 0) for line in lines) > 0
-    assert sum(line.get("UnknownType", 0) for line in lines) == 1
-    assert any(str(line.get("fault", "")).startswith("keys_") for line in lines)
+def test_the_metric_filters_find_their_lines(stack, source_template):
+    assert counted(stack, source_template, "RejectedMetric") > 0
+    assert counted(stack, source_template, "UnknownTypeMetric") == 1
+    assert counted(stack, source_template, "KeysMetric") > 0
+    assert counted(stack, source_template, "ThrottledMetric") == 0
 
 
 def test_nothing_is_lost_when_the_relay_is_killed_in_the_middle(stack, everything):
@@ -297,11 +322,52 @@ def test_an_upgrade_keeps_keys_events_and_the_memory_of_duplicates(stack, everyt
     until(lambda: answer.json["id"] in everything.ids(), "an announcement after the upgrade")
 
 
-def test_a_provider_can_be_switched_off(stack):
-    stack.deploy(EnableLivekit="false")
-    assert "LivekitUrl" not in stack.outputs and "PlugnmeetUrl" in stack.outputs
+def test_with_a_log_level_of_warn_every_metric_is_there_and_no_line_of_an_accepted_delivery(stack, source_template):
+    lines, refused = len(stack.log_lines("PlugnmeetFunction")), counted(stack, source_template, "RejectedMetric")
+    authentic = plugnmeet("room_started")
+    assert stack.post(authentic).verdict == (200, "accepted")
+    assert stack.post(authentic.tampered()).status == 401
+    new = stack.log_lines("PlugnmeetFunction")[lines:]
+    assert sum(line.get("Accepted", 0) for line in new) == 1
+    assert [line for line in new if "AckLatency" in line]
+    assert counted(stack, source_template, "RejectedMetric") == refused + 1
+    assert {line["level"] for line in new if "level" in line} == {"WARN"}
+
+
+def test_a_provider_can_be_taken_out_of_the_list(stack):
+    url = stack.outputs["PlugnmeetUrl"]
+    stack.deploy(Providers="Hms,Videosdk,Plugnmeet")
+    assert "LivekitUrl" not in stack.outputs and stack.outputs["PlugnmeetUrl"] == url
     assert stack.post(livekit("room_started")).status == 404
     assert stack.post(plugnmeet("room_started")).verdict == (200, "accepted")
+
+
+def test_the_template_can_be_packaged_for_the_application_repository(stack, tmp_path):
+    """As docs/deploying.md has it."""
+    [sed] = re.findall(r"^sed -i '(.*)' \.aws-sam", (ROOT / "docs/deploying.md").read_text(), re.MULTILINE)
+    # Beside the build, because it refers to LICENSE by a relative path.
+    built, packaged = BUILD.with_name("package") / "template.yaml", tmp_path / "packaged.yaml"
+    shutil.rmtree(built.parent, ignore_errors=True)
+    shutil.copytree(BUILD, built.parent)
+    subprocess.run(["sed", "-i", sed, built], check=True)
+    stack.client("s3").create_bucket(Bucket="packages", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    stack.sam("package", "--template-file", str(built), "--language-extensions", "--s3-bucket", "packages",
+              "--output-template-file", str(packaged))
+    application = yaml_parse(packaged.read_text())["Metadata"]["AWS::ServerlessRepo::Application"]
+    assert application["LicenseUrl"].startswith("s3://packages/") and application["ReadmeUrl"].startswith("s3://packages/")
+    [version] = re.findall(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)
+    assert application["SemanticVersion"] == version
+
+
+def test_a_list_that_names_what_was_not_built_is_refused(stack, tmp_path):
+    environment = os.environ | {"AWS_ENDPOINT_URL": stack.stand_in.url}
+    built = tmp_path / "template.yaml"
+    built.write_text(re.sub(r"( +)Livekit:\n +CodeUri: LivekitFunction\n", "", (BUILD / "template.yaml").read_text()))
+    run = subprocess.run(
+        ["sam", "deploy", "--template-file", built, "--stack-name", "other", "--resolve-s3", "--capabilities", "CAPABILITY_IAM",
+         "--language-extensions", "--no-confirm-changeset", "--parameter-overrides", "Providers=Plugnmeet,Livekit"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert run.returncode != 0 and "Fn::FindInMap cannot find key 'Livekit' in map 'SAMCodeUriIngest'" in run.stderr
 
 
 def test_the_table_stays_when_the_stack_is_deleted(stack):
@@ -317,6 +383,15 @@ def test_the_table_stays_when_the_stack_is_deleted(stack):
 
 def functions(stack) -> list[str]:
     return [function["FunctionName"] for function in stack.client("lambda").list_functions()["Functions"]]
+
+
+def counted(stack, source_template, metric_filter: str) -> float:
+    """What the template's metric filter makes of plugNmeet's log."""
+    properties = source_template["Resources"][metric_filter]["Properties"]
+    [transformation] = properties["MetricTransformations"]
+    pattern, value = (text["Fn::Sub"] if isinstance(text, dict) else text
+                      for text in (properties["FilterPattern"], transformation["MetricValue"]))
+    return sum(value_of(pattern, value, line) for line in stack.log_lines("PlugnmeetFunction"))
 
 
 def refresh(stack) -> None:

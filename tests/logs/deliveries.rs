@@ -3,7 +3,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lambda_http::Request;
-use lambda_http::request::LambdaRequest;
 use livehooks::dev::{Database, PATIENCE, local_sdk_config};
 use livehooks::envelope::Delivered;
 use livehooks::providers::Entry;
@@ -37,7 +36,7 @@ pub fn config(keys: impl ToString) -> IngestConfig {
 pub fn request(path: &str, url_token: Option<&str>, headers: &[(String, String)], body: &[u8]) -> Request {
     let received_at = Timestamp::UNIX_EPOCH;
     let delivered = Delivered { path, url_token, headers, body, base64: false, received_at };
-    serde_json::from_value::<LambdaRequest>(delivered.http_api()).unwrap().into()
+    livehooks_aws::gateway::request(&delivered.http_api().to_string()).unwrap()
 }
 
 /// As the function does it, but for the clock.

@@ -55,7 +55,7 @@ fn search() -> Result<(), Failed> {
     let notes = folder.path().join("notes.json");
     let function = Command::new(std::env::current_exe()?)
         .env(NOTES, &notes)
-        .env("AWS_LAMBDA_LOG_LEVEL", "TRACE")
+        .env("LOG_LEVEL", "TRACE")
         .env("RUST_LOG", "trace")
         .env("RUST_BACKTRACE", "full")
         .output()?;

@@ -14,7 +14,7 @@ use livehooks_core::videosdk::VideoSdk;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::fake_aws::QUARANTINE_URL;
+use crate::fake_aws::{DEAD_LETTERS_URL, QUARANTINE_URL};
 use crate::mutants::Mutant;
 use crate::process::Process;
 use crate::scenario::{RETENTION, Scenario};
@@ -128,6 +128,7 @@ impl Scenario {
             table: "Events".into(),
             keys: keys.collect(),
             retention: RETENTION,
+            dead_letter_queue_url: DEAD_LETTERS_URL.into(),
             deadline: recover::DEADLINE,
         };
         let recover = Recover::new(&ways, config, &sdk_config(&self.aws, &process, self.mutant));

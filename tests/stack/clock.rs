@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::Request;
-use lambda_http::request::LambdaRequest;
 use livehooks::envelope::Delivered;
 use livehooks::history::Stored;
 use livehooks::providers::Entry;
@@ -40,7 +39,7 @@ fn envelope(
         received_at,
     };
     let envelope = if is_rest { delivered.rest_api() } else { delivered.http_api() };
-    serde_json::from_value::<LambdaRequest>(envelope).unwrap().into()
+    livehooks_aws::gateway::request(&envelope.to_string()).unwrap()
 }
 
 async fn stored(cloud: &Cloud) -> Vec<Stored> {

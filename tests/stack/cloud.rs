@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_lambda_events::event::sqs::SqsEvent;
 use axum::body::Bytes;
@@ -33,6 +34,7 @@ pub fn after(seconds: i64) -> Timestamp {
 pub struct Down {
     pub table: AtomicBool,
     pub queue: AtomicBool,
+    pub dead_letters: AtomicBool,
     pub secrets: AtomicBool,
     pub hangs: AtomicBool,
 }
@@ -94,12 +96,18 @@ impl Cloud {
 
     /// The way out of the queue, for one provider.
     pub fn recover(&self, provider: &str, keys: KeySource) -> Recover {
+        self.recover_within(PATIENCE, provider, keys)
+    }
+
+    /// The same with this long for a delivery.
+    pub fn recover_within(&self, deadline: Duration, provider: &str, keys: KeySource) -> Recover {
         let ways: Vec<Way> = ALL.iter().map(|entry| entry.way).collect();
         let config = RecoverConfig {
             table: "Events".into(),
             keys: [(provider.to_owned(), keys)].into(),
             retention: RETENTION,
-            deadline: PATIENCE,
+            dead_letter_queue_url: "http://localhost/dead-letters".into(),
+            deadline,
         };
         Recover::new(&ways, config, &self.sdk)
     }
@@ -172,6 +180,9 @@ async fn answer(State(services): State<Services>, headers: HeaderMap, body: Byte
     let (service, operation) = target.split_once('.').unwrap();
     let down = &services.down;
     let is_down = match service {
+        "AmazonSQS" if String::from_utf8_lossy(&body).contains("http://localhost/dead-letters") => {
+            &down.dead_letters
+        }
         "AmazonSQS" => &down.queue,
         "secretsmanager" => &down.secrets,
         _ => &down.table,
@@ -185,7 +196,12 @@ async fn answer(State(services): State<Services>, headers: HeaderMap, body: Byte
     match (service, operation) {
         ("AmazonSQS", "SendMessage") => {
             let request: Value = serde_json::from_slice(&body).unwrap();
-            let id = services.queue.send(request["MessageBody"].as_str().unwrap(), START).unwrap();
+            let message = request["MessageBody"].as_str().unwrap();
+            let id = if request["QueueUrl"] == "http://localhost/dead-letters" {
+                services.queue.send_dead(message, &request["MessageAttributes"], START).unwrap()
+            } else {
+                services.queue.send(message, START).unwrap()
+            };
             axum::Json(json!({ "MessageId": id, "MD5OfMessageBody": "" })).into_response()
         }
         ("secretsmanager", "GetSecretValue") => {

@@ -1,4 +1,3 @@
-use lambda_http::request::LambdaRequest;
 use lambda_http::{Body, Request};
 use livehooks::dev::{Database, PATIENCE, local_sdk_config};
 use livehooks::envelope::Delivered;
@@ -35,7 +34,7 @@ fn envelope(fixture: &Fixture, form: Form) -> Request {
         received_at: fixture.now,
     };
     let envelope = if matches!(form, Form::Rest) { delivered.rest_api() } else { delivered.http_api() };
-    serde_json::from_value::<LambdaRequest>(envelope).unwrap().into()
+    livehooks_aws::gateway::request(&envelope.to_string()).unwrap()
 }
 
 async fn answers<P: Provider>(kind: &str, timeless: bool) -> Vec<(Fixture, Form, u16, Value)> {

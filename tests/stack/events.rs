@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use aws_lambda_events::event::dynamodb::Event;
-use lambda_http::request::LambdaRequest;
 use livehooks::dev::{Database, PATIENCE, local_sdk_config};
 use livehooks_aws::config::{IngestConfig, RelayConfig};
 use livehooks_aws::{Ingest, Relay};
@@ -45,7 +44,7 @@ async fn check<P: Provider>(function: &str) {
     files.sort_by_key(|file| (file.ends_with("duplicate.json"), file.clone()));
     for file in files {
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
-        let response = ingest.handle(&read::<LambdaRequest>(&file).into()).await;
+        let response = ingest.handle_event(&fs::read_to_string(&file).unwrap()).await;
         let status = response.status().as_u16();
         let lambda_http::Body::Text(body) = response.into_body() else { panic!("the answer is text") };
         let body: Value = serde_json::from_str(&body).unwrap();

@@ -3,14 +3,14 @@ use serde_json::{Value, json};
 
 use crate::harness::Local;
 
-fn padded(padding: &str) -> Vec<u8> {
+pub fn padded(padding: &str) -> Vec<u8> {
     json!({ "event": "room_created", "room": { "room_id": "r", "metadata": padding }, "id": "large" })
         .to_string()
         .into_bytes()
 }
 
 /// Text that no compression makes much shorter.
-fn noise(bytes: usize) -> String {
+pub fn noise(bytes: usize) -> String {
     let mut state = 1_u64;
     let next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -6,11 +6,13 @@ pub mod explain;
 pub mod keys;
 pub mod listen;
 pub mod open_ends;
+pub mod queue;
 pub mod replay;
 pub mod rooms;
 pub mod timeline;
 pub mod verify;
 
+mod fallback_queue;
 mod keyring;
 mod keys_store;
 mod options;

@@ -1,8 +1,8 @@
-//! The other AWS calls that the functions make, answered on loopback: SNS `PublishBatch` and SQS `SendMessage`, in
-//! the form in which the SDK sends them.
+//! The other AWS calls that the functions make, answered on loopback: SNS `PublishBatch`, and SQS (`sqs.rs`), in the
+//! form in which the SDK sends them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -10,10 +10,8 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use livehooks_aws::Announcement;
-use livehooks_aws::fallback::MESSAGE_BYTES_MAX;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
@@ -21,8 +19,6 @@ use super::{Announced, Outage, Queue};
 
 /// The topic of the local stack.
 pub const TOPIC_ARN: &str = "arn:aws:sns:us-east-1:000000000000:livehooks";
-pub(super) const QUARANTINE_PATH: &str = "/000000000000/quarantine";
-pub(super) const FALLBACK_PATH: &str = "/000000000000/fallback";
 
 /// What goes wrong next, so that tests can see the handlers and the relay live through it.
 #[derive(Debug, Default)]
@@ -31,6 +27,8 @@ pub struct Faults {
     pub table: Mutex<Option<Outage>>,
     /// Whether the fallback queue is out of order.
     pub refuse_fallback: AtomicBool,
+    /// Whether the dead-letter queue is out of order.
+    pub refuse_dead_letters: AtomicBool,
     /// Answers for the next batches: an HTTP error for the whole, or failed entries by position.
     pub publish: Mutex<Vec<PublishFault>>,
     /// Whether the quarantine queue is out of order.
@@ -63,6 +61,8 @@ pub(super) struct Endpoint {
     pub(super) announced: Arc<Announced>,
     pub(super) queue: Queue,
     pub(super) faults: Arc<Faults>,
+    /// The latest move of dead letters, as SQS lists it.
+    pub(super) moves: Arc<Mutex<Vec<Value>>>,
 }
 
 pub(super) async fn serve(listener: TcpListener, endpoint: Endpoint) {
@@ -73,9 +73,9 @@ pub(super) async fn serve(listener: TcpListener, endpoint: Endpoint) {
 
 async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
-    match target {
-        Some("AmazonSQS.SendMessage") => endpoint.send_message(&body),
-        Some(_) => unknown(),
+    match target.map(|target| target.strip_prefix("AmazonSQS.")) {
+        Some(Some(action)) => endpoint.sqs(action, &body),
+        Some(None) => unknown(),
         None => {
             let form: BTreeMap<String, String> = form_urlencoded::parse(&body).into_owned().collect();
             match form.get("Action").map(String::as_str) {
@@ -131,33 +131,6 @@ impl Endpoint {
         );
         ([(header::CONTENT_TYPE, "text/xml")], result).into_response()
     }
-
-    fn send_message(&self, body: &[u8]) -> Response {
-        let request: Value = serde_json::from_slice(body).unwrap_or_default();
-        let message = request["MessageBody"].as_str().unwrap_or_default();
-        let is_fallback = request["QueueUrl"].as_str().is_some_and(|url| url.ends_with(FALLBACK_PATH));
-        let refuse = if is_fallback { &self.faults.refuse_fallback } else { &self.faults.refuse_quarantine };
-        if refuse.load(Ordering::Relaxed) {
-            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-        }
-        if !(1..=MESSAGE_BYTES_MAX).contains(&message.len()) {
-            let why =
-                format!("expected a message of 1 to {MESSAGE_BYTES_MAX} bytes, found {}", message.len());
-            let error =
-                json!({ "__type": "com.amazonaws.sqs#InvalidParameterValueException", "message": why });
-            return sqs_answer(StatusCode::BAD_REQUEST, &error);
-        }
-        let id = if is_fallback {
-            let Ok(id) = self.queue.send(message, Timestamp::now()) else {
-                return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-            };
-            id
-        } else {
-            lock(&self.faults.quarantined).push(message.to_owned());
-            Uuid::new_v4().to_string()
-        };
-        sqs_answer(StatusCode::OK, &json!({ "MessageId": id, "MD5OfMessageBody": "" }))
-    }
 }
 
 fn rejected(status: u16, code: &str) -> Response {
@@ -167,10 +140,6 @@ fn rejected(status: u16, code: &str) -> Response {
          <Code>{code}</Code><Message>rejected</Message></Error></ErrorResponse>"
     );
     (status, [(header::CONTENT_TYPE, "text/xml")], error).into_response()
-}
-
-fn sqs_answer(status: StatusCode, answer: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/x-amz-json-1.0")], answer.to_string()).into_response()
 }
 
 fn attributes<'a>(field: &impl Fn(&str) -> Option<&'a String>) -> BTreeMap<&'static str, String> {
@@ -187,9 +156,9 @@ fn attributes<'a>(field: &impl Fn(&str) -> Option<&'a String>) -> BTreeMap<&'sta
 }
 
 fn unknown() -> Response {
-    (StatusCode::BAD_REQUEST, "expected PublishBatch or SendMessage").into_response()
+    (StatusCode::BAD_REQUEST, "expected PublishBatch, or an action of SQS").into_response()
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -4,6 +4,7 @@
 //! web        POST /webhooks/…  ->  the functions' own handlers  ->  database (DynamoDB on loopback)
 //!                                                               ->  queue, in an outage (SQS on loopback)
 //! recovering queue             ->  the function's own Recover   ->  database
+//!                                                               ->  dead letters (SQS on loopback)
 //! relaying   database's stream ->  the function's own Relay     ->  endpoint (SNS and SQS on loopback)
 //! announced  what the endpoint took: a log with a cursor per reader (API, --forward-to)
 //! ```
@@ -11,6 +12,7 @@
 mod announced;
 mod data;
 mod database;
+mod dead_letters;
 mod endpoint;
 mod forward;
 mod outage;
@@ -19,6 +21,7 @@ mod recovering;
 mod relaying;
 mod report;
 pub mod running;
+mod sqs;
 mod web;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -39,10 +42,12 @@ use tokio::task::JoinSet;
 pub use announced::Announced;
 pub use data::{DataError, default_folder, default_keys_file};
 pub use database::{Database, TABLE};
+pub use dead_letters::{Counts, DeadLetter};
 pub use endpoint::{Faults, PublishFault, TOPIC_ARN};
 pub use outage::Outage;
 pub use queue::{Queue, RECEIVES_MAX};
 pub use report::{Refusal, Report};
+pub use sqs::{DEAD_LETTER_PATH, FALLBACK_PATH};
 pub use web::Inlets;
 
 use crate::history::Source;
@@ -134,7 +139,7 @@ impl Stack {
         let (log, waiting, wrong) = (announced.clone(), queue.clone(), faults.clone());
         tasks.spawn(endpoint::serve(
             aws,
-            endpoint::Endpoint { announced: log, queue: waiting, faults: wrong },
+            endpoint::Endpoint { announced: log, queue: waiting, faults: wrong, moves: Arc::default() },
         ));
         if let Some(url) = forward_to {
             tasks.spawn(forward::run(url, announced.clone(), report.clone()));
@@ -143,7 +148,7 @@ impl Stack {
             RelayConfig {
                 table: TABLE.into(),
                 topic_arn: endpoint::TOPIC_ARN.into(),
-                quarantine_queue_url: format!("http://{aws_address}{}", endpoint::QUARANTINE_PATH),
+                quarantine_queue_url: format!("http://{aws_address}{}", sqs::QUARANTINE_PATH),
                 // In the stream's order, as --forward-to promises.
                 batches_at_once: 1,
             },
@@ -152,9 +157,9 @@ impl Stack {
         let sdk = outage::sdk_config(dynamodb_address, aws_address, faults.clone());
         let source = Source::local(dynamodb_address, aws_address);
         let ways: Vec<Way> = ALL.iter().map(|entry| entry.way).collect();
-        let recover = Recover::new(&ways, recover_config(&options.keys), &sdk);
+        let recover = Recover::new(&ways, recover_config(&options.keys, aws_address), &sdk);
         let fallback = FallbackConfig {
-            queue_url: format!("http://{aws_address}{}", endpoint::FALLBACK_PATH),
+            queue_url: format!("http://{aws_address}{}", FALLBACK_PATH),
             deadline: PATIENCE,
         };
         let inlets = Inlets { sdk, fallback, report: report.clone(), stored: Arc::default() };
@@ -217,12 +222,13 @@ async fn listen_near(host: Ipv4Addr, port: u16, offset: u16) -> Result<TcpListen
     }
 }
 
-fn recover_config(keys: &KeysFile) -> RecoverConfig {
+fn recover_config(keys: &KeysFile, aws: SocketAddr) -> RecoverConfig {
     let inline = |entry: &Entry| (entry.name.to_owned(), KeySource::Inline(keys.secret(entry).to_string()));
     RecoverConfig {
         table: TABLE.into(),
         keys: ALL.iter().map(inline).collect(),
         retention: RETENTION,
+        dead_letter_queue_url: format!("http://{aws}{DEAD_LETTER_PATH}"),
         deadline: PATIENCE,
     }
 }

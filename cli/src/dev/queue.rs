@@ -54,7 +54,7 @@ impl Queue {
             }
         };
         let connection = connection.map_err(|error| damaged(error.to_string()))?;
-        connection.execute_batch(TABLE).map_err(|error| damaged(error.to_string()))?;
+        prepare(&connection).map_err(|error| damaged(error.to_string()))?;
         Ok(Self { connection: Arc::new(Mutex::new(connection)), sent: Arc::default() })
     }
 
@@ -66,7 +66,7 @@ impl Queue {
         let id = Uuid::new_v4().to_string();
         let insert = "INSERT INTO messages (id, body, sent_ms, visible_ms) VALUES (?1, ?2, ?3, ?3)";
         self.with(|connection| connection.execute(insert, params![id, body, now.as_millisecond()]))?;
-        self.sent.notify_one();
+        self.ring();
         Ok(id)
     }
 
@@ -147,12 +147,29 @@ impl Queue {
         self.sent.notified().await;
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    /// Has the event source look at once.
+    pub(super) fn ring(&self) {
+        self.sent.notify_one();
+    }
+
+    pub(super) fn with<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
         work(&mut self.connection.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// What a process had in hand that has ended can be seen again.
+/// Makes the table, or takes over that of an older version. What a process had in hand that has ended can be seen again.
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(TABLE)?;
+    let has_attributes = "SELECT count(*) FROM pragma_table_info('messages') WHERE name = 'attributes'";
+    if connection.query_row(has_attributes, [], |row| row.get::<_, u32>(0))? == 0 {
+        connection.execute_batch("ALTER TABLE messages ADD COLUMN attributes TEXT")?;
+    }
+    connection.execute_batch("UPDATE messages SET visible_ms = sent_ms")
+}
+
 const TABLE: &str = "PRAGMA journal_mode = WAL;
     PRAGMA synchronous = NORMAL;
     CREATE TABLE IF NOT EXISTS messages (
@@ -162,10 +179,10 @@ const TABLE: &str = "PRAGMA journal_mode = WAL;
         sent_ms INTEGER NOT NULL,
         visible_ms INTEGER NOT NULL,
         receives INTEGER NOT NULL DEFAULT 0,
-        dead INTEGER NOT NULL DEFAULT 0
+        dead INTEGER NOT NULL DEFAULT 0,
+        attributes TEXT
     );
-    CREATE INDEX IF NOT EXISTS visible ON messages (dead, visible_ms);
-    UPDATE messages SET visible_ms = sent_ms WHERE NOT dead;";
+    CREATE INDEX IF NOT EXISTS visible ON messages (dead, visible_ms);";
 
 fn record(id: String, body: String, sent_ms: i64, receives: u32) -> serde_json::Value {
     json!({

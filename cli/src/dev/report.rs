@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use livehooks_aws::Outcome;
 use livehooks_aws::ingest::Receipt;
-use livehooks_aws::recover::{Recovered, Taken};
+use livehooks_aws::recover::{Recovered, TOO_LARGE, Taken};
 use livehooks_aws::store::Written;
+use livehooks_core::Rejection;
 use serde::Serialize;
 
 use crate::inspect::{Became, Log, Row};
@@ -27,6 +28,19 @@ pub struct Refusal {
     pub detail: String,
     /// What to do about it.
     pub advice: &'static str,
+}
+
+impl Refusal {
+    fn new(provider: &'static str, time: Timestamp, rejection: &Rejection) -> Self {
+        let (diagnosis, advice) = (rejection.code(), rejection.advice());
+        Self { time, provider, diagnosis, detail: rejection.to_string(), advice }
+    }
+
+    fn too_large(provider: &'static str, time: Timestamp, bytes: usize, bytes_max: usize) -> Self {
+        let detail = format!("expected at most {bytes_max} bytes, found {bytes}");
+        let advice = "no provider sends as much: see who does";
+        Self { time, provider, diagnosis: TOO_LARGE, detail, advice }
+    }
 }
 
 /// What happened since the start.
@@ -77,22 +91,10 @@ impl Report {
                 });
             }
             Outcome::Rejected(rejection) => {
-                self.refused(Refusal {
-                    time: received,
-                    provider,
-                    diagnosis: rejection.code(),
-                    detail: rejection.to_string(),
-                    advice: rejection.advice(),
-                });
+                self.refused("refused", Refusal::new(provider, received, rejection));
             }
             Outcome::TooLarge { bytes, bytes_max } => {
-                self.refused(Refusal {
-                    time: received,
-                    provider,
-                    diagnosis: "too_large",
-                    detail: format!("expected at most {bytes_max} bytes, found {bytes}"),
-                    advice: "no provider sends as much: see who does",
-                });
+                self.refused("refused", Refusal::too_large(provider, received, *bytes, *bytes_max));
             }
             Outcome::Failed(fault) => {
                 let detail = format!("{}: {fault}", fault.code());
@@ -111,7 +113,9 @@ impl Report {
 
     /// What became of a delivery that was queued.
     pub(super) fn recovered(&self, recovered: &Recovered) {
-        let Ok(Taken { provider, received_at, outcome }) = &recovered.result else { return };
+        let Ok(Taken { provider, received_at, outcome, is_dead_lettered }) = &recovered.result else {
+            return;
+        };
         match outcome {
             Outcome::Stored(receipt) => {
                 let said = match &receipt.written {
@@ -119,6 +123,15 @@ impl Report {
                     Written::Duplicate { .. } => styled(YELLOW, "recovered duplicate"),
                 };
                 self.stored(provider, *received_at, receipt, said);
+            }
+            Outcome::Rejected(rejection) if *is_dead_lettered => {
+                let advice = "it is kept: put the keys right, then run `cargo livehooks queue redrive`";
+                let refusal = Refusal { advice, ..Refusal::new(provider, *received_at, rejection) };
+                self.refused("dead-lettered", refusal);
+            }
+            Outcome::TooLarge { bytes, bytes_max } if *is_dead_lettered => {
+                let refusal = Refusal::too_large(provider, *received_at, *bytes, *bytes_max);
+                self.refused("dead-lettered", refusal);
             }
             _ => self.outcome(provider, *received_at, outcome),
         }
@@ -152,9 +165,9 @@ impl Report {
         self.print(provider, &text);
     }
 
-    fn refused(&self, refusal: Refusal) {
+    fn refused(&self, what: &str, refusal: Refusal) {
         let Refusal { provider, diagnosis, detail, advice, .. } = &refusal;
-        self.line(provider, styled(RED, format!("refused: {diagnosis}")), &format!("{detail}; {advice}"));
+        self.line(provider, styled(RED, format!("{what}: {diagnosis}")), &format!("{detail}; {advice}"));
         self.log.push(Row {
             diagnosis: Some((*diagnosis).into()),
             detail: Some(detail.clone()),

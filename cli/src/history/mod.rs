@@ -48,7 +48,7 @@ pub enum HistoryError {
     )]
     NoOutput { name: String, key: &'static str },
     #[error(
-        "stack {name} has no secret for {provider}: the provider is switched off in it\n  deploy it with Enable…=true for this provider"
+        "stack {name} has no secret for {provider}: the provider is not in its list\n  add it to Providers in samconfig.toml, then `sam build && sam deploy`"
     )]
     NoSecret { name: String, provider: &'static str },
     #[error(

@@ -4,8 +4,11 @@
 #[path = "../../plugnmeet/tests/run/mod.rs"]
 mod run;
 
+use std::sync::{Arc, Mutex};
+
 use axum::http::{HeaderMap, HeaderName};
 use livehooks::dev::Database;
+use livehooks::providers::Entry;
 use livehooks_aws::Fault;
 use livehooks_aws::fallback::message;
 use livehooks_core::Delivery;
@@ -20,16 +23,47 @@ fn queued(envelope: &Value) -> String {
     let headers = envelope["headers"].as_object().unwrap().iter();
     let headers: HeaderMap =
         headers.map(|(name, value)| (name.parse::<HeaderName>().unwrap(), text(value))).collect();
-    let body = envelope["body"].as_str().unwrap().as_bytes();
-    let delivery = Delivery { headers: &headers, url_token: None, body };
+    delivery(&headers, envelope["body"].as_str().unwrap())
+}
+
+/// The same of a delivery that is signed with another key.
+fn queued_of_a_stranger(body: &str) -> String {
+    let keys = json!({ "keys": { "plugnmeet-dev": "another secret, of as many letters" } });
+    let sign = Entry::named("plugnmeet").unwrap().sign;
+    let signed = sign(&keys, body.as_bytes(), jiff::Timestamp::now().into()).unwrap();
+    let mut headers = HeaderMap::new();
+    for (name, value) in &signed.headers {
+        headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+    }
+    delivery(&headers, body)
+}
+
+fn delivery(headers: &HeaderMap, body: &str) -> String {
+    let delivery = Delivery { headers, url_token: None, body: body.as_bytes() };
     message::<PlugNmeet>(&delivery, jiff::Timestamp::now(), &Fault::StoreTimeout(1_600)).unwrap()
 }
 
+/// An SQS that takes everything, and where it is.
+async fn sqs() -> (String, Arc<Mutex<Vec<Value>>>) {
+    let sent: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let taken = sent.clone();
+    let answer = async move |body: axum::body::Bytes| {
+        taken.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+        axum::Json(json!({ "MessageId": "1", "MD5OfMessageBody": "" }))
+    };
+    tokio::spawn(axum::serve(listener, axum::Router::new().fallback(answer)).into_future());
+    (endpoint, sent)
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn the_binary_stores_drops_or_wants_again_and_keeps_every_secret_to_itself() {
+async fn the_binary_stores_dead_letters_drops_or_wants_again_and_keeps_every_secret_to_itself() {
     let database = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", database.local_addr().unwrap());
     tokio::spawn(Database::open(None).unwrap().serve(database));
+    let (queue, dead_letters) = sqs().await;
+    let strange = queued_of_a_stranger(r#"{"event":"room_created","isAdmin":true}"#);
     let envelopes = ["participant", "tampered"].map(|name| event(&format!("plugnmeet/{name}.json")));
     let record = |(id, body): (&str, String)| {
         json!({
@@ -40,18 +74,31 @@ async fn the_binary_stores_drops_or_wants_again_and_keeps_every_secret_to_itself
     let messages = [
         ("authentic", queued(&envelopes[0])),
         ("forged", queued(&envelopes[1])),
+        ("strange", strange.clone()),
         ("poison", "poison".into()),
         ("again", queued(&envelopes[0])),
     ];
     let batch = json!({ "Records": messages.map(record) });
     let secret = event("env.json")["PlugnmeetFunction"]["PROVIDER_SECRET"].as_str().unwrap().to_owned();
-    let keys = [("PROVIDER_SECRET_PLUGNMEET", secret.as_str())];
-    let run = Run::of(env!("CARGO_BIN_EXE_recover"), &endpoint, &keys, &[batch]).await;
+    let variables = [
+        ("PROVIDER_SECRET_PLUGNMEET", secret.as_str()),
+        ("DEAD_LETTER_QUEUE_URL", "http://localhost/dead-letters"),
+        ("AWS_ENDPOINT_URL_SQS", queue.as_str()),
+    ];
+    let run = Run::of(env!("CARGO_BIN_EXE_recover"), &endpoint, &variables, &[batch]).await;
 
     assert_eq!(run.answers, [json!({ "batchItemFailures": [{ "itemIdentifier": "poison" }] })]);
     assert!(run.counted("Accepted", "provider", "plugnmeet"), "{}", run.log);
     assert!(run.counted("Duplicate", "provider", "plugnmeet"), "{}", run.log);
     assert!(run.counted("Dropped", "reason", "body_altered"), "{}", run.log);
+    assert!(run.counted("DeadLettered", "reason", "wrong_key"), "{}", run.log);
+    assert_eq!(dead_letters.lock().unwrap().len(), 1);
+    let letter = &dead_letters.lock().unwrap()[0];
+    assert_eq!(letter["MessageBody"], strange.as_str());
+    assert_eq!(letter["QueueUrl"], "http://localhost/dead-letters");
+    for (name, value) in [("reason", "wrong_key"), ("provider", "plugnmeet")] {
+        assert_eq!(letter["MessageAttributes"][name]["StringValue"], value);
+    }
     assert!(run.lines.iter().any(|line| line["Recovered"] == 2), "{}", run.log);
     assert!(run.lines.iter().any(|line| line["RecoverFailed"] == 1), "{}", run.log);
     assert!(run.lines.iter().any(|line| line["RecoverLag"].is_array()), "{}", run.log);

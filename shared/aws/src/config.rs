@@ -41,6 +41,8 @@ pub struct RecoverConfig {
     pub keys: BTreeMap<String, KeySource>,
     /// `RETENTION_DAYS`, as ingest has it.
     pub retention: SignedDuration,
+    /// `DEAD_LETTER_QUEUE_URL`, for what other keys might let in.
+    pub dead_letter_queue_url: String,
     /// How long one delivery may take; not from the environment.
     pub deadline: Duration,
 }
@@ -115,6 +117,7 @@ impl RecoverConfig {
     pub fn read(providers: &[&str], lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut settings = Settings::new(lookup);
         let table = settings.required("TABLE_NAME", "the name of the events table");
+        let dead_letter_queue_url = settings.required("DEAD_LETTER_QUEUE_URL", "the URL of an SQS queue");
         let mut keys = BTreeMap::new();
         for provider in providers {
             let suffix = format!("_{}", provider.to_ascii_uppercase());
@@ -126,7 +129,7 @@ impl RecoverConfig {
             settings.wrong("PROVIDER_SECRET_ID_<NAME>", "the keys of at least one provider", "none");
         }
         let retention = settings.retention();
-        settings.finish(Self { table, keys, retention, deadline: recover::DEADLINE })
+        settings.finish(Self { table, keys, retention, dead_letter_queue_url, deadline: recover::DEADLINE })
     }
 }
 
@@ -244,6 +247,7 @@ mod tests {
     fn recover_has_the_keys_of_the_providers_that_are_switched_on() {
         let lookup = |name: &str| match name {
             "TABLE_NAME" => Some("Events".to_owned()),
+            "DEAD_LETTER_QUEUE_URL" => Some("https://queue".to_owned()),
             "PROVIDER_SECRET_ID_100MS" => Some("id".to_owned()),
             "PROVIDER_SECRET_LIVEKIT" => Some("{}".to_owned()),
             _ => None,
@@ -254,5 +258,6 @@ mod tests {
         assert_eq!(format!("{:?}", config.keys["100ms"]), "secret id");
         let error = RecoverConfig::read(&providers, |_| None).unwrap_err().to_string();
         assert!(error.contains("PROVIDER_SECRET_ID_<NAME>: expected the keys of at least one"), "{error}");
+        assert!(error.contains("DEAD_LETTER_QUEUE_URL: expected the URL of an SQS queue"), "{error}");
     }
 }

@@ -25,8 +25,11 @@ use crate::intake::BODY_BYTES_MAX;
 /// How long the queue may take.
 pub const DEADLINE: Duration = Duration::from_millis(800);
 
-/// What SQS takes as one message.
+/// What SQS takes as one message, its attributes included.
 pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// What a queued delivery may have of it: a dead letter has attributes beside it.
+pub const QUEUED_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 256;
 
 /// The way into the queue.
 pub(crate) struct Fallback {
@@ -102,14 +105,14 @@ pub fn message<P: Provider>(
     };
     let json = |message: &Message| serde_json::to_string(message).map_err(|error| error.to_string());
     let text = json(&message)?;
-    if text.len() <= MESSAGE_BYTES_MAX {
+    if text.len() <= QUEUED_BYTES_MAX {
         return Ok(text);
     }
     message.body = BASE64.encode(&gzip(delivery.body).map_err(|error| error.to_string())?);
     message.gzip = true;
     match json(&message)? {
-        text if text.len() <= MESSAGE_BYTES_MAX => Ok(text),
-        text => Err(format!("expected a message of at most {MESSAGE_BYTES_MAX} bytes, found {}", text.len())),
+        text if text.len() <= QUEUED_BYTES_MAX => Ok(text),
+        text => Err(format!("expected a message of at most {QUEUED_BYTES_MAX} bytes, found {}", text.len())),
     }
 }
 

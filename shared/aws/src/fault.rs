@@ -31,6 +31,14 @@ pub enum Fault {
     /// The table did not answer in time.
     #[error("expected the table's answer within {0} ms, found none")]
     StoreTimeout(u128),
+    /// A delivery was rejected, and the dead-letter queue did not take it.
+    #[error("rejected for {reason}, and expected the dead-letter queue to take it, found: {why}")]
+    DeadLetterQueue {
+        /// The code of the rejection.
+        reason: &'static str,
+        /// What the queue answered.
+        why: String,
+    },
     /// Too many other deliveries of the same sequence arrived at once.
     #[error("expected a free place in the event's sequence, found each of {0} taken by others")]
     Contention(u32),
@@ -44,6 +52,7 @@ impl Fault {
             Self::KeysInvalid { .. } => "keys_invalid",
             Self::Store(_) => "store",
             Self::StoreTimeout(_) => "store_timeout",
+            Self::DeadLetterQueue { .. } => "dead_letter_queue",
             Self::Contention(_) => "contention",
         }
     }

@@ -1,14 +1,91 @@
-//! API Gateway's clock: when a delivery was received, however long its function took to start.
+//! API Gateway's events and answers, and its clock.
 
+use std::collections::BTreeMap;
+use std::mem::take;
 use std::sync::{Mutex, PoisonError};
 
+use data_encoding::BASE64;
 use jiff::{SignedDuration, Timestamp};
-use lambda_http::request::RequestContext;
-use lambda_http::{Request, RequestExt};
+use lambda_http::request::{LambdaRequest, RequestContext};
+use lambda_http::{Body, Request, RequestExt, Response};
+use serde::Serialize;
 
 /// No gateway waits longer for its function. What an event says beyond that is not the time of this request: the
 /// event was written for a test, or is sent again by hand.
 const GATEWAY_WAITS_MAX: SignedDuration = SignedDuration::from_mins(5);
+
+/// An event that is no request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedEvent {
+    /// Neither an HTTP API's nor a REST API's, or with a header that HTTP does not know.
+    #[error("expected an event of API Gateway, found another")]
+    NotARequest,
+    /// Its body is flagged as base64, and is none.
+    #[error("expected a body in base64, as its flag says, found another")]
+    NotBase64,
+}
+
+/// Reads an event of an HTTP API or a REST API. Path, query, host and scheme, of which no function reads any, are left
+/// out: `lambda_http` makes a URI of them, and panics where a sender has written what makes none.
+///
+/// # Errors
+/// Where the event is no request. Never says what stands in it.
+pub fn request(event: &str) -> Result<Request, MalformedEvent> {
+    let mut event: LambdaRequest = serde_json::from_str(event).map_err(|_| MalformedEvent::NotARequest)?;
+    let (headers, body, is_base64) = match &mut event {
+        LambdaRequest::ApiGatewayV1(event) => {
+            event.path = None;
+            event.query_string_parameters = Default::default();
+            event.multi_value_query_string_parameters = Default::default();
+            event.request_context.domain_name = None;
+            event.request_context.stage = None;
+            let mut headers = take(&mut event.multi_value_headers);
+            headers.extend(take(&mut event.headers));
+            (headers, event.body.take(), event.is_base64_encoded)
+        }
+        LambdaRequest::ApiGatewayV2(event) => {
+            event.raw_path = None;
+            event.raw_query_string = None;
+            event.request_context.domain_name = None;
+            event.request_context.stage = None;
+            (take(&mut event.headers), event.body.take(), event.is_base64_encoded)
+        }
+        _ => return Err(MalformedEvent::NotARequest),
+    };
+    let mut request = Request::from(event);
+    request.headers_mut().extend(headers);
+    *request.body_mut() = match body {
+        None => Body::Empty,
+        Some(text) if is_base64 => {
+            Body::Binary(BASE64.decode(text.as_bytes()).map_err(|_| MalformedEvent::NotBase64)?)
+        }
+        Some(text) => Body::Text(text),
+    };
+    Ok(request)
+}
+
+/// An answer as both kinds of API take it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Answer {
+    status_code: u16,
+    headers: BTreeMap<String, String>,
+    body: String,
+    is_base64_encoded: bool,
+}
+
+impl From<Response<Body>> for Answer {
+    fn from(response: Response<Body>) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let headers = response.headers().iter();
+        Self {
+            status_code: response.status().as_u16(),
+            headers: headers.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect(),
+            body: text(response.body().as_ref()),
+            is_base64_encoded: false,
+        }
+    }
+}
 
 /// Tells when one instance's deliveries were received.
 #[derive(Debug, Default)]
@@ -46,23 +123,66 @@ fn gateway_time(request: &Request) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use lambda_http::request::LambdaRequest;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     const NOW: Timestamp = Timestamp::constant(1_761_815_000, 0);
 
     fn http_api(time: i64) -> Request {
-        let http = json!({ "method": "POST" });
-        let context = json!({ "http": http, "timeEpoch": time });
-        serde_json::from_value::<LambdaRequest>(json!({ "requestContext": context })).unwrap().into()
+        let context = json!({ "http": { "method": "POST" }, "timeEpoch": time });
+        request(&json!({ "requestContext": context }).to_string()).unwrap()
     }
 
     fn rest_api(time: i64) -> Request {
         let context = json!({ "httpMethod": "POST", "requestTimeEpoch": time });
-        let event = json!({ "httpMethod": "POST", "requestContext": context });
-        serde_json::from_value::<LambdaRequest>(event).unwrap().into()
+        request(&json!({ "httpMethod": "POST", "requestContext": context }).to_string()).unwrap()
+    }
+
+    #[test]
+    fn whatever_a_sender_writes_beside_headers_and_body_is_no_uri_and_does_no_harm() {
+        let hostile =
+            ["<", "\"", " ", "{", "\\", "#", "?", "%", "%zz", "\u{0}", "\n", "ä", "[", ":", "//", "\u{202e}"];
+        for hostile in hostile.map(str::to_owned).into_iter().chain(["/".repeat(70_000)]) {
+            let headers = json!({ "Host": "a b", "X-Forwarded-Proto": "<", "Authorization": "token" });
+            let mut http_api = json!({
+                "rawPath": hostile, "rawQueryString": hostile, "headers": headers, "body": "{}",
+                "queryStringParameters": { &hostile: &hostile }, "pathParameters": { "token": hostile },
+                "requestContext": { "domainName": hostile, "stage": hostile, "http": { "method": "POST" } },
+            });
+            let mut rest_api = http_api.clone();
+            (rest_api["path"], rest_api["httpMethod"]) = (json!(hostile), json!("POST"));
+            rest_api["requestContext"]["httpMethod"] = json!("POST");
+            rest_api["multiValueQueryStringParameters"] = json!({ &hostile: [&hostile] });
+            for event in [&mut http_api, &mut rest_api] {
+                let request = request(&event.to_string()).unwrap();
+                assert_eq!(request.headers()["authorization"], "token");
+                assert_eq!(request.headers()["x-forwarded-proto"], "<", "verification reads what came");
+                assert_eq!(request.body().as_ref(), b"{}");
+                let parameters = request.path_parameters_ref().unwrap();
+                assert_eq!(parameters.first("token"), Some(hostile.as_str()));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_request_is_an_error_and_no_panic() {
+        let event = |headers: Value, body: &str| {
+            let context = json!({ "http": { "method": "POST" } });
+            json!({ "requestContext": context, "headers": headers, "body": body, "isBase64Encoded": true })
+                .to_string()
+        };
+        for (event, expected) in [
+            (event(json!({}), "{}"), MalformedEvent::NotBase64),
+            (event(json!({}), "AA"), MalformedEvent::NotBase64),
+            (event(json!({ "User-Agent": "\n" }), "AA=="), MalformedEvent::NotARequest),
+            (event(json!({ "a b": "" }), "AA=="), MalformedEvent::NotARequest),
+            ("{}".into(), MalformedEvent::NotARequest),
+            ("".into(), MalformedEvent::NotARequest),
+        ] {
+            assert_eq!(request(&event).unwrap_err(), expected, "{event}");
+        }
+        assert_eq!(request(&event(json!({}), "AA==")).unwrap().body().as_ref(), [0]);
     }
 
     #[test]

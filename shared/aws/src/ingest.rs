@@ -6,16 +6,18 @@ use std::time::{Duration, Instant};
 use aws_types::SdkConfig;
 use jiff::Timestamp;
 use lambda_http::http::{StatusCode, header};
-use lambda_http::{Body, Request, RequestExt, Response, service_fn};
+use lambda_http::{Body, Request, RequestExt, Response};
+use lambda_runtime::{LambdaEvent, service_fn};
 use livehooks_core::{Delivery, Provider};
 use serde_json::json;
+use serde_json::value::RawValue;
 
 use crate::config::{IngestConfig, env};
 use crate::fallback::Fallback;
-use crate::gateway::ReceiveClock;
+use crate::gateway::{Answer, ReceiveClock};
 use crate::intake::Intake;
 use crate::store::Written;
-use crate::{Fault, KeyRing, Store, clients, telemetry};
+use crate::{Fault, KeyRing, Store, clients, gateway, telemetry};
 
 pub use crate::intake::{BODY_BYTES_MAX, Outcome, Receipt};
 
@@ -34,10 +36,10 @@ pub async fn run<P: Provider>() -> Result<(), lambda_http::Error> {
     let ingest = Ingest::<P>::new(config, &clients::from_env()?);
     ingest.warm_up().await;
     let (ingest, telemetry) = (&ingest, &telemetry);
-    lambda_http::run(service_fn(async |request: Request| {
-        let response = ingest.handle(&request).await;
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Box<RawValue>>| {
+        let response = ingest.handle_event(event.payload.get()).await;
         telemetry.flush();
-        Ok::<_, Infallible>(response)
+        Ok::<_, Infallible>(Answer::from(response))
     }))
     .await
 }
@@ -67,6 +69,17 @@ impl<P: Provider> Ingest<P> {
     /// by each answer later.
     pub async fn warm_up(&self) {
         let _ = tokio::join!(self.intake.keys.current(Timestamp::now()), self.intake.store.warm_up());
+    }
+
+    /// Answers one event of API Gateway, whatever stands in it.
+    pub async fn handle_event(&self, event: &str) -> Response<Body> {
+        match gateway::request(event) {
+            Ok(request) => self.handle(&request).await,
+            Err(malformed) => {
+                telemetry::record_malformed(P::NAME, malformed);
+                problem(StatusCode::BAD_REQUEST, "The request could not be read.")
+            }
+        }
     }
 
     /// Answers one request, and tells the log and the metrics.

@@ -21,7 +21,6 @@ const REFRESH_INTERVAL: SignedDuration = SignedDuration::from_secs(30);
 pub struct KeyRing<K> {
     source: KeySource,
     client: Client,
-    refresh_interval: SignedDuration,
     state: Mutex<State<K>>,
 }
 
@@ -38,14 +37,8 @@ impl<K: Keys> KeyRing<K> {
         Self {
             source,
             client,
-            refresh_interval: REFRESH_INTERVAL,
             state: Mutex::new(State { keys: None, read_at: Timestamp::MIN, failure: None }),
         }
-    }
-
-    /// The same ring, which a failed verification has read again at most once in `interval`.
-    pub fn refreshed_every(self, interval: SignedDuration) -> Self {
-        Self { refresh_interval: interval, ..self }
     }
 
     /// The keys, read again where they are older than five minutes. Where they cannot be read again the
@@ -66,7 +59,7 @@ impl<K: Keys> KeyRing<K> {
     }
 
     /// Keys that are newer than the ones with which a verification has just failed, where there may be
-    /// any: at most one attempt in an interval, which is 30 s where no other is set.
+    /// any: at most one attempt in 30 s.
     ///
     /// # Errors
     /// A [`Fault`] where the newest keys could not be read: then nobody can say that a delivery is forged.
@@ -75,7 +68,7 @@ impl<K: Keys> KeyRing<K> {
         if matches!(self.source, KeySource::Inline(_)) {
             return Ok(None);
         }
-        if now.duration_since(state.read_at) < self.refresh_interval {
+        if now.duration_since(state.read_at) < REFRESH_INTERVAL {
             return state.failure.clone().map_or(Ok(None), Err);
         }
         self.read(&mut state, now).await.map(Some)

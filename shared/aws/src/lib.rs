@@ -4,6 +4,7 @@
 //! ingest::run::<P>()   API Gateway -> verify -> normalize -> Store (one conditional write)
 //!                      our fault -> fallback queue
 //! recover::run()       fallback queue -> verify -> normalize -> Store
+//!                      other keys might let it in -> dead-letter queue
 //! relay::run()         DynamoDB stream -> Relay -> SNS
 //! ```
 //!
@@ -13,6 +14,7 @@ pub mod announcement;
 pub mod clients;
 pub mod config;
 pub mod fallback;
+pub mod gateway;
 pub mod https;
 pub mod ingest;
 pub mod keys;
@@ -21,8 +23,8 @@ pub mod relay;
 pub mod store;
 pub mod telemetry;
 
+mod dead_letters;
 mod fault;
-mod gateway;
 mod intake;
 mod publish_error;
 

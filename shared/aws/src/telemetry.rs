@@ -15,8 +15,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::Outcome;
 use crate::config::env;
+use crate::gateway::MalformedEvent;
 use crate::ingest::Receipt;
-use crate::recover::Recovered;
+use crate::recover::{Recovered, TOO_LARGE};
 use crate::store::Written;
 
 /// The CloudWatch namespace of all metrics, where `METRICS_NAMESPACE` does not set another.
@@ -34,13 +35,14 @@ impl Telemetry {
     }
 }
 
-/// Starts the log and the metrics of a function. `AWS_LAMBDA_LOG_LEVEL` sets the level of our own lines;
-/// those of libraries stay at `warn`, because below it they may hold headers and bodies.
+/// Starts the log and the metrics of a function. `LOG_LEVEL` sets the level of our own lines; those of libraries
+/// stay at `warn`, because below it they may hold headers and bodies. It is not `AWS_LAMBDA_LOG_LEVEL`: by that
+/// Lambda filters too, and a line of metrics, which has no level, would be lost above `INFO`.
 ///
 /// # Errors
 /// Where a log or a recorder was started before.
 pub fn init() -> Result<Telemetry, lambda_http::Error> {
-    let level = env("AWS_LAMBDA_LOG_LEVEL").and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    let level = env("LOG_LEVEL").and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
     let targets = Targets::new().with_default(LevelFilter::WARN).with_target("livehooks_aws", level);
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false);
     tracing_subscriber::registry().with(lines).with(targets).try_init()?;
@@ -51,8 +53,16 @@ pub fn init() -> Result<Telemetry, lambda_http::Error> {
     {
         describe_counter!(name, Unit::Count, "");
     }
-    for name in ["Queued", "Recovered", "Dropped", "RecoverFailed", "Announced", "Quarantined", "RelayFailed"]
-    {
+    for name in [
+        "Queued",
+        "Recovered",
+        "DeadLettered",
+        "Dropped",
+        "RecoverFailed",
+        "Announced",
+        "Quarantined",
+        "RelayFailed",
+    ] {
         describe_counter!(name, Unit::Count, "");
     }
     describe_histogram!("AckLatency", Unit::Milliseconds, "");
@@ -88,6 +98,13 @@ pub fn record(provider: &'static str, outcome: &Outcome, elapsed: Duration) {
     }
 }
 
+/// Logs and counts an event that is no request.
+pub(crate) fn record_malformed(provider: &'static str, malformed: MalformedEvent) {
+    let reason = "malformed_request";
+    warn!(provider, reason, detail = %malformed, "delivery refused");
+    counter!("Rejected", "provider" => provider, "reason" => reason).increment(1);
+}
+
 /// Logs why the fallback queue has not taken a delivery.
 pub(crate) fn record_not_queued(provider: &'static str, why: &str) {
     error!(provider, "the fallback queue did not take a delivery: {why}");
@@ -105,9 +122,13 @@ pub(crate) fn record_recovered(recovered: &Recovered, now: Timestamp) {
         }
     };
     let provider = taken.provider;
-    let dropped = |reason: &'static str, detail: &str| {
-        error!(provider, message_id, reason, detail, "queued delivery dropped");
-        counter!("Dropped", "provider" => provider, "reason" => reason).increment(1);
+    let rejected = |reason: &'static str, detail: &str, advice: &str| {
+        let (metric, what) = match taken.is_dead_lettered {
+            true => ("DeadLettered", "queued delivery dead-lettered"),
+            false => ("Dropped", "queued delivery dropped"),
+        };
+        error!(provider, message_id, reason, detail, advice, "{what}");
+        counter!(metric, "provider" => provider, "reason" => reason).increment(1);
     };
     match &taken.outcome {
         Outcome::Stored(receipt) => {
@@ -116,9 +137,12 @@ pub(crate) fn record_recovered(recovered: &Recovered, now: Timestamp) {
             let lag = now.duration_since(taken.received_at);
             histogram!("RecoverLag").record(lag.as_secs_f64() * 1e3);
         }
-        Outcome::Rejected(rejection) => dropped(rejection.code(), &rejection.to_string()),
+        Outcome::Rejected(rejection) => {
+            rejected(rejection.code(), &rejection.to_string(), rejection.advice());
+        }
         Outcome::TooLarge { bytes, bytes_max } => {
-            dropped("too_large", &format!("expected at most {bytes_max} bytes, found {bytes}"));
+            let detail = format!("expected at most {bytes_max} bytes, found {bytes}");
+            rejected(TOO_LARGE, &detail, "the table cannot hold it: read the message, then delete it");
         }
         Outcome::Queued { fault, .. } | Outcome::Failed(fault) => {
             error!(provider, message_id, fault = fault.code(), "queued delivery not taken yet: {fault}");

@@ -74,13 +74,33 @@ pub(crate) fn verify(
     keys: &ApiKeys,
     now: Timestamp,
 ) -> Result<(String, BodyHash), Rejection> {
+    check(delivery, headers, now, |token, issuer| verify_signature(token, issuer, keys))
+}
+
+/// Verifies all of it but that the issuer is known and that its secret has signed.
+pub(crate) fn precheck(
+    delivery: &Delivery<'_>,
+    headers: &[&'static str],
+    now: Timestamp,
+) -> Result<(), Rejection> {
+    check(delivery, headers, now, could_be_signed).map(drop)
+}
+
+/// Times and body are looked at only after the signature: what is refused there, the real sender has signed.
+fn check<T>(
+    delivery: &Delivery<'_>,
+    headers: &[&'static str],
+    now: Timestamp,
+    signer: impl FnOnce(&Token<'_>, Option<&str>) -> Result<T, Rejection>,
+) -> Result<(T, BodyHash), Rejection> {
     let token = Token::parse(credential(delivery, headers)?)?;
     let claims = Document::parse(&token.claims);
     let claims = claims.as_ref().and_then(Document::object);
     let claims = claims.ok_or_else(|| malformed("a payload that is no JSON object"))?;
-    let api_key = verify_signature(&token, claims, keys)?;
+    verify_algorithm(&token)?;
+    let signer = signer(&token, claims.text("iss").as_deref())?;
     verify_time(claims, now.as_second())?;
-    Ok((api_key, verify_body(claims, delivery.body)?))
+    Ok((signer, verify_body(claims, delivery.body)?))
 }
 
 fn credential<'a>(delivery: &Delivery<'a>, headers: &[&'static str]) -> Result<&'a str, Rejection> {
@@ -100,7 +120,8 @@ fn credential<'a>(delivery: &Delivery<'a>, headers: &[&'static str]) -> Result<&
 /// A token taken apart, nothing in it proven.
 struct Token<'a> {
     signed: &'a str,
-    signature: &'a str,
+    /// `None` where it is no HMAC-SHA256 in base64url.
+    signature: Option<[u8; 32]>,
     header: String,
     claims: String,
 }
@@ -113,29 +134,44 @@ impl<'a> Token<'a> {
         if claims.contains('.') {
             return Err(other());
         }
+        let signature = decode_hash(&BASE64URL_NOPAD, signature);
         Ok(Self { signed, signature, header: decode(header, "header")?, claims: decode(claims, "payload")? })
     }
 }
 
-fn verify_signature(token: &Token<'_>, claims: Object<'_, '_>, keys: &ApiKeys) -> Result<String, Rejection> {
+fn verify_algorithm(token: &Token<'_>) -> Result<(), Rejection> {
     let header = Document::parse(&token.header);
     let header = header.as_ref().and_then(Document::object);
     let header = header.ok_or_else(|| malformed("a header that is no JSON object"))?;
     match header.text("alg").as_deref() {
-        Some("HS256") => {}
-        Some(alg) => return Err(Rejection::AlgorithmNotAllowed { found: excerpt(alg) }),
-        None => return Err(Rejection::AlgorithmNotAllowed { found: "none named".into() }),
+        Some("HS256") => Ok(()),
+        Some(alg) => Err(Rejection::AlgorithmNotAllowed { found: excerpt(alg) }),
+        None => Err(Rejection::AlgorithmNotAllowed { found: "none named".into() }),
     }
-    let issuer = claims.text("iss");
-    let Some((api_key, mac)) = issuer.as_deref().and_then(|issuer| keys.secrets.get_key_value(issuer)) else {
-        let found = issuer.as_deref().map_or_else(|| "none".into(), excerpt);
-        return Err(Rejection::UnknownIssuer { found });
+}
+
+fn verify_signature(token: &Token<'_>, issuer: Option<&str>, keys: &ApiKeys) -> Result<String, Rejection> {
+    let Some((api_key, mac)) = issuer.and_then(|issuer| keys.secrets.get_key_value(issuer)) else {
+        return Err(unknown_issuer(issuer));
     };
     let fits = |signature: [u8; 32]| mac.clone().chain_update(token.signed).verify_slice(&signature).is_ok();
-    match decode_hash(&BASE64URL_NOPAD, token.signature).is_some_and(fits) {
+    match token.signature.is_some_and(fits) {
         true => Ok(api_key.clone()),
         false => Err(Rejection::WrongKey { issuer: excerpt(api_key) }),
     }
+}
+
+/// A token without issuer, or with a signature of another form, fits no keys at all.
+fn could_be_signed(token: &Token<'_>, issuer: Option<&str>) -> Result<(), Rejection> {
+    match (issuer, token.signature) {
+        (None, _) => Err(unknown_issuer(None)),
+        (_, None) => Err(malformed("a signature that is no HMAC-SHA256 in base64url")),
+        (Some(_), Some(_)) => Ok(()),
+    }
+}
+
+fn unknown_issuer(issuer: Option<&str>) -> Rejection {
+    Rejection::UnknownIssuer { found: issuer.map_or_else(|| "none".into(), excerpt) }
 }
 
 fn verify_time(claims: Object<'_, '_>, now_s: i64) -> Result<(), Rejection> {

@@ -41,6 +41,10 @@ impl Provider for LiveKit {
         Ok(Verified::new(delivery.body, body_hash, Assurance::Signed, Some(api_key)))
     }
 
+    fn precheck(delivery: &Delivery<'_>, now: Timestamp) -> Result<(), Rejection> {
+        body_hash_token::precheck(delivery, &[TOKEN_HEADER], now)
+    }
+
     fn reads(header: &HeaderName) -> bool {
         header == TOKEN_HEADER
     }

@@ -36,6 +36,10 @@ impl Provider for PlugNmeet {
         Ok(Verified::new(delivery.body, body_hash, Assurance::Signed, Some(api_key)))
     }
 
+    fn precheck(delivery: &Delivery<'_>, now: Timestamp) -> Result<(), Rejection> {
+        body_hash_token::precheck(delivery, &TOKEN_HEADERS, now)
+    }
+
     fn reads(header: &HeaderName) -> bool {
         TOKEN_HEADERS.iter().any(|name| header == name)
     }

@@ -26,6 +26,15 @@ pub trait Provider: Sized + Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Verified<'a, Self>, Rejection>;
 
+    /// Checks everything that needs no key: presence and form of the credential, algorithm, times and body hash.
+    ///
+    /// A delivery that fails here at `now` fails [`Provider::verify`] at `now` with any keys. One that passes
+    /// may be authentic by keys that are not at hand.
+    ///
+    /// # Errors
+    /// A [`Rejection`], which no change of keys could heal.
+    fn precheck(delivery: &Delivery<'_>, now: Timestamp) -> Result<(), Rejection>;
+
     /// Whether [`Provider::verify`] may look at a header: what a delivery that is to be verified later has to
     /// keep. Any header, where the keys name it.
     fn reads(_header: &HeaderName) -> bool {

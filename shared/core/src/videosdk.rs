@@ -77,12 +77,13 @@ impl Provider for VideoSdk {
         keys: &VideoSdkKeys,
         _now: Timestamp,
     ) -> Result<Verified<'a, Self>, Rejection> {
-        let signature = delivery
-            .header(SIGNATURE)?
-            .ok_or_else(|| Rejection::MissingHeader { names: vec![SIGNATURE.to_owned()] })?;
-        verify_signature(delivery.body, signature, &keys.public_keys)?;
+        verify_signature(delivery.body, &signature(delivery)?, &keys.public_keys)?;
         let assurance = verify_url_token(delivery.url_token, &keys.url_tokens)?;
         Ok(Verified::new(delivery.body, BodyHash::of(delivery.body), assurance, None))
+    }
+
+    fn precheck(delivery: &Delivery<'_>, _now: Timestamp) -> Result<(), Rejection> {
+        signature(delivery).map(drop)
     }
 
     fn reads(header: &HeaderName) -> bool {
@@ -94,12 +95,18 @@ impl Provider for VideoSdk {
     }
 }
 
-fn verify_signature(body: &[u8], signature: &[u8], keys: &[ParsedPublicKey]) -> Result<(), Rejection> {
-    let decoded = BASE64.decode(signature).map_err(|_| Rejection::MalformedCredential {
+fn signature(delivery: &Delivery<'_>) -> Result<Vec<u8>, Rejection> {
+    let encoded = delivery
+        .header(SIGNATURE)?
+        .ok_or_else(|| Rejection::MissingHeader { names: vec![SIGNATURE.to_owned()] })?;
+    BASE64.decode(encoded).map_err(|_| Rejection::MalformedCredential {
         expected: "an RSA signature in base64",
-        found: format!("{} characters that are no base64", signature.len()),
-    })?;
-    match keys.iter().any(|key| key.verify_sig(body, &decoded).is_ok()) {
+        found: format!("{} characters that are no base64", encoded.len()),
+    })
+}
+
+fn verify_signature(body: &[u8], signature: &[u8], keys: &[ParsedPublicKey]) -> Result<(), Rejection> {
+    match keys.iter().any(|key| key.verify_sig(body, signature).is_ok()) {
         true => Ok(()),
         false => Err(Rejection::SignatureMismatch {
             keys: format!("one of {} public keys", keys.len()),

@@ -9,7 +9,6 @@ mod tokens;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use hmac::{Hmac, KeyInit, Mac};
 use lambda_http::Request;
-use lambda_http::request::LambdaRequest;
 use livehooks::dev::{Database, PATIENCE, local_sdk_config};
 use livehooks::envelope::Delivered;
 use livehooks_aws::config::{IngestConfig, KeySource};
@@ -83,7 +82,7 @@ impl<P: Provider> Function<P> {
 }
 
 fn request(envelope: Value) -> Request {
-    serde_json::from_value::<LambdaRequest>(envelope).unwrap().into()
+    livehooks_aws::gateway::request(&envelope.to_string()).unwrap()
 }
 
 async fn tokens<P: Provider>() -> Function<P> {

@@ -26,7 +26,7 @@ impl Run {
     /// Runs a binary until it has answered all invocations. AWS is at `endpoint`.
     pub async fn of(binary: &str, endpoint: &str, variables: &[(&str, &str)], invocations: &[Value]) -> Self {
         let common = [
-            ("AWS_LAMBDA_LOG_LEVEL", "DEBUG"),
+            ("LOG_LEVEL", "DEBUG"),
             ("AWS_ENDPOINT_URL", endpoint),
             ("TABLE_NAME", "Events"),
             ("METRICS_NAMESPACE", "livehooks/test"),
