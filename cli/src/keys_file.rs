@@ -68,7 +68,7 @@ impl KeysFile {
     pub fn from_json(json: &Value) -> Result<Self, KeysError> {
         let names: Vec<&str> = ALL.iter().map(|entry| entry.name).collect();
         let expected = || format!("an object of providers ({})", names.join(", "));
-        let wrong = |found: String| KeysError { field: ".".into(), expected: expected(), found };
+        let wrong = |found: String| KeysError::new(".", expected(), found);
         let object = json.as_object().ok_or_else(|| wrong("another kind of JSON".into()))?;
         let mut keys = BTreeMap::new();
         for (name, secret) in object {

@@ -73,7 +73,7 @@ impl Entry {
             schemes: P::SCHEMES,
             names_key: P::NAMES_KEY,
             make_keys: P::make_keys,
-            check_keys: |secret| P::Keys::from_json(secret).map(|keys| keys.weakness()),
+            check_keys: |secret| P::Keys::from_json(secret).map(|keys| keys.weakness().map(str::to_owned)),
             sign: P::sign,
             normalize: normalize::<P>,
             verify: verify::<P>,

@@ -20,7 +20,7 @@ pub fn keys(input: &[u8]) {
 /// What is wrong with a secret is told by the names of its fields, never by a value.
 fn check<P: Provider>(secret: &Value) {
     let told = match P::Keys::from_json(secret) {
-        Ok(keys) => keys.weakness().unwrap_or_default(),
+        Ok(keys) => keys.weakness().unwrap_or_default().to_owned(),
         Err(error) => error.to_string(),
     };
     let (mut names, mut values) = (Vec::new(), Vec::new());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
+use livehooks_core::Delivery;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -60,6 +61,10 @@ impl Fixture {
 
     pub fn name(&self) -> String {
         self.folder.file_name().unwrap().to_string_lossy().into_owned()
+    }
+
+    pub fn delivery(&self) -> Delivery<'_> {
+        Delivery { headers: &self.headers, url_token: self.url_token(), body: &self.body }
     }
 
     /// The `{token}` of the path, where there is one.

@@ -18,7 +18,7 @@ use livehooks_core::hms::Hms;
 use livehooks_core::livekit::LiveKit;
 use livehooks_core::plugnmeet::PlugNmeet;
 use livehooks_core::videosdk::VideoSdk;
-use livehooks_core::{Delivery, Keys, Normalized, Rejection, Verified};
+use livehooks_core::{Keys, Normalized, Rejection, Verified};
 use serde_json::{Value, json};
 
 fn main() {
@@ -62,8 +62,7 @@ fn refused<P: Scheme>(fixture: &Fixture) -> Result<(), Failed> {
 
 fn verify<P: Scheme>(fixture: &Fixture) -> Result<Verified<'_, P>, Rejection> {
     let keys = P::Keys::from_json(&fixture.keys).unwrap();
-    let delivery =
-        Delivery { headers: &fixture.headers, url_token: fixture.url_token(), body: &fixture.body };
+    let delivery = fixture.delivery();
     let verified = P::verify(&delivery, &keys, fixture.now);
     let prechecked = P::precheck(&delivery, fixture.now);
     let code = verified.as_ref().err().map(Rejection::code);

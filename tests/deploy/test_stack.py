@@ -28,6 +28,8 @@ PLUGNMEET_KEY_NEW = ApiKey("APIplugnmeet", "another-secret-of-plugnmeet-after-ro
 LIVEKIT_KEY = ApiKey("APIlivekit", "secret-of-livekit-for-deploy-tests")
 # What KeyRing waits between two readings of the secret that failing verifications ask for.
 REFRESH_INTERVAL_S = 30
+# For how long KeyRing remembers that a reading failed, at most.
+RETRY_DELAY_MAX_S = 30
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +107,7 @@ def test_100ms_works_at_once_and_the_others_ask_for_their_keys(stack, rsa_key, e
         ("LivekitFunction", "Livekit", livekit("room_started")),
     ]:
         answer = stack.post(delivery)
-        assert answer.verdict == (200, "queued"), answer
-        QUEUED.append(delivery)
+        assert answer.status == 503, answer
         assert f"put-secret-value --secret-id {stack.outputs[f'{name}SecretId']} --secret-string" in stack.log(function)
 
 
@@ -118,6 +119,8 @@ def test_with_a_secret_of_the_wrong_shape_deliveries_are_queued_and_the_log_name
         ({"key": {}}, "expected only the fields keys"),
     ]:
         stack.put_secret("Plugnmeet", keys)
+        # A reading that failed is remembered.
+        time.sleep(RETRY_DELAY_MAX_S + 1)
         delivery = plugnmeet("room_started")
         assert stack.post(delivery).verdict == (200, "queued"), keys
         QUEUED.append(delivery)
@@ -127,10 +130,11 @@ def test_with_a_secret_of_the_wrong_shape_deliveries_are_queued_and_the_log_name
     assert stack.post(FORGED).verdict == (200, "queued")
 
 
-def test_keys_work_as_soon_as_they_are_there(stack, rsa_key):
+def test_keys_work_within_half_a_minute_of_being_there(stack, rsa_key):
     stack.put_secret("Plugnmeet", {"keys": {PLUGNMEET_KEY.name: PLUGNMEET_KEY.secret}})
     stack.put_secret("Livekit", {"keys": {LIVEKIT_KEY.name: LIVEKIT_KEY.secret}})
     stack.put_secret("Videosdk", stack.secret("Videosdk") | {"public_keys": [rsa_key.public_pem]})
+    time.sleep(RETRY_DELAY_MAX_S + 1)
     for delivery in [plugnmeet("room_started"), livekit("room_started"), videosdk(stack, rsa_key, "session-started")]:
         assert stack.post(delivery).verdict == (200, "accepted")
 
@@ -138,7 +142,7 @@ def test_keys_work_as_soon_as_they_are_there(stack, rsa_key):
 def test_what_was_queued_is_stored_once_and_announced_and_what_was_signed_with_a_strange_key_is_dead_lettered(stack, everything):
     hashes = {hashlib.sha256(delivery.body).hexdigest() for delivery in QUEUED}
     stored = lambda: [item for item in stack.items() if item["body_sha256"]["S"] in hashes]
-    until(lambda: len(stored()) == len(QUEUED) == 7, "the queued deliveries in the table", seconds=120)
+    until(lambda: len(stored()) == len(QUEUED) == 4, "the queued deliveries in the table", seconds=120)
     ids = {json.loads(item["event"]["S"])["id"] for item in stored()}
     until(lambda: ids <= set(everything.ids()), "their announcements")
     count = lambda: sum(json.loads(line).get("DeadLettered", 0) for line in stack.log("RecoverFunction").splitlines() if line.startswith("{"))

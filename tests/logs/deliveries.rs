@@ -92,6 +92,9 @@ fn shown(body: &Value) -> Vec<&str> {
     ["id", "event", "type", "webhookType"].iter().filter_map(|name| body[name].as_str()).collect()
 }
 
+/// The end of a text that is too long for a log line.
+const NEVER_TOLD: &str = "-and-its-end-is-cut-off";
+
 /// A sample of every type, with something in every text that can be found again.
 pub async fn samples(notes: &mut Notes) {
     samples_of::<Hms>(notes).await;
@@ -117,10 +120,10 @@ async fn samples_of<P: Provider>(notes: &mut Notes) {
         let mut unknown = altered.clone();
         for name in ["event", "type", "webhookType"] {
             if let Some(kind) = unknown.get_mut(name) {
-                *kind = json!("told-as-it-is");
+                *kind = json!(format!("told-as-it-is\u{1b}{}", "x".repeat(64)) + NEVER_TOLD);
             }
         }
-        unknown["id"] = json!(format!("unknown-{index}"));
+        unknown["id"] = json!(format!("unknown-{index}{}", "x".repeat(64)) + NEVER_TOLD);
         // Repeats and unknown types are told in one way, whatever the type.
         let bodies = [&marked, &marked, &altered, &unknown];
         for body in &bodies[..if index % 8 == 0 { 4 } else { 1 }] {
@@ -135,7 +138,8 @@ async fn samples_of<P: Provider>(notes: &mut Notes) {
             credentials.for_each(|(_, value)| notes.forbid(&value.replace("application/json", "")));
         }
     }
-    notes.told.insert("told-as-it-is".into());
+    notes.told.insert("told-as-it-is\\\\u{1b}xxx".into());
+    notes.forbidden.insert(NEVER_TOLD.into());
 }
 
 /// The sample's body with a canary in the place of every text but the id and the type.

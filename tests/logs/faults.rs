@@ -66,7 +66,7 @@ pub async fn all(notes: &mut Notes) {
     ingest.warm_up().await;
     receive(&ingest, &request, now).await;
     notes.told.extend(
-        ["keys_unavailable", "keys_invalid", "published sample", "unknown_issuer"].map(str::to_owned),
+        ["keys_unavailable", "keys_invalid", "one that is published", "unknown_issuer"].map(str::to_owned),
     );
 
     // Too large.

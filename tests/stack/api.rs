@@ -118,13 +118,16 @@ async fn announcements_come_as_server_sent_events_one_line_each() {
 }
 
 #[tokio::test]
-async fn a_provider_without_keys_is_our_fault_and_its_deliveries_wait_for_them() {
+async fn a_provider_without_keys_is_asked_to_come_again_and_the_page_says_how_to_set_them() {
     let keys = serde_json::json!({ "plugnmeet": { "keys": { "a": "b" } } });
     let keys = livehooks::keys_file::KeysFile::from_json(&keys).unwrap();
     let local = Local::start_with(|options| options.keys = keys).await;
-    assert_eq!(local.status("videosdk", b"{}").await, "queued");
-    let (waiting, dead) = local.stack.queue.bodies().unwrap();
-    assert_eq!((waiting.len(), dead.len()), (1, 0));
+    let (status, problem) = local.post("videosdk", b"{}").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{problem}");
+    assert_eq!(local.stack.queue.bodies().unwrap(), (vec![], vec![]));
+    let (rows, _) = local.stack.report.log().changes(0, 10);
+    assert_eq!(rows[0].diagnosis.as_deref(), Some("keys_not_set"));
+    assert!(rows[0].advice.unwrap().contains("--keys FILE"));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use lambda_http::{Request, RequestExt};
-use livehooks::dev::Outage;
+use livehooks::dev::{Outage, PATIENCE};
 use livehooks::providers::ALL;
 use livehooks::samples;
 use livehooks_aws::fallback::{MESSAGE_BYTES_MAX, QueuedDelivery, message};
@@ -101,6 +101,85 @@ async fn a_reading_of_keys_that_was_given_up_never_becomes_a_refusal() {
         let new = signed_request("plugnmeet", &json!({ "keys": { "a": "new" } }), b"{}", after(seconds));
         assert_eq!(said(ingest.receive_at(&new, after(seconds)).await), "queued");
     }
+}
+
+/// With keys that cannot be read, by a function that has just started.
+async fn queues_only_what_some_keys_may_let_in<P: Provider>() {
+    let cloud = Cloud::start().await;
+    cloud.down.secrets.store(true, SeqCst);
+    let [mut queued, mut rejected] = [0, 0];
+    for fixture in ["ok", "err"].iter().flat_map(|kind| Fixture::all(P::NAME, kind)) {
+        let ingest = cloud.ingest_with::<P>(|_| ());
+        let outcome = ingest.receive_at(&recorded(&fixture), fixture.now).await;
+        match (P::precheck(&fixture.delivery(), fixture.now), outcome) {
+            (Ok(()), Outcome::Queued { .. }) => queued += 1,
+            (Err(expected), Outcome::Rejected(found)) => {
+                assert_eq!(found, expected, "{}", fixture.name());
+                rejected += 1;
+            }
+            other => panic!("{}: {other:?}", fixture.name()),
+        }
+    }
+    assert!(queued > 10 && rejected > 0, "{}: {queued} and {rejected}", P::NAME);
+    assert_eq!(cloud.waiting(), queued);
+}
+
+#[tokio::test]
+async fn without_keys_what_no_keys_could_let_in_is_rejected_and_all_else_is_queued() {
+    queues_only_what_some_keys_may_let_in::<Hms>().await;
+    queues_only_what_some_keys_may_let_in::<VideoSdk>().await;
+    queues_only_what_some_keys_may_let_in::<PlugNmeet>().await;
+    queues_only_what_some_keys_may_let_in::<LiveKit>().await;
+}
+
+#[tokio::test]
+async fn noise_does_not_wait_for_keys_that_hang_and_is_not_queued_for_them() {
+    let cloud = Cloud::start().await;
+    let keys = public_keys("plugnmeet").to_string();
+    *cloud.secret.lock().unwrap() = keys.clone();
+    let impatient = |config: &mut livehooks_aws::config::IngestConfig| {
+        config.deadline = Duration::from_millis(300);
+    };
+    let ingest = cloud.ingest_with::<PlugNmeet>(impatient);
+    let authentic =
+        |seconds| request("plugnmeet", format!(r#"{{"id":"{seconds}"}}"#).as_bytes(), after(seconds));
+    let noise = Request::new("{}".into());
+    assert_eq!(said(ingest.receive_at(&authentic(0), START).await), "accepted");
+
+    cloud.down.secrets.store(true, SeqCst);
+    cloud.down.hangs.store(true, SeqCst);
+    let started = std::time::Instant::now();
+    for seconds in 40..50 {
+        assert_eq!(said(ingest.receive_at(&noise, after(seconds)).await), "401");
+    }
+    let cold = cloud.ingest_with::<PlugNmeet>(|_| ());
+    assert_eq!(said(cold.receive_at(&noise, START).await), "401");
+    assert!(started.elapsed() < PATIENCE, "a reading of the keys that hangs takes as long");
+    // When keys are old, everything has them read again; what is noise is told from the rest after that.
+    assert_eq!(said(ingest.receive_at(&noise, after(400)).await), "401");
+    assert_eq!(said(ingest.receive_at(&authentic(401), after(401)).await), "accepted");
+    assert_eq!(cloud.waiting(), 0);
+}
+
+#[tokio::test]
+async fn keys_that_were_never_set_lead_to_503_and_nothing_is_queued() {
+    let cloud = Cloud::start().await;
+    *cloud.secret.lock().unwrap() = json!({ "keys": {} }).to_string();
+    let ingest = cloud.ingest_with::<PlugNmeet>(|_| ());
+    let delivery = |seconds| request("plugnmeet", b"{}", after(seconds));
+    let outcome = ingest.receive_at(&delivery(0), START).await;
+    assert!(matches!(&outcome, Outcome::Failed(Fault::KeysNotSet { .. })), "{outcome:?}");
+    assert_eq!(said(outcome), "503");
+    assert_eq!(said(ingest.receive_at(&Request::new("{}".into()), after(1)).await), "401");
+    assert_eq!(cloud.waiting(), 0);
+
+    *cloud.secret.lock().unwrap() = public_keys("plugnmeet").to_string();
+    assert_eq!(
+        said(ingest.receive_at(&delivery(4), after(4)).await),
+        "503",
+        "it is not read on every request"
+    );
+    assert_eq!(said(ingest.receive_at(&delivery(5), after(5)).await), "accepted");
 }
 
 /// A recorded delivery as a request.

@@ -56,7 +56,7 @@ async fn where_neither_table_nor_queue_ever_answers_the_sender_is_asked_to_come_
     assert_eq!(waited.as_millis() / 100, 24, "by the paused clock it took {waited:?}");
     let response = outcome.into_response();
     assert_eq!(response.status().as_u16(), 503);
-    assert_eq!(response.headers()["retry-after"], "1");
+    assert!(!response.headers().contains_key("retry-after"), "LiveKit would give up sooner for it");
 }
 
 #[tokio::test(start_paused = true)]

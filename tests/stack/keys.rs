@@ -7,8 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use livehooks::dev::local_sdk_config;
 use livehooks_aws::config::KeySource;
 use livehooks_aws::{Fault, KeyRing};
+use livehooks_core::hms::HmsKeys;
 use livehooks_core::plugnmeet::PlugNmeet;
-use livehooks_core::{ApiKeys, Delivery, Provider};
+use livehooks_core::videosdk::VideoSdkKeys;
+use livehooks_core::{ApiKeys, Delivery, Keys, Provider};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -22,13 +24,13 @@ struct Secrets {
 }
 
 impl Secrets {
-    async fn serve(&self) -> KeyRing<ApiKeys> {
+    async fn serve<K: Keys>(&self) -> KeyRing<K> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let sdk = local_sdk_config(listener.local_addr().unwrap());
         let app = axum::Router::new().fallback(answer).with_state(self.clone());
         tokio::spawn(axum::serve(listener, app).into_future());
         let client = aws_sdk_secretsmanager::Client::new(&sdk);
-        KeyRing::new(KeySource::SecretsManager("livehooks/plugnmeet".into()), client)
+        KeyRing::new("plugnmeet", KeySource::SecretsManager("livehooks/plugnmeet".into()), client)
     }
 
     fn set(&self, secret: Option<&str>) {
@@ -68,7 +70,7 @@ fn keys(secrets: &[(&str, &str)]) -> String {
 #[tokio::test]
 async fn keys_are_read_once_in_five_minutes_and_old_ones_outlive_an_outage() {
     let secrets = Secrets::default();
-    let ring = secrets.serve().await;
+    let ring = secrets.serve::<ApiKeys>().await;
     secrets.set(Some(&keys(&[("a", "1")])));
     for seconds in [0, 1, 299] {
         ring.current(after(seconds)).await.unwrap();
@@ -82,7 +84,7 @@ async fn keys_are_read_once_in_five_minutes_and_old_ones_outlive_an_outage() {
 #[tokio::test]
 async fn failed_verifications_read_the_keys_again_at_most_once_in_thirty_seconds() {
     let secrets = Secrets::default();
-    let ring = secrets.serve().await;
+    let ring = secrets.serve::<ApiKeys>().await;
     secrets.set(Some(&keys(&[("a", "1")])));
     ring.current(START).await.unwrap();
     secrets.calls();
@@ -97,7 +99,7 @@ async fn failed_verifications_read_the_keys_again_at_most_once_in_thirty_seconds
 #[tokio::test]
 async fn while_the_newest_keys_cannot_be_read_a_failed_verification_is_our_fault() {
     let secrets = Secrets::default();
-    let ring = secrets.serve().await;
+    let ring = secrets.serve::<ApiKeys>().await;
     secrets.set(Some(&keys(&[("a", "1")])));
     ring.current(START).await.unwrap();
     for unreadable in [None, Some("no JSON")] {
@@ -114,15 +116,15 @@ async fn while_the_newest_keys_cannot_be_read_a_failed_verification_is_our_fault
 }
 
 #[tokio::test]
-async fn without_any_keys_every_delivery_is_our_fault_and_the_log_says_how_to_fill_them() {
+async fn without_keys_that_can_be_read_it_is_our_fault_and_the_log_says_how_to_fill_them() {
     let secrets = Secrets::default();
-    let ring = secrets.serve().await;
+    let ring = secrets.serve::<ApiKeys>().await;
     let fault = ring.current(START).await.err().unwrap();
     assert!(matches!(fault, Fault::KeysUnavailable { .. }), "{fault}");
     assert!(fault.to_string().contains("ResourceNotFoundException: not there"), "{fault}");
 
     secrets.set(Some(r#"{"keys": {"a": ["hunter2"]}}"#));
-    let fault = ring.current(START).await.err().unwrap().to_string();
+    let fault = ring.current(after(5)).await.err().unwrap().to_string();
     assert_eq!(
         fault,
         "the keys in secret livehooks/plugnmeet cannot be used: field keys.a: expected a text, found a list; \
@@ -131,18 +133,83 @@ async fn without_any_keys_every_delivery_is_our_fault_and_the_log_says_how_to_fi
     );
 
     secrets.set(Some("hunter2"));
-    let fault = ring.current(START).await.err().unwrap().to_string();
+    let fault = ring.current(after(20)).await.err().unwrap().to_string();
     assert!(fault.contains("expected JSON, found none at line 1"), "{fault}");
     assert!(!fault.contains("hunter2"));
 
     secrets.set(Some(&keys(&[("a", "1")])));
+    ring.current(after(60)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_read_is_asked_for_after_5_s_then_10_20_and_every_30() {
+    let secrets = Secrets::default();
+    for interval in [SignedDuration::from_secs(30), SignedDuration::from_secs(1)] {
+        let ring = secrets.serve::<ApiKeys>().await.refreshed_every(interval);
+        let mut asked_at = Vec::new();
+        for seconds in 0..=100 {
+            assert!(ring.current(after(seconds)).await.is_err());
+            assert!(ring.newer(after(seconds)).await.is_err());
+            asked_at.extend(vec![seconds; secrets.calls() as usize]);
+        }
+        assert_eq!(asked_at, [0, 5, 15, 35, 65, 95]);
+        secrets.set(Some(&keys(&[("a", "1")])));
+        assert!(ring.current(after(124)).await.is_err());
+        ring.current(after(125)).await.unwrap();
+        secrets.set(None);
+        assert!(ring.newer(after(155)).await.is_err());
+        assert!(ring.newer(after(159)).await.is_err());
+        assert_eq!(secrets.calls(), 2, "after a success the delay is 5 s again");
+        assert!(ring.newer(after(160)).await.is_err());
+        assert_eq!(secrets.calls(), 1);
+    }
+}
+
+async fn fault_of<K: Keys>(secret: &str) -> Fault {
+    let secrets = Secrets::default();
+    secrets.set(Some(secret));
+    secrets.serve::<K>().await.current(START).await.err().unwrap()
+}
+
+#[tokio::test]
+async fn the_secret_of_a_new_stack_says_that_keys_were_never_set_and_how_to_set_them() {
+    for fault in [
+        fault_of::<ApiKeys>(r#"{"keys": {}}"#).await,
+        fault_of::<VideoSdkKeys>(r#"{"public_keys": [], "url_tokens": ["a token that the stack has made"]}"#)
+            .await,
+        fault_of::<VideoSdkKeys>(r#"{"url_tokens": []}"#).await,
+        fault_of::<HmsKeys>(r#"{"headers": [], "signing_secrets": []}"#).await,
+        fault_of::<HmsKeys>("{}").await,
+    ] {
+        assert!(matches!(fault, Fault::KeysNotSet { .. }), "{fault:?}");
+        assert_eq!(fault.code(), "keys_not_set");
+        let command = "put-secret-value --secret-id livehooks/plugnmeet --secret-string '{\"";
+        assert!(fault.to_string().contains(command), "{fault}");
+    }
+    for misshapen in [r#"{"keys": []}"#, r#"{"keys": {"a": ""}}"#, r#"{"keys": {"a": {}}}"#, "{}", "[]", ""] {
+        let fault = fault_of::<ApiKeys>(misshapen).await;
+        assert!(matches!(fault, Fault::KeysInvalid { .. }), "{misshapen}: {fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn keys_stay_in_use_when_the_secret_is_emptied_and_what_they_do_not_fit_is_our_fault() {
+    let secrets = Secrets::default();
+    let ring = secrets.serve::<ApiKeys>().await;
+    secrets.set(Some(&keys(&[("a", "1")])));
     ring.current(START).await.unwrap();
+    secrets.set(Some(r#"{"keys": {}}"#));
+    let fault = ring.newer(after(30)).await.err().unwrap();
+    assert!(matches!(fault, Fault::KeysInvalid { .. }), "{fault:?}");
+    ring.current(after(30)).await.unwrap();
+    ring.current(after(600)).await.unwrap();
+    assert!(ring.are_at_hand());
 }
 
 #[tokio::test]
 async fn after_a_rotation_both_keys_count_and_then_only_the_new_one() {
     let secrets = Secrets::default();
-    let ring = secrets.serve().await;
+    let ring = secrets.serve::<ApiKeys>().await;
     let verified = async |secret: &str, now: Timestamp| {
         let entry = Entry::named("plugnmeet").unwrap();
         let signed = (entry.sign)(&json!({ "keys": { "a": secret } }), b"{}", now.into()).unwrap();

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use livehooks::providers::Entry;
+use serde_json::{Map, Value, json};
+
 use crate::{files, providers, read};
 
 /// The functions of the core that compare what came with what is secret, by file and name, with their text.
@@ -84,5 +87,73 @@ fn keys_can_neither_be_shown_nor_compared_by_accident() {
         for name in text.split("type Keys = ").skip(1).map(|rest| rest.split(';').next().unwrap()) {
             assert!(holders.contains(&name) || name.contains(':'), "{name} is not looked at by this test");
         }
+    }
+}
+
+/// The verifying keys of a provider, each alone.
+fn each_alone(entry: &Entry, secret: &Map<String, Value>) -> Vec<Value> {
+    let fields = secret.iter().filter(|(name, _)| !entry.private_fields.contains(&name.as_str()));
+    let alone = |(field, keys): (&String, &Value)| -> Vec<Value> {
+        match keys {
+            Value::Array(keys) => keys.iter().map(|key| json!({ field: [key] })).collect(),
+            Value::Object(keys) => keys.iter().map(|(name, key)| json!({ field: { name: key } })).collect(),
+            other => panic!("{field}: {other} is not looked at by this test"),
+        }
+    };
+    fields.flat_map(alone).collect()
+}
+
+#[test]
+fn every_development_key_in_events_is_known_as_published() {
+    let file: Map<String, Value> = serde_json::from_str(&read("events/keys.json")).unwrap();
+    for (name, secret) in &file {
+        let entry = Entry::named(name).unwrap();
+        let keys = each_alone(entry, secret.as_object().unwrap());
+        assert!(!keys.is_empty(), "{name}");
+        for key in keys {
+            let weakness = (entry.check_keys)(&key).unwrap().unwrap_or_default();
+            assert!(
+                weakness.contains("published"),
+                "shared/core/src/weakness.rs does not know {name}: {key}"
+            );
+        }
+    }
+}
+
+#[test]
+fn made_keys_are_never_weak() {
+    for entry in livehooks::providers::ALL {
+        assert_eq!((entry.check_keys)(&without_private(entry)).unwrap(), None, "{}", entry.name);
+    }
+}
+
+fn without_private(entry: &Entry) -> Value {
+    let mut keys = (entry.make_keys)();
+    keys.as_object_mut().unwrap().retain(|name, _| !entry.private_fields.contains(&name.as_str()));
+    keys
+}
+
+#[test]
+fn a_shared_secret_of_fifteen_bytes_is_weak_and_one_of_sixteen_is_not() {
+    let pem =
+        &serde_json::from_str::<Value>(&read("tests/fixtures/videosdk/ok/session-started/context.json"))
+            .unwrap()["keys"]["public_keys"];
+    for (provider, keys) in [
+        ("100ms", (|secret| json!({ "signing_secrets": [secret] })) as fn(&str) -> Value),
+        ("100ms", |secret| json!({ "headers": [{ "name": "X-Secret", "values": [secret] }] })),
+        ("videosdk", |secret| json!({ "url_tokens": [secret] })),
+        ("plugnmeet", |secret| json!({ "keys": { "name": secret } })),
+        ("livekit", |secret| json!({ "keys": { "name": secret } })),
+    ] {
+        let weakness = |secret| {
+            let mut keys = keys(secret);
+            if provider == "videosdk" {
+                keys["public_keys"] = pem.clone();
+            }
+            (Entry::named(provider).unwrap().check_keys)(&keys).unwrap()
+        };
+        let weak = weakness("123456789012345").unwrap_or_default();
+        assert!(weak.contains("at least 16 bytes") && !weak.contains("12345678"), "{provider}: {weak}");
+        assert_eq!(weakness("1234567890123456"), None, "{provider}");
     }
 }

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use livehooks_aws::Outcome;
 use livehooks_aws::ingest::Receipt;
 use livehooks_aws::recover::{Recovered, TOO_LARGE, Taken};
 use livehooks_aws::store::Written;
 use livehooks_core::Rejection;
+use livehooks_aws::{Fault, Outcome};
 use serde::Serialize;
 
 use crate::inspect::{Became, Log, Row};
@@ -97,14 +97,18 @@ impl Report {
                 self.refused("refused", Refusal::too_large(provider, received, *bytes, *bytes_max));
             }
             Outcome::Failed(fault) => {
-                let detail = format!("{}: {fault}", fault.code());
+                let advice = match fault {
+                    Fault::KeysNotSet { .. } => {
+                        "start again with --keys FILE, with this provider's keys in the file"
+                    }
+                    _ => "the sender was asked to come again (503): see the terminal of the local stack",
+                };
+                let detail = format!("{}: {fault}; {advice}", fault.code());
                 self.line(provider, styled(RED, "not taken"), &detail);
                 self.log.push(Row {
                     diagnosis: Some(fault.code().into()),
                     detail: Some(fault.to_string()),
-                    advice: Some(
-                        "the sender was asked to come again (503): see the terminal of the local stack",
-                    ),
+                    advice: Some(advice),
                     ..Row::new(Became::Failed, provider, received)
                 });
             }

@@ -47,6 +47,7 @@ async fn the_binary_answers_counts_and_logs_and_keeps_every_secret_to_itself() {
     assert!(run.counted("Rejected", "reason", "body_altered"), "{}", run.log);
     assert!(run.counted("Rejected", "reason", "expired"), "{}", run.log);
     assert!(run.counted("Rejected", "reason", "malformed_request"), "{}", run.log);
+    assert!(run.counted("RejectedAfterSignature", "reason", "body_altered"), "{}", run.log);
     assert!(run.lines.iter().any(|line| line["AckLatency"].is_array()), "{}", run.log);
     let is_refusal = |line: &Value| line["reason"] == "expired" && line["level"] == "WARN";
     assert!(run.lines.iter().any(is_refusal), "{}", run.log);

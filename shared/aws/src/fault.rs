@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use std::error::Error;
 
-/// Our own fault, and the only thing that leads a delivery to the fallback queue. The log and the metric say why.
+/// Our own fault, and the only thing that can lead a delivery to the fallback queue. The log and the metric say why.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
@@ -14,6 +14,16 @@ pub enum Fault {
         from: String,
         /// What the service answered.
         why: String,
+    },
+    /// Nobody has put the provider's keys in yet: nothing can be authentic, so nothing is queued either.
+    #[error("the keys in {from} were never set: {why}; fill them with: {remedy}")]
+    KeysNotSet {
+        /// Where the keys should be.
+        from: String,
+        /// The field, what was expected and what was found.
+        why: String,
+        /// The command that fills the secret.
+        remedy: String,
     },
     /// The provider's secret has the wrong shape.
     #[error("the keys in {from} cannot be used: {why}; fill them with: {remedy}")]
@@ -49,11 +59,25 @@ impl Fault {
     pub fn code(&self) -> &'static str {
         match self {
             Self::KeysUnavailable { .. } => "keys_unavailable",
+            Self::KeysNotSet { .. } => "keys_not_set",
             Self::KeysInvalid { .. } => "keys_invalid",
             Self::Store(_) => "store",
             Self::StoreTimeout(_) => "store_timeout",
             Self::DeadLetterQueue { .. } => "dead_letter_queue",
             Self::Contention(_) => "contention",
+        }
+    }
+
+    /// Whether a delivery that it has met may be authentic, and waits in the fallback queue.
+    pub(crate) fn leads_to_queue(&self) -> bool {
+        match self {
+            Self::KeysNotSet { .. } => false,
+            Self::KeysUnavailable { .. }
+            | Self::KeysInvalid { .. }
+            | Self::Store(_)
+            | Self::StoreTimeout(_)
+            | Self::DeadLetterQueue { .. }
+            | Self::Contention(_) => true,
         }
     }
 }

@@ -54,7 +54,7 @@ pub struct Ingest<P: Provider> {
 impl<P: Provider> Ingest<P> {
     /// A way in to the table and the queue and with the keys that `config` names.
     pub fn new(config: IngestConfig, sdk: &SdkConfig) -> Self {
-        let keys = KeyRing::new(config.keys, aws_sdk_secretsmanager::Client::new(sdk));
+        let keys = KeyRing::new(P::NAME, config.keys, aws_sdk_secretsmanager::Client::new(sdk));
         let store = Store::new(aws_sdk_dynamodb::Client::new(sdk), config.table, config.retention);
         let fallback = config.fallback.map(|fallback| Fallback::new(fallback, sdk));
         Self {
@@ -106,7 +106,7 @@ impl<P: Provider> Ingest<P> {
             body: request.body().as_ref(),
         };
         match self.intake.take_in(&delivery, received_at, now).await {
-            Outcome::Failed(fault) => self.fall_back(&delivery, received_at, fault).await,
+            Outcome::Failed(fault) if fault.leads_to_queue() => self.fall_back(&delivery, received_at, fault).await,
             outcome => outcome,
         }
     }
@@ -135,10 +135,8 @@ impl Outcome {
             }
             Self::TooLarge { .. } => problem(StatusCode::PAYLOAD_TOO_LARGE, "The delivery is too large."),
             Self::Failed(_) => {
-                let detail = "The delivery could not be stored. Send it again.";
-                let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, detail);
-                response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
-                response
+                // Without Retry-After: LiveKit would come back sooner for it, and give up sooner.
+                problem(StatusCode::SERVICE_UNAVAILABLE, "The delivery could not be stored. Send it again.")
             }
         }
     }

@@ -7,7 +7,7 @@ use livehooks_core::{Delivery, EventType, Normalized, Provider, Rejection, Verif
 use tokio::time::{Instant, timeout_at};
 
 use crate::store::{NotWritten, Written};
-use crate::{Fault, KeyRing, Store};
+use crate::{Fault, KeyRing, Store, telemetry};
 
 /// No provider's body comes near.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -70,12 +70,17 @@ impl<P: Provider> Intake<P> {
         }
         let until = Instant::now() + self.deadline;
         let late_ms = self.deadline.as_millis();
-        let verified = match timeout_at(until, self.verify(delivery, received_at, now)).await {
-            Ok(Ok(Ok(verified))) => verified,
-            Ok(Ok(Err(rejection))) => return Outcome::Rejected(rejection),
-            Ok(Err(fault)) => return Outcome::Failed(fault),
-            Err(_) => {
-                return Outcome::Failed(self.keys.unavailable(format!("no answer within {late_ms} ms")));
+        let verified = timeout_at(until, self.verify(delivery, received_at, now)).await;
+        let late = |_| Err(self.keys.unavailable(format!("no answer within {late_ms} ms")));
+        let verified = match verified.unwrap_or_else(late) {
+            Ok(Ok(verified)) => verified,
+            Ok(Err(rejection)) => return Outcome::Rejected(rejection),
+            // What no keys could let in does not wait for them.
+            Err(fault) => {
+                return match P::precheck(delivery, received_at) {
+                    Ok(()) => Outcome::Failed(fault),
+                    Err(rejection) => Outcome::Rejected(rejection),
+                };
             }
         };
         let mut event = P::normalize(&verified, received_at);
@@ -87,22 +92,31 @@ impl<P: Provider> Intake<P> {
         }
     }
 
-    /// A key may have been added since the keys were read: a failure is final only with the newest ones.
+    /// A key may have been added since the keys were read: a failure that other keys could heal is final only with
+    /// the newest ones. Nothing else has keys read because it came.
     async fn verify<'a>(
         &self,
         delivery: &Delivery<'a>,
         received_at: Timestamp,
         now: Timestamp,
     ) -> Result<Result<Verified<'a, P>, Rejection>, Fault> {
-        let keys = self.keys.current(now).await?;
-        let verdict = P::verify(delivery, &keys, received_at);
-        match verdict {
-            Err(_) => Ok(match self.keys.newer(now).await? {
-                Some(keys) => P::verify(delivery, &keys, received_at),
-                None => verdict,
-            }),
-            Ok(_) => Ok(verdict),
+        if !self.keys.are_at_hand()
+            && let Err(rejection) = P::precheck(delivery, received_at)
+        {
+            return Ok(Err(rejection));
         }
+        let keys = self.keys.current(now).await?;
+        let mut verified = P::verify(delivery, &keys, received_at);
+        if verified.is_err()
+            && P::precheck(delivery, received_at).is_ok()
+            && let Some(keys) = self.keys.newer(now).await?
+        {
+            verified = P::verify(delivery, &keys, received_at);
+        }
+        if let Err(rejection) = &verified {
+            telemetry::record_rejected_by_keys(P::NAME, rejection);
+        }
+        Ok(verified)
     }
 }
 

@@ -8,17 +8,22 @@ use livehooks_core::Keys;
 use tokio::sync::Mutex;
 use tracing::{error, warn};
 
-use crate::Fault;
 use crate::config::KeySource;
 use crate::fault::describe;
+use crate::{Fault, telemetry};
 
 /// A key that was added to the secret is known after this time at the latest, without any delivery failing.
 const MAX_AGE: SignedDuration = SignedDuration::from_mins(5);
 /// Forged deliveries must not turn into a stream of calls to Secrets Manager.
 const REFRESH_INTERVAL: SignedDuration = SignedDuration::from_secs(30);
 
+/// For how long a reading that failed is not tried again; doubled by each that follows, up to the longest.
+const RETRY_DELAY: SignedDuration = SignedDuration::from_secs(5);
+const RETRY_DELAY_MAX: SignedDuration = SignedDuration::from_secs(30);
+
 /// The keys of one provider.
 pub struct KeyRing<K> {
+    provider: &'static str,
     source: KeySource,
     client: Client,
     state: Mutex<State<K>>,
@@ -27,25 +32,40 @@ pub struct KeyRing<K> {
 struct State<K> {
     keys: Option<Arc<K>>,
     read_at: Timestamp,
-    /// Why the latest reading failed, if it did: then the keys may not be the newest.
-    failure: Option<Fault>,
+    /// The latest reading, if it failed: then the keys may not be the newest.
+    failure: Option<Failure>,
+}
+
+struct Failure {
+    fault: Fault,
+    retry_delay: SignedDuration,
 }
 
 impl<K: Keys> KeyRing<K> {
-    /// A ring that has read nothing yet.
-    pub fn new(source: KeySource, client: Client) -> Self {
+    /// A ring that has read nothing yet. `provider` is for the log and the metrics.
+    pub fn new(provider: &'static str, source: KeySource, client: Client) -> Self {
         Self {
+            provider,
             source,
             client,
             state: Mutex::new(State { keys: None, read_at: Timestamp::MIN, failure: None }),
         }
     }
 
+    /// Whether no call is needed to have keys, newest or not.
+    pub fn are_at_hand(&self) -> bool {
+        match self.source {
+            KeySource::Inline(_) => true,
+            // While somebody reads them, everybody else waits.
+            KeySource::SecretsManager(_) => self.state.try_lock().is_ok_and(|state| state.keys.is_some()),
+        }
+    }
+
     /// The keys, read again where they are older than five minutes. Where they cannot be read again the
-    /// old ones serve on, loudly.
+    /// old ones stay in use, and the log says so.
     ///
     /// # Errors
-    /// A [`Fault`] where there are no keys at all: nothing is ever accepted or refused without.
+    /// A [`Fault`] where there are no keys at all: nothing is ever accepted without.
     pub async fn current(&self, now: Timestamp) -> Result<Arc<K>, Fault> {
         let mut state = self.state.lock().await;
         match &state.keys {
@@ -54,7 +74,10 @@ impl<K: Keys> KeyRing<K> {
                 let old = keys.clone();
                 Ok(self.read(&mut state, now).await.unwrap_or(old))
             }
-            None => self.read(&mut state, now).await,
+            None => match state.remembered_failure(now) {
+                Some(fault) => Err(fault),
+                None => self.read(&mut state, now).await,
+            },
         }
     }
 
@@ -68,28 +91,46 @@ impl<K: Keys> KeyRing<K> {
         if matches!(self.source, KeySource::Inline(_)) {
             return Ok(None);
         }
-        if now.duration_since(state.read_at) < REFRESH_INTERVAL {
-            return state.failure.clone().map_or(Ok(None), Err);
+        if let Some(fault) = state.remembered_failure(now) {
+            return Err(fault);
+        }
+        if state.failure.is_none() && now.duration_since(state.read_at) < REFRESH_INTERVAL {
+            return Ok(None);
         }
         self.read(&mut state, now).await.map(Some)
     }
 
     async fn read(&self, state: &mut State<K>, now: Timestamp) -> Result<Arc<K>, Fault> {
-        // A failed attempt counts as well: the next one has to wait its turn. So does one that the caller gives up.
         state.read_at = now;
-        state.failure = Some(self.unavailable("no answer in time"));
-        let read = async {
-            let json = self.fetch().await?;
-            self.parse(&json).map(Arc::new)
-        };
-        let read = read.await.inspect_err(|fault| error!(fault = fault.code(), "{fault}"));
-        state.failure = read.as_ref().err().cloned();
-        let keys = read?;
-        if let Some(weakness) = keys.weakness() {
-            warn!(from = ?self.source, "{weakness}");
+        let doubled = |failure: &Failure| (failure.retry_delay * 2).min(RETRY_DELAY_MAX);
+        let retry_delay = state.failure.as_ref().map_or(RETRY_DELAY, doubled);
+        // A reading that the caller gives up has failed as well.
+        state.failure = Some(Failure { fault: self.unavailable("no answer in time"), retry_delay });
+        let had_keys = state.keys.is_some();
+        match self.fetch().await.and_then(|json| self.parse(&json, had_keys)) {
+            Ok(keys) => {
+                let keys = Arc::new(keys);
+                (state.keys, state.failure) = (Some(keys.clone()), None);
+                self.report_weakness(&keys);
+                Ok(keys)
+            }
+            Err(fault) => {
+                error!(provider = self.provider, fault = fault.code(), "{fault}");
+                state.failure = Some(Failure { fault: fault.clone(), retry_delay });
+                Err(fault)
+            }
         }
-        state.keys = Some(keys.clone());
-        Ok(keys)
+    }
+
+    /// Keys in the environment are those of a laptop, and are not counted.
+    fn report_weakness(&self, keys: &K) {
+        match (keys.weakness(), &self.source) {
+            (Some(weakness), KeySource::SecretsManager(_)) => {
+                telemetry::record_weak_keys(self.provider, &self.source, weakness);
+            }
+            (Some(weakness), KeySource::Inline(_)) => warn!(provider = self.provider, "{weakness}"),
+            (None, _) => {}
+        }
     }
 
     async fn fetch(&self) -> Result<String, Fault> {
@@ -107,15 +148,21 @@ impl<K: Keys> KeyRing<K> {
         Fault::KeysUnavailable { from: format!("{:?}", self.source), why: why.into() }
     }
 
-    fn parse(&self, json: &str) -> Result<K, Fault> {
-        // serde_json's own messages quote what they stumble over: only the place is told.
-        let value = serde_json::from_str(json)
-            .map_err(|e| format!("expected JSON, found none at line {} column {}", e.line(), e.column()));
-        let keys = value.and_then(|value| K::from_json(&value).map_err(|error| error.to_string()));
-        keys.map_err(|why| Fault::KeysInvalid {
-            from: format!("{:?}", self.source),
-            why,
-            remedy: self.remedy(),
+    /// A placeholder in the place of keys that were there is a mistake: what comes meanwhile is not to be lost.
+    fn parse(&self, json: &str, had_keys: bool) -> Result<K, Fault> {
+        let (from, remedy) = (format!("{:?}", self.source), self.remedy());
+        let value = match serde_json::from_str(json) {
+            Ok(value) => value,
+            Err(error) => {
+                // serde_json's own messages quote what they stumble over: only the place is told.
+                let (line, column) = (error.line(), error.column());
+                let why = format!("expected JSON, found none at line {line} column {column}");
+                return Err(Fault::KeysInvalid { from, why, remedy });
+            }
+        };
+        K::from_json(&value).map_err(|error| match error.is_placeholder && !had_keys {
+            true => Fault::KeysNotSet { from, why: error.to_string(), remedy },
+            false => Fault::KeysInvalid { from, why: error.to_string(), remedy },
         })
     }
 
@@ -126,5 +173,13 @@ impl<K: Keys> KeyRing<K> {
                 format!("aws secretsmanager put-secret-value --secret-id {id} --secret-string '{}'", K::SHAPE)
             }
         }
+    }
+}
+
+impl<K> State<K> {
+    /// Why the latest reading failed, for as long as it is not to be tried again.
+    fn remembered_failure(&self, now: Timestamp) -> Option<Fault> {
+        let failure = self.failure.as_ref()?;
+        (now.duration_since(self.read_at) < failure.retry_delay).then(|| failure.fault.clone())
     }
 }

@@ -223,6 +223,6 @@ impl<P: Provider> TakeIn for Intake<P> {
 }
 
 fn open<P: Provider>(keys: KeySource, shared: &Shared) -> Box<dyn TakeIn> {
-    let keys = KeyRing::new(keys, shared.secrets.clone());
+    let keys = KeyRing::new(P::NAME, keys, shared.secrets.clone());
     Box::new(Intake::<P> { keys, store: shared.store.clone(), deadline: shared.deadline })
 }

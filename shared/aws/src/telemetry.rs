@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use livehooks_core::Rejection;
 use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 use metrics_cloudwatch_embedded::{Builder, Collector};
 use tracing::{error, info, warn};
@@ -14,7 +15,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::Outcome;
-use crate::config::env;
+use crate::config::{KeySource, env};
 use crate::gateway::MalformedEvent;
 use crate::ingest::Receipt;
 use crate::recover::{Recovered, TOO_LARGE};
@@ -51,6 +52,9 @@ pub fn init() -> Result<Telemetry, lambda_http::Error> {
     let collector = Builder::new().cloudwatch_namespace(namespace).init()?;
     for name in ["Accepted", "Duplicate", "DuplicateAltered", "Rejected", "TooLarge", "UnknownType", "Failed"]
     {
+        describe_counter!(name, Unit::Count, "");
+    }
+    for name in ["RejectedAfterSignature", "KeysWeak"] {
         describe_counter!(name, Unit::Count, "");
     }
     for name in [
@@ -105,6 +109,21 @@ pub(crate) fn record_malformed(provider: &'static str, malformed: MalformedEvent
     counter!("Rejected", "provider" => provider, "reason" => reason).increment(1);
 }
 
+/// Counts what the real sender has signed and was rejected all the same, besides what [`record`] counts: nobody can
+/// forge that, so an alarm can ring at one.
+pub(crate) fn record_rejected_by_keys(provider: &'static str, rejection: &Rejection) {
+    if rejection.follows_signature() {
+        let reason = rejection.code();
+        counter!("RejectedAfterSignature", "provider" => provider, "reason" => reason).increment(1);
+    }
+}
+
+/// Logs and counts a secret of Secrets Manager that protects nothing.
+pub(crate) fn record_weak_keys(provider: &'static str, from: &KeySource, weakness: &str) {
+    error!(provider, ?from, "{weakness}");
+    counter!("KeysWeak", "provider" => provider).increment(1);
+}
+
 /// Logs why the fallback queue has not taken a delivery.
 pub(crate) fn record_not_queued(provider: &'static str, why: &str) {
     error!(provider, "the fallback queue did not take a delivery: {why}");
@@ -153,21 +172,23 @@ pub(crate) fn record_recovered(recovered: &Recovered, now: Timestamp) {
 
 fn record_stored(provider: &'static str, receipt: &Receipt) {
     let kind = receipt.r#type.as_str();
+    let (Written::New { id } | Written::Duplicate { id, .. }) = &receipt.written;
+    let id = cut(id);
     match &receipt.written {
-        Written::New { id } => {
+        Written::New { .. } => {
             info!(provider, r#type = kind, id, "accepted");
             counter!("Accepted", "provider" => provider).increment(1);
             if receipt.r#type == livehooks_core::EventType::Unknown {
                 warn!(
                     provider,
-                    providertype = receipt.provider_type,
+                    providertype = receipt.provider_type.as_deref().map(cut),
                     id,
                     "event type is not in the vocabulary"
                 );
                 counter!("UnknownType", "provider" => provider).increment(1);
             }
         }
-        Written::Duplicate { id, altered } => {
+        Written::Duplicate { altered, .. } => {
             info!(provider, r#type = kind, id, "duplicate");
             counter!("Duplicate", "provider" => provider).increment(1);
             if *altered {
@@ -177,3 +198,14 @@ fn record_stored(provider: &'static str, receipt: &Receipt) {
         }
     }
 }
+
+/// A text of a delivery, made fit for a log line.
+fn cut(text: &str) -> String {
+    let mut cut: String = text.chars().take(TEXT_CHARACTERS_MAX).flat_map(char::escape_debug).collect();
+    if text.chars().nth(TEXT_CHARACTERS_MAX).is_some() {
+        cut.push('…');
+    }
+    cut
+}
+
+const TEXT_CHARACTERS_MAX: usize = 64;

@@ -16,17 +16,13 @@ use subtle::ConstantTimeEq;
 use crate::json::{Document, Object};
 use crate::keys::{self, Keys, KeysError};
 use crate::rejection::excerpt;
-use crate::{BodyHash, Delivery, Rejection};
+use crate::{BodyHash, Delivery, Rejection, weakness};
 
 /// The API keys of an account, each with its secret; all of them count.
 pub struct ApiKeys {
     secrets: HashMap<String, Hmac<Sha256>>,
-    published: Option<String>,
+    weakness: Option<String>,
 }
-
-/// Secrets that stand in sample configurations (plugNmeet-server `config_sample.yaml`, livekit-server `--dev`):
-/// whoever reads those can sign with them.
-const PUBLISHED_SECRETS: [&str; 2] = ["zumyyYWqv7KR2kUqvYdq4z4sXg7XTBD2ljT6", "secret"];
 
 impl Keys for ApiKeys {
     const SHAPE: &'static str = r#"{"keys": {"<api key>": "<secret>"}}"#;
@@ -35,30 +31,25 @@ impl Keys for ApiKeys {
         let object = keys::object(".", secret, &["keys"])?;
         let keys = match object.get("keys") {
             Some(Value::Object(keys)) if !keys.is_empty() => keys,
-            Some(Value::Object(_)) => return Err(KeysError::new("keys", "at least one API key", "none")),
+            Some(Value::Object(_)) => return Err(KeysError::placeholder("keys", "at least one API key")),
             other => {
                 let found = other.map_or("nothing", keys::kind);
                 return Err(KeysError::new("keys", "an object of API keys and secrets", found));
             }
         };
-        let mut parsed = Self { secrets: HashMap::new(), published: None };
+        let mut parsed = Self { secrets: HashMap::new(), weakness: None };
         for (name, secret) in keys {
             let at = format!("keys.{name}");
             let secret = keys::text(&at, secret)?;
-            if PUBLISHED_SECRETS.contains(&secret) {
-                parsed.published = Some(name.clone());
-            }
+            let weakness = || weakness::of_secret(&format!("keys.{}", excerpt(name)), secret);
+            parsed.weakness = parsed.weakness.or_else(weakness);
             parsed.secrets.insert(name.clone(), keys::hmac(&at, secret)?);
         }
         Ok(parsed)
     }
 
-    fn weakness(&self) -> Option<String> {
-        let name = self.published.as_deref()?;
-        Some(format!(
-            "the secret of API key {} is that of a published sample: anybody can sign with it",
-            excerpt(name)
-        ))
+    fn weakness(&self) -> Option<&str> {
+        self.weakness.as_deref()
     }
 }
 
@@ -221,19 +212,4 @@ fn decode_hash(encoding: &Encoding, text: &str) -> Option<[u8; 32]> {
 
 fn malformed(found: impl Into<String>) -> Rejection {
     Rejection::MalformedCredential { expected: "a token of three parts (JWT)", found: found.into() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_published_secret_is_told_and_an_own_one_is_not() {
-        let weakness = |secret: &str| {
-            ApiKeys::from_json(&json!({ "keys": { "plugnmeet": secret } })).unwrap().weakness()
-        };
-        assert!(weakness(PUBLISHED_SECRETS[0]).unwrap().contains("\"plugnmeet\""));
-        assert_eq!(weakness("an own secret"), None);
-    }
 }

@@ -6,73 +6,25 @@
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use hmac::{Hmac, Mac};
-use http::HeaderName;
 use jiff::Timestamp;
-use serde_json::Value;
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::event::{self, Reading, known, some};
 use crate::json::Object;
-use crate::keys::{self, Keys, KeysError};
 use crate::{
     Artifact, Assurance, BodyHash, Data, Dedupe, Delivery, ErrorInfo, EventType, File, Ingress, Normalized,
     Participant, Provider, Recording, RecordingScope, Rejection, Room, Session, Stream, Track, Transcription,
     Verified,
 };
 
+mod keys;
+
+pub use keys::HmsKeys;
+
 /// The provider 100ms.
 #[derive(Clone, Copy, Debug)]
 pub struct Hms;
-
-/// The keys of 100ms; each of them suffices.
-pub struct HmsKeys {
-    signing_secrets: Vec<Hmac<Sha256>>,
-    headers: Vec<SecretHeader>,
-}
-
-struct SecretHeader {
-    name: HeaderName,
-    values: Vec<Vec<u8>>,
-}
-
-impl Keys for HmsKeys {
-    const SHAPE: &'static str =
-        r#"{"signing_secrets": ["<secret>"], "headers": [{"name": "<header>", "values": ["<value>"]}]}"#;
-
-    fn from_json(secret: &Value) -> Result<Self, KeysError> {
-        let object = keys::object(".", secret, &["signing_secrets", "headers"])?;
-        let hmac = |secret| keys::hmac("signing_secrets", secret);
-        let signing_secrets: Vec<_> =
-            keys::texts(".", object, "signing_secrets")?.into_iter().map(hmac).collect::<Result<_, _>>()?;
-        let headers = match object.get("headers") {
-            None => Vec::new(),
-            Some(Value::Array(headers)) => {
-                headers.iter().enumerate().map(secret_header).collect::<Result<_, _>>()?
-            }
-            Some(other) => return Err(KeysError::new("headers", "a list of headers", keys::kind(other))),
-        };
-        if signing_secrets.is_empty() && headers.is_empty() {
-            return Err(KeysError::new(".", "at least one of signing_secrets and headers", "neither"));
-        }
-        Ok(Self { signing_secrets, headers })
-    }
-}
-
-fn secret_header((index, header): (usize, &Value)) -> Result<SecretHeader, KeysError> {
-    let at = format!("headers[{index}]");
-    let object = keys::object(&at, header, &["name", "values"])?;
-    let name_at = format!("{at}.name");
-    let name = object.get("name").ok_or_else(|| KeysError::new(&name_at, "a text", "nothing"))?;
-    let name = HeaderName::try_from(keys::text(&name_at, name)?)
-        .map_err(|_| KeysError::new(&name_at, "the name of an HTTP header", "a text that is none"))?;
-    let values: Vec<_> =
-        keys::texts(&at, object, "values")?.into_iter().map(|value| value.as_bytes().to_vec()).collect();
-    match values.is_empty() {
-        true => Err(KeysError::new(format!("{at}.values"), "at least one value", "none")),
-        false => Ok(SecretHeader { name, values }),
-    }
-}
 
 const SIGNATURE: &str = "X-100ms-Signature";
 
@@ -143,7 +95,7 @@ fn verify_headers(delivery: &Delivery<'_>, keys: &HmsKeys) -> Result<(), Rejecti
         if more > 0 {
             return Err(Rejection::RepeatedHeader { name: header.name.to_string(), found: more + 1 });
         }
-        let equal = |value: &Vec<u8>| value.ct_eq(found.as_bytes());
+        let equal = |value: &String| value.as_bytes().ct_eq(found.as_bytes());
         let any = header.values.iter().fold(Choice::from(0), |any, value| any | equal(value));
         if bool::from(any) {
             return Ok(());

@@ -15,10 +15,9 @@ pub trait Keys: Sized + Send + Sync + 'static {
     /// Names the first field that is not as it should be, what was expected and what was found.
     fn from_json(secret: &Value) -> Result<Self, KeysError>;
 
-    /// What makes the keys useless though they are well-formed: worth a warning, no reason to refuse events.
-    fn weakness(&self) -> Option<String> {
-        None
-    }
+    /// Why a key protects nothing though it is well-formed: published, or short enough to be guessed. It counts all
+    /// the same. Names the field, never a value.
+    fn weakness(&self) -> Option<&str>;
 }
 
 /// A provider's secret has not the shape it should have: our fault, never the sender's.
@@ -33,15 +32,18 @@ pub struct KeysError {
     pub expected: String,
     /// What is there.
     pub found: String,
+    /// Whether nobody has put keys in yet: the secret is as a new stack makes it.
+    pub is_placeholder: bool,
 }
 
 impl KeysError {
-    pub(crate) fn new(
-        field: impl Into<String>,
-        expected: impl Into<String>,
-        found: impl Into<String>,
-    ) -> Self {
-        Self { field: field.into(), expected: expected.into(), found: found.into() }
+    /// A field that holds something else than it should.
+    pub fn new(field: impl Into<String>, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { field: field.into(), expected: expected.into(), found: found.into(), is_placeholder: false }
+    }
+
+    pub(crate) fn placeholder(field: &str, expected: &str) -> Self {
+        Self { is_placeholder: true, ..Self::new(field, expected, "none") }
     }
 }
 
@@ -52,6 +54,9 @@ pub(crate) fn object<'a>(
     fields: &[&str],
 ) -> Result<&'a Map<String, Value>, KeysError> {
     let names = || fields.join(", ");
+    if value.is_null() {
+        return Err(KeysError::placeholder(at, &format!("an object with {}", names())));
+    }
     let object = value
         .as_object()
         .ok_or_else(|| KeysError::new(at, format!("an object with {}", names()), kind(value)))?;

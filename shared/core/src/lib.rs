@@ -23,6 +23,7 @@ mod rejection;
 mod time;
 mod verify;
 mod vocabulary;
+mod weakness;
 
 pub mod hms;
 pub mod livekit;

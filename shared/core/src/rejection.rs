@@ -105,6 +105,28 @@ impl Rejection {
         self.words().1
     }
 
+    /// Whether [`Provider::verify`](crate::Provider::verify) finds this only after a good signature: then the real
+    /// sender has signed it, and only he or a replay can cause it.
+    pub fn follows_signature(&self) -> bool {
+        match self {
+            Self::NoExpiry
+            | Self::Expired { .. }
+            | Self::NotYetValid { .. }
+            | Self::NoBodyHash
+            | Self::BodyAltered { .. } => true,
+            Self::MissingHeader { .. }
+            | Self::RepeatedHeader { .. }
+            | Self::MalformedCredential { .. }
+            | Self::AlgorithmNotAllowed { .. }
+            | Self::UnknownIssuer { .. }
+            | Self::WrongKey { .. }
+            | Self::SignatureMismatch { .. }
+            | Self::WrongHeaderValue { .. }
+            | Self::MissingUrlToken
+            | Self::WrongUrlToken => false,
+        }
+    }
+
     fn words(&self) -> (&'static str, &'static str) {
         match self {
             Self::MissingHeader { .. } => (

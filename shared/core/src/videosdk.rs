@@ -18,7 +18,7 @@ use crate::keys::{self, Keys, KeysError};
 use crate::{
     Artifact, Assurance, BodyHash, Data, Dedupe, Delivery, ErrorInfo, EventType, File, Normalized,
     Participant, Provider, Recording, RecordingScope, Rejection, Room, Session, Stream, Track, Transcription,
-    Verified,
+    Verified, weakness,
 };
 
 /// The provider VideoSDK.
@@ -29,6 +29,7 @@ pub struct VideoSdk;
 pub struct VideoSdkKeys {
     public_keys: Vec<ParsedPublicKey>,
     url_tokens: Vec<String>,
+    weakness: Option<String>,
 }
 
 impl Keys for VideoSdkKeys {
@@ -38,30 +39,38 @@ impl Keys for VideoSdkKeys {
         let object = keys::object(".", secret, &["public_keys", "url_tokens"])?;
         let pems = keys::texts(".", object, "public_keys")?;
         if pems.is_empty() {
-            return Err(KeysError::new("public_keys", "at least one public key in PEM", "none"));
+            return Err(KeysError::placeholder("public_keys", "at least one public key in PEM"));
         }
-        let public_keys = pems.iter().enumerate().map(public_key).collect::<Result<_, _>>()?;
-        let url_tokens = keys::texts(".", object, "url_tokens")?.into_iter().map(str::to_owned).collect();
-        Ok(Self { public_keys, url_tokens })
+        let ders: Vec<_> = pems.iter().enumerate().map(der).collect::<Result<_, _>>()?;
+        let public_keys = ders.iter().enumerate().map(public_key).collect::<Result<_, _>>()?;
+        let url_tokens: Vec<_> =
+            keys::texts(".", object, "url_tokens")?.into_iter().map(str::to_owned).collect();
+        let weak_key = ders.iter().find_map(|der| weakness::of_key("public_keys", der));
+        let weak_token = url_tokens.iter().find_map(|token| weakness::of_secret("url_tokens", token));
+        Ok(Self { public_keys, url_tokens, weakness: weak_key.or(weak_token) })
+    }
+
+    fn weakness(&self) -> Option<&str> {
+        self.weakness.as_deref()
     }
 }
 
 /// PKCS#1 (`RSA PUBLIC KEY`, what VideoSDK serves) or SPKI (`PUBLIC KEY`).
-fn public_key((index, text): (usize, &&str)) -> Result<ParsedPublicKey, KeysError> {
-    let wrong = |found: &str| {
-        KeysError::new(
-            format!("public_keys[{index}]"),
-            "an RSA public key of 2048 to 8192 bits in PEM",
-            found,
-        )
-    };
-    let pem = pem::parse(text).map_err(|_| wrong("a text that is no PEM"))?;
+fn der((index, text): (usize, &&str)) -> Result<Vec<u8>, KeysError> {
+    let pem = pem::parse(text).map_err(|_| wrong_key(index, "a text that is no PEM"))?;
     match pem.tag() {
-        "PUBLIC KEY" | "RSA PUBLIC KEY" => {}
-        tag => return Err(wrong(&format!("a PEM of {tag:?}"))),
+        "PUBLIC KEY" | "RSA PUBLIC KEY" => Ok(pem.into_contents()),
+        tag => Err(wrong_key(index, &format!("a PEM of {tag:?}"))),
     }
-    ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pem.contents())
-        .map_err(|_| wrong("another kind of key"))
+}
+
+fn public_key((index, der): (usize, &Vec<u8>)) -> Result<ParsedPublicKey, KeysError> {
+    ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der)
+        .map_err(|_| wrong_key(index, "another kind of key"))
+}
+
+fn wrong_key(index: usize, found: &str) -> KeysError {
+    KeysError::new(format!("public_keys[{index}]"), "an RSA public key of 2048 to 8192 bits in PEM", found)
 }
 
 const SIGNATURE: &str = "videosdk-signature";

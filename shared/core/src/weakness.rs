@@ -1,0 +1,41 @@
+//! Secrets that are no secrets: published ones, and those that are short enough to be guessed.
+
+use crate::BodyHash;
+
+/// SHA-256 of secrets that anybody can read, so that this file does not publish them again.
+const PUBLISHED: [&str; 7] = [
+    // plugNmeet-server, config_sample.yaml.
+    "4a0b93ecc09892a769250da4fae0b5df3256edaf28302c36a902e55d4619eeee",
+    // livekit-server --dev.
+    "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b",
+    // The development keys in events/keys.json: the header and the signing secret of 100ms, LiveKit, plugNmeet,
+    // and VideoSDK's public key (DER).
+    "8c4a29f35751c978b658e2bcf0c1efa567aecf47cc2fedf62e23de11d6b7fea1",
+    "a02fc2aa11c8e846f740fd52f147ce4c641fa13f681e593f6a846f928ac677b6",
+    "48eb4705a0cbcf36f365b44c952f9bdce7af8cea7fe1e58821bf30434cf6fcac",
+    "101bbbbdc15d065eef408a61735664e9b8b7ac6bc5cc045771abe80ce9eeebc4",
+    "83a73f9533a3e806135a453b7b75eacb01188145b6180c667c5305c57b4c2395",
+];
+
+/// 128 bits, and only if every one of them is random.
+const SECRET_BYTES_MIN: usize = 16;
+
+/// Why a shared secret in field `at` protects nothing; never repeats it.
+pub(crate) fn of_secret(at: &str, secret: &str) -> Option<String> {
+    if let Some(weakness) = of_key(at, secret.as_bytes()) {
+        return Some(weakness);
+    }
+    (secret.len() < SECRET_BYTES_MIN).then(|| {
+        format!("field {at}: expected a secret of at least {SECRET_BYTES_MIN} bytes, found a shorter one: it can be guessed")
+    })
+}
+
+/// Why a key in field `at`, whatever its length, protects nothing.
+pub(crate) fn of_key(at: &str, key: &[u8]) -> Option<String> {
+    let hash = BodyHash::of(key).to_string();
+    PUBLISHED.contains(&hash.as_str()).then(|| {
+        format!(
+            "field {at}: expected a key of your own, found one that is published: anybody can sign with it"
+        )
+    })
+}
