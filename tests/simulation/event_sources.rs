@@ -96,6 +96,7 @@ impl Scenario {
             let now = self.aws.now();
             let records = messages.iter().map(|message| Mutant::queued(self.mutant, message, now).record());
             let event = serde_json::from_value(json!({ "Records": records.collect::<Vec<_>>() })).unwrap();
+            process.begin_batch();
             let Some(recovered) = process.live(recover.recover_at(&event, now)).await else { continue };
             let response = recover::response(&recovered);
             let failed: Vec<&str> =

@@ -15,6 +15,7 @@ use livehooks::providers::Entry;
 
 use crate::faults::{CallResult, FaultPlan, Poison, Service};
 use crate::operator::Operator;
+use crate::secret_reads::Read;
 
 /// When every scenario begins.
 pub const START: Timestamp = Timestamp::constant(1_761_815_000, 0);
@@ -48,8 +49,8 @@ pub struct State {
     pub redriven: usize,
     /// Bodies in the quarantine queue.
     pub quarantine: Vec<String>,
-    /// By process and provider: when the secret was asked for, and whether it was answered.
-    pub secret_reads: BTreeMap<(String, String), Vec<(Duration, bool)>>,
+    /// By process and provider.
+    pub secret_reads: BTreeMap<(String, String), Vec<Read>>,
     /// What must never happen, and did.
     pub violations: Vec<String>,
     pub trace: String,

@@ -16,13 +16,18 @@ use crate::keys;
 use crate::process::Process;
 use crate::sender::Delivery;
 
+/// Each with a part of the violation that it has to be caught by.
 macro_rules! mutants {
-    ($($(#[$comment:meta])* $name:ident,)*) => {
+    ($($(#[$comment:meta])* $name:ident => $violation:literal,)*) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Mutant { $($(#[$comment])* $name,)* }
 
         impl Mutant {
             pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            pub fn violation(self) -> &'static str {
+                match self { $(Self::$name => $violation,)* }
+            }
         }
     };
 }
@@ -30,105 +35,105 @@ macro_rules! mutants {
 mutants! {
     // Storing
     /// Looks whether the item is there, then writes without a condition.
-    ChecksThenPuts,
+    ChecksThenPuts => "accepted as new",
     /// Publishes, then stores.
-    PublishesBeforeStoring,
+    PublishesBeforeStoring => "published before it was stored",
     /// Publishes after the write, in the same function, and has no relay.
-    PublishesInline,
+    PublishesInline => "stored, and never published",
     /// Answers, then stores.
-    AnswersBeforeStoring,
+    AnswersBeforeStoring => "answered 200 accepted, and is not stored",
     /// Takes a table that does not answer for one that has written.
-    TakesSilenceForSuccess,
+    TakesSilenceForSuccess => "answered 200 accepted, and is not stored",
     /// Answers `duplicate` for an id that it has seen, whoever sent it.
-    DedupesBeforeVerifying,
+    DedupesBeforeVerifying => "forged, and answered duplicate",
     /// Remembers an id before the event is stored.
-    RemembersBeforeStoring,
+    RemembersBeforeStoring => "answered 200 duplicate, and is not stored",
 
     // Time and sequences
     /// A repeat of the latest event of a sequence is a duplicate however old that is.
-    RemembersSequencesForever,
+    RemembersSequencesForever => "answered duplicate, and swallowed",
     /// A repeat counts as a duplicate for two minutes.
-    RemembersSequencesForTwoMinutes,
+    RemembersSequencesForTwoMinutes => "answered duplicate, and swallowed",
     /// A repeat never counts as a duplicate.
-    ForgetsSequences,
+    ForgetsSequences => "stored twice in a row",
     /// A delivery counts as received when the function has started.
-    StampsByItsOwnClock,
+    StampsByItsOwnClock => "stored as received at",
 
     // Keys
     /// Lets everybody in while the keys cannot be read.
-    FailsOpen,
+    FailsOpen => "forged, and answered",
     /// Rejects everybody while the keys cannot be read.
-    RejectsWithoutKeys,
+    RejectsWithoutKeys => "answered 401",
     /// Rejects everybody while the secret is no JSON.
-    RejectsWithUnreadableKeys,
+    RejectsWithUnreadableKeys => "answered 401",
     /// Rejects everybody while the secret is the template's.
-    RejectsWithPlaceholder,
+    RejectsWithPlaceholder => "answered 401",
     /// Lets everybody in while the secret is the template's.
-    LetsInWithPlaceholder,
+    LetsInWithPlaceholder => "forged, and answered",
     /// Queues what comes while the secret is the template's.
-    QueuesWithPlaceholder,
+    QueuesWithPlaceholder => "queued although no keys were filled in",
     /// Never reads a secret again.
-    NeverReadsKeysAgain,
+    NeverReadsKeysAgain => "answered 401",
     /// Never reads a secret again that could not be read once.
-    RemembersFailedReadsForever,
+    RemembersFailedReadsForever => "never reached their goal",
     /// Asks for a secret that cannot be read on every request.
-    ForgetsFailedReads,
+    ForgetsFailedReads => "again and again",
 
     // Rejecting and queueing
     /// Answers 400 where something of ours is out of order.
-    BlamesTheSender,
+    BlamesTheSender => "answered 413",
     /// Queues what fits no key, where it cannot read any.
-    QueuesWhatFitsNoKey,
+    QueuesWhatFitsNoKey => "forged, whatever the keys",
     /// Answers `queued` without looking whether the queue took it.
-    IgnoresTheQueuesFailure,
+    IgnoresTheQueuesFailure => "answered 200 queued, and is not stored",
 
     // Recovering
     /// Deletes from the queue what could not be stored.
-    DropsWhatFails,
+    DropsWhatFails => "answered 200 queued, and is not stored",
     /// Deletes from the queue what came while the secret is the template's.
-    DropsWithPlaceholder,
+    DropsWithPlaceholder => "answered 200 queued, and is not stored",
     /// Deletes from the queue what the keys reject.
-    DropsWhatOtherKeysLetIn,
+    DropsWhatOtherKeysLetIn => "answered 200 queued, and is not stored",
     /// Deletes from the queue what the dead-letter queue did not take.
-    IgnoresTheDeadLetterQueuesFailure,
+    IgnoresTheDeadLetterQueuesFailure => "answered 200 queued, and is not stored",
     /// Puts into the dead-letter queue what fits no key.
-    DeadLettersWhatFitsNoKey,
+    DeadLettersWhatFitsNoKey => "fits no key, and is a dead letter",
     /// A dead letter does not say why it is one.
-    DeadLettersWithoutReason,
+    DeadLettersWithoutReason => "without the attribute reason",
     /// A dead letter was received when it was put there.
-    DeadLettersLoseTheirTime,
+    DeadLettersLoseTheirTime => "stored as received at",
     /// A dead letter has no credential.
-    DeadLettersLoseTheirHeaders,
+    DeadLettersLoseTheirHeaders => "answered 200 queued, and is not stored",
     /// Verifies what comes out of the queue by the clock on the wall.
-    RecoversByTheWrongClock,
+    RecoversByTheWrongClock => "stored as received at",
     /// Stores what comes out of the queue without verifying it again.
-    TrustsTheQueue,
+    TrustsTheQueue => "forged, and stored",
     /// Deletes dead letters instead of moving them.
-    RedriveDrops,
+    RedriveDrops => "answered 200 queued, and is not stored",
     /// Stamps dead letters with the time at which they are moved.
-    RedriveStamps,
+    RedriveStamps => "stored as received at",
 
     // Publishing
     /// Takes a batch for published when SNS answers 200.
-    IgnoresFailedEntries,
+    IgnoresFailedEntries => "stored, and never published",
     /// Reports no record that was not published.
-    SkipsFailedRecords,
+    SkipsFailedRecords => "stored, and never published",
     /// Reports the last record of a batch instead of the first that failed.
-    ReportsTheLastRecord,
+    ReportsTheLastRecord => "stored, and never published",
     /// Reports the first record of a batch that SNS rejects whole, for ever.
-    ReportsRejectedBatchesForever,
+    ReportsRejectedBatchesForever => "never reached their goal",
     /// Takes a batch that SNS rejects whole for published.
-    DropsRejectedBatches,
+    DropsRejectedBatches => "and not quarantined",
     /// Quarantines the whole batch that SNS rejects for one entry.
-    QuarantinesWholeBatches,
+    QuarantinesWholeBatches => "SNS would have accepted it",
     /// Takes the entries of a rejected batch for published, whatever SNS answers to each.
-    IgnoresFailuresOfSingleEntries,
+    IgnoresFailuresOfSingleEntries => "stored, and never published",
     /// Quarantines what is throttled.
-    QuarantinesWhatIsThrottled,
+    QuarantinesWhatIsThrottled => "SNS would have accepted it",
     /// Quarantines while a permission, an encryption key or the topic is missing.
-    QuarantinesWhatIsDenied,
+    QuarantinesWhatIsDenied => "SNS would have accepted it",
     /// Takes a record for quarantined that the quarantine queue did not take.
-    IgnoresTheQuarantineQueuesFailure,
+    IgnoresTheQuarantineQueuesFailure => "and not quarantined",
 }
 
 impl Mutant {

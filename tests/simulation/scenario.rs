@@ -14,13 +14,13 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Body, Request};
 use livehooks::providers::Entry;
 use livehooks_aws::config::{FallbackConfig, IngestConfig, KeySource};
-use livehooks_aws::{Ingest, Outcome, fallback, ingest};
+use livehooks_aws::{Fault, Ingest, Outcome, fallback, ingest};
 use livehooks_core::Provider;
 use livehooks_core::hms::Hms;
 use livehooks_core::livekit::LiveKit;
 use livehooks_core::plugnmeet::PlugNmeet;
 use livehooks_core::videosdk::VideoSdk;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{sleep, sleep_until};
 
 use crate::fake_aws::{FALLBACK_URL, FakeAws};
@@ -85,17 +85,27 @@ struct Instance {
 
 trait Receive {
     fn receive<'a>(&'a self, request: &'a Request, now: Timestamp) -> LocalBoxFuture<'a, Outcome>;
+
+    /// The request as a message of the fallback queue.
+    fn message(&self, request: &Request, now: Timestamp) -> String;
 }
 
 impl<P: Provider> Receive for Ingest<P> {
     fn receive<'a>(&'a self, request: &'a Request, now: Timestamp) -> LocalBoxFuture<'a, Outcome> {
         self.receive_at(request, now).boxed_local()
     }
+
+    fn message(&self, request: &Request, now: Timestamp) -> String {
+        let headers = request.headers();
+        let delivery = livehooks_core::Delivery { headers, url_token: None, body: request.body().as_ref() };
+        fallback::message::<P>(&delivery, now, &Fault::StoreTimeout(0)).unwrap()
+    }
 }
 
 impl Scenario {
     async fn run(&self) -> Report {
         let started = tokio::time::Instant::now();
+        self.queue_old_forgeries();
         let senders = async {
             join_all(self.deliveries.iter().enumerate().map(|(index, delivery)| self.send(index, delivery)))
                 .await;
@@ -109,6 +119,18 @@ impl Scenario {
             async { tokio::join!(senders, self.relaying(), self.recovering(), self.redrive_early()) };
         let settled = tokio::time::timeout(TOO_LONG, everything).await.is_ok();
         invariants::check(self, settled)
+    }
+
+    /// What an older version has queued without looking at it.
+    fn queue_old_forgeries(&self) {
+        for delivery in self.deliveries.iter().filter(|delivery| !delivery.is_authentic()) {
+            if self.aws.chance(0.1) {
+                let now = self.aws.now();
+                let function = self.function(delivery.entry, &self.process("old"));
+                let message = function.message(&delivery.request(now, false), now);
+                self.aws.state().send(&json!({ "QueueUrl": FALLBACK_URL, "MessageBody": message }));
+            }
+        }
     }
 
     async fn send(&self, index: usize, delivery: &Delivery) {

@@ -24,6 +24,7 @@ use crate::fake_aws::{self, FakeAws, Item};
 use crate::faults::{CallResult, Poison, Service};
 use crate::mutants::Mutant;
 use crate::process::Process;
+use crate::secret_reads::Read;
 
 const LONGEST_CALL: Duration = Duration::from_millis(30);
 
@@ -138,7 +139,7 @@ impl Wire {
         if let Call::Secret { id } = call {
             let is_answered = matches!(result, CallResult::Fine | CallResult::DoneTwice | CallResult::Partly);
             let key = (self.process.name().to_owned(), id.clone());
-            let read = (self.aws.elapsed(), is_answered);
+            let read = Read { at: self.aws.elapsed(), batch: self.process.batch(), is_answered };
             self.aws.state().secret_reads.entry(key).or_default().push(read);
         }
         if let Some(answer) = Mutant::answer(self.mutant, call, result, &self.aws, &self.process).await {

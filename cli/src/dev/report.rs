@@ -8,8 +8,8 @@ use jiff::tz::TimeZone;
 use livehooks_aws::ingest::Receipt;
 use livehooks_aws::recover::{Recovered, TOO_LARGE, Taken};
 use livehooks_aws::store::Written;
-use livehooks_core::Rejection;
 use livehooks_aws::{Fault, Outcome};
+use livehooks_core::Rejection;
 use serde::Serialize;
 
 use crate::inspect::{Became, Log, Row};

@@ -106,7 +106,9 @@ impl<P: Provider> Ingest<P> {
             body: request.body().as_ref(),
         };
         match self.intake.take_in(&delivery, received_at, now).await {
-            Outcome::Failed(fault) if fault.leads_to_queue() => self.fall_back(&delivery, received_at, fault).await,
+            Outcome::Failed(fault) if fault.leads_to_queue() => {
+                self.fall_back(&delivery, received_at, fault).await
+            }
             outcome => outcome,
         }
     }
