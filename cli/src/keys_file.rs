@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use livehooks_core::KeysError;
 use serde_json::{Map, Value};
 
+use crate::local::private;
 use crate::providers::{ALL, Entry};
 
 /// The keys of all providers, checked.
@@ -100,7 +101,7 @@ impl KeysFile {
 
     fn write(&self, file: &Path) -> io::Result<()> {
         if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder)?;
+            private::folder(folder)?;
         }
         let mut options = fs::OpenOptions::new();
         options.write(true).create_new(true);

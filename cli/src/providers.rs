@@ -6,7 +6,6 @@ use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
-use axum::Router;
 use axum::http::HeaderMap;
 use data_encoding::BASE64;
 use jiff::{SignedDuration, Timestamp};
@@ -21,8 +20,6 @@ use pem::Pem;
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
-
-use crate::dev::Inlets;
 
 /// Every provider there is.
 pub const ALL: &[Entry] =
@@ -57,8 +54,6 @@ pub struct Entry {
     pub knows_time: bool,
     /// The function's name in template.yaml.
     pub function: &'static str,
-    /// The routes of the provider's function.
-    pub mount: fn(&Inlets, &Value) -> Router,
     /// Its way through the recover function.
     pub way: Way,
 }
@@ -79,7 +74,6 @@ impl Entry {
             verify: verify::<P>,
             knows_time: P::KNOWS_TIME,
             function: P::FUNCTION,
-            mount: Inlets::mount::<P>,
             way: Way::of::<P>(),
         }
     }

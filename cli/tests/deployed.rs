@@ -7,7 +7,7 @@ mod harness;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use harness::{App, Dev, livehooks, send, stderr, stdout};
+use harness::{App, Dev, ask, is_forbidden, livehooks, send, stderr, stdout};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -189,6 +189,30 @@ impl Deployed {
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
         child.wait_with_output().unwrap()
     }
+}
+
+#[test]
+fn the_page_of_a_deployed_stack_is_for_this_machine_alone() {
+    let deployed = Deployed::start();
+    let arguments = ["inspect", "--stack", "live", "--region", "us-east-1", "--port", "0"];
+    let mut process = deployed.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let page = lines.map(Result::unwrap).find_map(|line| line.strip_prefix("page ").map(str::to_owned));
+    let page = page.unwrap();
+    let address = page.trim().strip_prefix("http://").unwrap().trim_end_matches('/');
+    let host = format!("Host: {address}");
+    let get = |path: &str, headers: &[&str]| ask(address, &format!("GET {path} HTTP/1.1"), headers, "");
+    for path in ["/", "/api/live", "/api/event?provider=x&id=x"] {
+        let answers = [
+            get(path, &[&host, "Origin: https://evil.example"]),
+            get(path, &["Host: evil.example"]),
+            get(path, &[&host, "X-Forwarded-For: 192.0.2.1"]),
+        ];
+        assert!(answers.iter().all(|answer| is_forbidden(answer)), "{path}: {answers:?}");
+    }
+    assert!(get("/", &[&host]).starts_with("HTTP/1.1 200 "));
+    process.kill().unwrap();
+    process.wait().unwrap();
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 import http.client
 import re
+import urllib.error
 import urllib.request
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -58,8 +59,10 @@ def test_a_name_that_was_made_point_here_is_refused(dev, path):
 
 def test_no_other_page_may_read_it(dev):
     request = urllib.request.Request(dev.url + "/api/events", headers={"Origin": "https://evil.example"})
-    with urllib.request.urlopen(request) as answer:
-        assert answer.headers["access-control-allow-origin"] is None
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request)
+    assert refused.value.status == 403
+    assert refused.value.headers["access-control-allow-origin"] is None
 
 
 def test_hostile_texts_are_texts_in_the_list(visit, hostile):

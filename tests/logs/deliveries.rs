@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lambda_http::Request;
-use livehooks::dev::{Database, PATIENCE, local_sdk_config};
+use livehooks::dev::Database;
 use livehooks::envelope::Delivered;
+use livehooks::local::{PATIENCE, local_sdk_config};
 use livehooks::providers::Entry;
 use livehooks::samples;
 use livehooks_aws::config::{IngestConfig, KeySource};

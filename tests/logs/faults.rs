@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use jiff::Timestamp;
-use livehooks::dev::local_sdk_config;
+use livehooks::local::local_sdk_config;
 use livehooks::providers::Entry;
 use livehooks_aws::Ingest;
 use livehooks_aws::config::{IngestConfig, KeySource};

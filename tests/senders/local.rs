@@ -8,8 +8,9 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use livehooks::dev::{Announced, Options, Outage, Stack, local_sdk_config};
+use livehooks::dev::{Announced, Options, Outage, Stack};
 use livehooks::keys_file::KeysFile;
+use livehooks::local::local_sdk_config;
 use livehooks_aws::store;
 use serde::Deserialize;
 use tokio::runtime::Runtime;

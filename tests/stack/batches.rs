@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use livehooks::dev::local_sdk_config;
+use livehooks::local::local_sdk_config;
 use livehooks_aws::Relay;
 use livehooks_aws::config::RelayConfig;
 use proptest::collection::vec;

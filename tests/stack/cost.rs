@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::{Json, Router};
 use jiff::Timestamp;
-use livehooks::dev::{PATIENCE, local_sdk_config};
+use livehooks::local::{PATIENCE, local_sdk_config};
 use livehooks::providers::Entry;
 use livehooks_aws::Ingest;
 use livehooks_aws::config::{IngestConfig, KeySource};

@@ -1,6 +1,7 @@
 use lambda_http::{Body, Request};
-use livehooks::dev::{Database, PATIENCE, local_sdk_config};
+use livehooks::dev::Database;
 use livehooks::envelope::Delivered;
+use livehooks::local::{PATIENCE, local_sdk_config};
 use livehooks_aws::Ingest;
 use livehooks_aws::config::{IngestConfig, KeySource};
 use livehooks_core::Provider;

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use aws_lambda_events::event::dynamodb::Event;
-use livehooks::dev::{Database, PATIENCE, local_sdk_config};
+use livehooks::dev::Database;
+use livehooks::local::{PATIENCE, local_sdk_config};
 use livehooks_aws::config::{IngestConfig, RelayConfig};
 use livehooks_aws::{Ingest, Relay};
 use livehooks_core::Provider;

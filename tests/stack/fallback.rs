@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use lambda_http::{Request, RequestExt};
-use livehooks::dev::{Outage, PATIENCE};
+use livehooks::dev::Outage;
+use livehooks::local::PATIENCE;
 use livehooks::providers::ALL;
 use livehooks::samples;
 use livehooks_aws::fallback::{MESSAGE_BYTES_MAX, QueuedDelivery, message};

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lambda_http::Request;
-use livehooks::dev::{DeadLetter, PATIENCE, RECEIVES_MAX};
+use livehooks::dev::{DeadLetter, RECEIVES_MAX};
+use livehooks::local::PATIENCE;
 use livehooks_aws::config::KeySource;
 use livehooks_aws::fallback::message;
 use livehooks_aws::recover::{Recovered, Taken, Unrecoverable, response};

@@ -1,5 +1,5 @@
 use aws_sdk_dynamodb::Client;
-use livehooks::dev::local_sdk_config;
+use livehooks::local::local_sdk_config;
 use livehooks_aws::store;
 use serde_json::Value;
 

@@ -1,7 +1,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use aws_lambda_events::event::dynamodb::Event;
-use livehooks::dev::{Database, PATIENCE, PublishFault, local_sdk_config};
+use livehooks::dev::{Database, PublishFault};
+use livehooks::local::{PATIENCE, local_sdk_config};
 use livehooks_aws::Relay;
 use livehooks_aws::config::RelayConfig;
 use serde_json::{Value, json};

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use livehooks::dev::local_sdk_config;
+use livehooks::local::local_sdk_config;
 use livehooks_aws::Relay;
 use livehooks_aws::config::RelayConfig;
 use serde_json::{Value, json};

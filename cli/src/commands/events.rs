@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{CommandError, Ending, FilterOptions, StackOptions};
+use super::{FilterOptions, StackOptions};
+use crate::error::{CommandError, Ending};
 use crate::history::{Filter, Source, Stored, Tail, TailError};
 use crate::terminal::{BOLD, DIM, RED, YELLOW, column, columns, line, local, styled};
 

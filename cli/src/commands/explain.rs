@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{CommandError, Ending, StackOptions};
-use crate::dev::running::Running;
-use crate::history::{Filter, HistoryError, Source, Stored};
+use super::StackOptions;
+use crate::error::{CommandError, Ending, causes};
+use crate::history::{Filter, HistoryError, Source, Stored, decision};
+use crate::local::lock_file::Running;
 use crate::terminal::{BOLD, GREEN, YELLOW, length, line, local, safe, styled};
 
 /// Which event.
@@ -137,28 +138,6 @@ async fn story<'a>(source: &'a Source, stored: &'a Stored) -> Result<Story<'a>, 
     })
 }
 
-/// Why it counted as new.
-pub(crate) async fn decision(source: &Source, stored: &Stored) -> Result<String, CommandError> {
-    if stored.event.dedupebasis == "provider-id" {
-        return Ok("new: no item had this key".into());
-    }
-    let Some(before) = stored.occurrence.checked_sub(1) else {
-        return Ok("new: the first of its sequence".into());
-    };
-    Ok(match source.event_at(&stored.event_key, before).await? {
-        None => format!("new: occurrence {before} of its sequence was there and has expired since"),
-        Some(before) => {
-            let apart = length(stored.received_at.duration_since(before.received_at));
-            match before.body_sha256 == stored.body_sha256 {
-                false => format!("new: another body than the one before it, {apart} earlier"),
-                true => format!(
-                    "new: the same body as the one before it, but {apart} later: repeats come within 2 min"
-                ),
-            }
-        }
-    })
-}
-
 /// The local stack has a log of all announcements since its start.
 async fn announced_locally(stored: &Stored) -> Announced {
     let base = Running::read().map_or_else(|| "http://127.0.0.1:3000".into(), |running| running.url);
@@ -167,7 +146,7 @@ async fn announced_locally(stored: &Stored) -> Announced {
     let log = match read.await {
         Ok(log) => log,
         Err(error) => {
-            let detail = format!("not known: {}", crate::send::causes(&error.without_url()));
+            let detail = format!("not known: {}", causes(&error.without_url()));
             return Announced { is_announced: None, detail, look: vec![format!("curl -N '{url}'")] };
         }
     };

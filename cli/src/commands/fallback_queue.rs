@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use livehooks_aws::describe;
 use serde::Deserialize;
 
-use super::CommandError;
 use crate::dev::{DEAD_LETTER_PATH, FALLBACK_PATH};
+use crate::error::CommandError;
 use crate::history::{HistoryError, Source};
 
 /// How many dead letters are looked at: reading on would take long, and hide them from others meanwhile.

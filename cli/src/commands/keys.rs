@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::keys_store::KeysStore;
 use super::options::provider;
-use super::{CommandError, Ending, StackOptions, keyring};
+use super::{StackOptions, keyring};
+use crate::error::{CommandError, Ending};
 use crate::providers::Entry;
 use crate::terminal::{BOLD, YELLOW, column, line, safe, styled};
 

@@ -9,7 +9,7 @@ use livehooks_aws::describe;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::CommandError;
+use crate::error::CommandError;
 use crate::history::{HistoryError, Source};
 use crate::keys_file::KeysFileError;
 use crate::providers::Entry;

@@ -13,8 +13,9 @@ use livehooks_aws::Announcement;
 use serde::{Deserialize, Serialize};
 
 use super::run_state::StateFile;
-use super::{CommandError, Ending, Moment, Selection, StackOptions};
-use crate::deliver::App;
+use super::{Moment, Selection, StackOptions};
+use crate::error::{CommandError, Ending};
+use crate::forward::HttpTarget;
 use crate::history::{
     Cursor, Filter, HistoryError, Place, ShardCursor, Source, Stored, Tail, TailError, Tailed,
 };
@@ -77,7 +78,7 @@ struct Whereabouts {
 /// A listener at work.
 struct Listener<'a> {
     source: &'a Source,
-    app: App,
+    app: HttpTarget,
     filter: Filter,
     state: StateFile,
     place: Whereabouts,
@@ -98,7 +99,7 @@ impl Listen {
     /// # Errors
     /// Where the stack cannot be read at the start; later it waits.
     pub async fn run(self) -> Result<Ending, CommandError> {
-        let app = App::at(&self.forward_to).ok_or_else(|| CommandError::Usage {
+        let app = HttpTarget::at(&self.forward_to).ok_or_else(|| CommandError::Usage {
             option: "--forward-to",
             expected: "an http or https URL".into(),
             found: self.forward_to.clone(),

@@ -3,7 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::options::duration;
-use super::{CommandError, Ending, Moment, StackOptions};
+use super::{Moment, StackOptions};
+use crate::error::{CommandError, Ending};
 use crate::history::Filter;
 use crate::terminal::{BOLD, DIM, column, columns, length, line, local, safe, styled};
 use crate::timeline::{OpenEnd, Timeline};

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp, Zoned, civil};
 
-use super::CommandError;
+use crate::error::CommandError;
 use crate::history::{Filter, Source};
 use crate::providers::ALL;
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::StackOptions;
 use super::fallback_queue::{Counts, DeadLetter, FallbackQueue, Redrive};
-use super::{CommandError, Ending, StackOptions};
+use crate::error::{CommandError, Ending};
 use crate::terminal::{BOLD, DIM, column, length, line, styled};
 
 /// How often a redrive is asked how far it has come.

@@ -13,11 +13,12 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::destination::{Destination, Taken};
 use super::events::{heading, row};
-use super::outlet::{Outlet, Taken};
 use super::run_state::StateFile;
-use super::{CommandError, Ending, FilterOptions, Selection, StackOptions};
-use crate::deliver::App;
+use super::{FilterOptions, Selection, StackOptions};
+use crate::error::{CommandError, Ending};
+use crate::forward::HttpTarget;
 use crate::history::{Filter, HistoryError, Place, Source};
 use crate::terminal::{BOLD, GREEN, RED, length, line, local, safe, styled};
 
@@ -97,16 +98,16 @@ impl Replay {
         if self.dry_run {
             return self.show(&source).await;
         }
-        let outlet = match &self.to {
-            None => Outlet::topic(&source),
+        let destination = match &self.to {
+            None => Destination::topic(&source),
             Some(url) => {
-                let app = App::at(url).ok_or_else(|| CommandError::Usage {
+                let app = HttpTarget::at(url).ok_or_else(|| CommandError::Usage {
                     option: "--to",
                     expected: "an http or https URL".into(),
                     found: url.clone(),
                     advice: "",
                 })?;
-                Outlet::App { app, topic_arn: source.topic_arn.clone() }
+                Destination::App { app, topic_arn: source.topic_arn.clone() }
             }
         };
         let state = StateFile::open(&source, "replay", &self.query(&source))?;
@@ -135,7 +136,7 @@ impl Replay {
                 run.count
             );
         }
-        let ended = self.announce(&source, &outlet, &state, &mut run, left).await;
+        let ended = self.announce(&source, &destination, &state, &mut run, left).await;
         let said = match &ended {
             Ok(Ending::Interrupted) | Err(_) => {
                 format!(
@@ -185,7 +186,7 @@ impl Replay {
     async fn announce(
         &self,
         source: &Source,
-        outlet: &Outlet,
+        destination: &Destination,
         state: &StateFile,
         run: &mut Run,
         left: Vec<Place>,
@@ -198,9 +199,10 @@ impl Replay {
         let mut sent = 0_u32;
         let mut left = left.into_iter().peekable();
         while left.peek().is_some() {
-            let batch = self.batch(source, outlet, run, &mut left).await?;
+            let batch = self.batch(source, destination, run, &mut left).await?;
             let stop = AtomicBool::new(false);
-            let mut sending = std::pin::pin!(outlet.send(&batch, |pending| &pending.announcement, &stop));
+            let mut sending =
+                std::pin::pin!(destination.send(&batch, |pending| &pending.announcement, &stop));
             // What is on its way is waited for: only its answer says whether it has to go out again.
             let taken = tokio::select! {
                 taken = &mut sending => taken,
@@ -252,13 +254,13 @@ impl Replay {
     async fn batch(
         &self,
         source: &Source,
-        outlet: &Outlet,
+        destination: &Destination,
         run: &Run,
         left: &mut std::iter::Peekable<std::vec::IntoIter<Place>>,
     ) -> Result<Vec<Pending>, CommandError> {
         let mut batch: Vec<Pending> = Vec::new();
         let mut bytes = 0;
-        let most = outlet.batch_max().min(self.rate.get() as usize);
+        let most = destination.batch_max().min(self.rate.get() as usize);
         while let Some(place) = left.peek() {
             if batch.len() == most {
                 break;

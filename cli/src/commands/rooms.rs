@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{CommandError, Ending, FilterOptions, StackOptions};
+use super::{FilterOptions, StackOptions};
+use crate::error::{CommandError, Ending};
 use crate::terminal::{BOLD, DIM, RED, YELLOW, column, columns, line, local, styled};
 use crate::timeline::{LaneKind, Timeline};
 

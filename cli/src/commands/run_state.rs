@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-use super::CommandError;
-use crate::dev::default_folder;
+use crate::error::CommandError;
 use crate::history::Source;
+use crate::local::{default_folder, private};
 
 /// A file that one process at a time may use.
 pub(super) struct StateFile {
@@ -28,8 +28,8 @@ impl StateFile {
         let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(key)[..8]);
         let file = folder.join(format!("{what}-{hash}.json"));
         let failed = |error| CommandError::File { file: file.clone(), error };
-        fs::create_dir_all(&folder).map_err(failed)?;
-        let lock = File::create(file.with_extension("lock")).map_err(failed)?;
+        private::folder(&folder).map_err(failed)?;
+        let lock = private::file(&file.with_extension("lock")).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { file, _lock: lock }),
             Err(fs::TryLockError::Error(error)) => Err(failed(error)),

@@ -3,7 +3,8 @@
 use jiff::SignedDuration;
 
 use super::options::provider;
-use super::{CommandError, Ending, Moment, StackOptions, picture};
+use super::{Moment, StackOptions, render};
+use crate::error::{CommandError, Ending};
 use crate::history::{Filter, Stored};
 use crate::terminal::{columns, line};
 use crate::timeline::Timeline;
@@ -79,7 +80,7 @@ impl ShowTimeline {
             if index > 0 {
                 line("")?;
             }
-            for drawn in picture::draw(timeline, columns()) {
+            for drawn in render::draw(timeline, columns()) {
                 line(drawn)?;
             }
         }

@@ -6,19 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::database::Position;
+use crate::local::private;
 
 const FORMAT: u32 = 1;
-
-/// `.livehooks` in the current folder.
-pub fn default_folder() -> PathBuf {
-    PathBuf::from(".livehooks")
-}
-
-/// Where the keys are that were made for development.
-pub fn default_keys_file() -> PathBuf {
-    default_folder().join("keys.json")
-}
 
 /// What is wrong with a data folder. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +24,15 @@ pub enum DataError {
         "the {what} in the data folder is damaged: {why}\n  nothing was changed; choose another folder with --data DIR, or move this one away"
     )]
     Damaged { what: &'static str, why: String },
+}
+
+/// Where the stream is being read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The stream; a table that was made anew has another one.
+    pub stream_arn: String,
+    /// The last record that is done with.
+    pub after: Option<String>,
 }
 
 /// An open data folder, locked against a second process.
@@ -56,8 +55,8 @@ struct Checkpoint {
 impl DataFolder {
     pub(super) fn open(folder: &Path) -> Result<Self, DataError> {
         let io = |error| DataError::Io { folder: folder.to_owned(), error };
-        fs::create_dir_all(folder).map_err(io)?;
-        let lock = File::create(folder.join("lock")).map_err(io)?;
+        private::folder(folder).map_err(io)?;
+        let lock = private::file(&folder.join("lock")).map_err(io)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(DataError::InUse { folder: folder.to_owned() }),
@@ -72,6 +71,10 @@ impl DataFolder {
             Some(_) => {}
         }
         opened.read::<Checkpoint>("relayed.json", "relayed.json")?;
+        for database in [opened.database(), opened.queue()] {
+            // SQLite's other files get the permissions of the database.
+            private::file(&database).map_err(io)?;
+        }
         Ok(opened)
     }
 

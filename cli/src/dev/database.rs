@@ -1,5 +1,6 @@
 //! The embedded DynamoDB.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use aws_lambda_events::event::dynamodb::Event;
@@ -7,23 +8,14 @@ use dynoxide::Database as Dynoxide;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::DataError;
-
-/// The table's name in the local stack.
-pub const TABLE: &str = "Events";
+use super::data::{DataError, Position};
+use super::dynamodb_api;
+use crate::local::TABLE;
+use crate::local::guard::Guard;
 
 /// An embedded DynamoDB with the table of events.
 #[derive(Clone)]
 pub struct Database(Dynoxide);
-
-/// Where the stream is being read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Position {
-    /// The stream; a table that was made anew has another one.
-    pub stream_arn: String,
-    /// The last record that is done with.
-    pub after: Option<String>,
-}
 
 impl Database {
     /// Opens the database in `file`, or a new one in memory, and makes the table if there is none.
@@ -86,13 +78,16 @@ impl Database {
         Ok(())
     }
 
-    /// Serves the DynamoDB API.
+    /// Serves the DynamoDB API to programs on this machine.
     pub fn serve(&self, listener: TcpListener) -> impl Future<Output = ()> + Send + use<> {
-        let database = self.0.clone();
+        let routes = dynamodb_api::router(self.0.clone());
         async move {
-            let served = dynoxide::server::serve_with_shutdown(listener, database, std::future::pending());
+            let host = match listener.local_addr() {
+                Ok(SocketAddr::V4(address)) => *address.ip(),
+                _ => Ipv4Addr::LOCALHOST,
+            };
             // It ends only with the process.
-            let _ = served.await;
+            let _ = axum::serve(listener, Guard::Aws(host).protect(routes)).await;
         }
     }
 

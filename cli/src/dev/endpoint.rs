@@ -2,6 +2,7 @@
 //! form in which the SDK sends them.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
@@ -15,10 +16,17 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use super::{Announced, Outage, Queue};
+use super::{Announced, Queue};
+use crate::local::guard::Guard;
 
-/// The topic of the local stack.
-pub const TOPIC_ARN: &str = "arn:aws:sns:us-east-1:000000000000:livehooks";
+/// How a service fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outage {
+    /// It answers 500, at once.
+    Refuses,
+    /// It never answers.
+    Hangs,
+}
 
 /// What goes wrong next, so that tests can see the handlers and the relay live through it.
 #[derive(Debug, Default)]
@@ -65,10 +73,10 @@ pub(super) struct Endpoint {
     pub(super) moves: Arc<Mutex<Vec<Value>>>,
 }
 
-pub(super) async fn serve(listener: TcpListener, endpoint: Endpoint) {
+pub(super) async fn serve(listener: TcpListener, host: Ipv4Addr, endpoint: Endpoint) {
     let app = Router::new().fallback(answer).layer(DefaultBodyLimit::max(4 << 20)).with_state(endpoint);
     // It ends only with the process.
-    let _ = axum::serve(listener, app).await;
+    let _ = axum::serve(listener, Guard::Aws(host).protect(app)).await;
 }
 
 async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Bytes) -> Response {

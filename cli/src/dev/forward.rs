@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Announced, Report, StartError, TOPIC_ARN};
-use crate::deliver::App;
+use super::{Announced, Report};
+use crate::forward::HttpTarget;
+use crate::local::TOPIC_ARN;
 
 #[derive(Deserialize)]
 struct Entry<'a> {
@@ -16,11 +17,7 @@ struct Entry<'a> {
     attributes: BTreeMap<String, String>,
 }
 
-pub(super) fn target(text: &str) -> Result<App, StartError> {
-    App::at(text).ok_or_else(|| StartError::ForwardTo(text.to_owned()))
-}
-
-pub(super) async fn run(app: App, announced: Arc<Announced>, report: Arc<Report>) {
+pub(super) async fn run(app: HttpTarget, announced: Arc<Announced>, report: Arc<Report>) {
     let mut cursor = announced.cursor(true);
     announced.set_delivered(0);
     while let Some(entry) = announced.next(&mut cursor).await {

@@ -1,59 +1,57 @@
 //! The local stack: the real handlers, an embedded DynamoDB and the real relay, in one process.
 //!
 //! ```text
-//! web        POST /webhooks/…  ->  the functions' own handlers  ->  database (DynamoDB on loopback)
-//!                                                               ->  queue, in an outage (SQS on loopback)
-//! recovering queue             ->  the function's own Recover   ->  database
-//!                                                               ->  dead letters (SQS on loopback)
-//! relaying   database's stream ->  the function's own Relay     ->  endpoint (SNS and SQS on loopback)
-//! announced  what the endpoint took: a log with a cursor per reader (API, --forward-to)
+//! web            POST /webhooks/…  ->  the functions' own handlers ->  database (DynamoDB on loopback)
+//!                                                                  ->  queue, in an outage (SQS on loopback)
+//! queue_poller   queue             ->  the function's own Recover  ->  database
+//!                                                                  ->  dead letters (SQS on loopback)
+//! stream_poller  database's stream ->  the function's own Relay    ->  endpoint (SNS and SQS on loopback)
+//! announced      what the endpoint took: a log with a cursor per reader (API, --forward-to)
 //! ```
 
 mod announced;
 mod data;
 mod database;
 mod dead_letters;
+mod dynamodb_api;
 mod endpoint;
 mod forward;
+mod notes;
 mod outage;
 mod queue;
-mod recovering;
-mod relaying;
+mod queue_poller;
 mod report;
-pub mod running;
 mod sqs;
+mod stream_poller;
 mod web;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
-use aws_types::SdkConfig;
-use jiff::SignedDuration;
 use livehooks_aws::config::{FallbackConfig, KeySource, RecoverConfig, RelayConfig};
 use livehooks_aws::recover::Way;
-use livehooks_aws::{Recover, Relay, clients, https};
+use livehooks_aws::{Recover, Relay};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 pub use announced::Announced;
-pub use data::{DataError, default_folder, default_keys_file};
-pub use database::{Database, TABLE};
+pub use data::DataError;
+pub use database::Database;
 pub use dead_letters::{Counts, DeadLetter};
-pub use endpoint::{Faults, PublishFault, TOPIC_ARN};
-pub use outage::Outage;
+pub use endpoint::{Faults, Outage, PublishFault};
 pub use queue::{Queue, RECEIVES_MAX};
 pub use report::{Refusal, Report};
 pub use sqs::{DEAD_LETTER_PATH, FALLBACK_PATH};
 pub use web::Inlets;
 
+use crate::forward::HttpTarget;
 use crate::history::Source;
 use crate::keys_file::KeysFile;
+use crate::local::{PATIENCE, TABLE, TOPIC_ARN, local_sdk_config};
 use crate::providers::{ALL, Entry};
 use data::DataFolder;
+use web::RETENTION;
 
 /// How to start a local stack.
 #[derive(Clone)]
@@ -115,7 +113,7 @@ impl Stack {
     /// # Errors
     /// Says which port is taken, or what is wrong with the data folder; nothing is overwritten.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let forward_to = options.forward_to.as_deref().map(forward::target).transpose()?;
+        let forward_to = options.forward_to.as_deref().map(target).transpose()?;
         let listener = listen(Ipv4Addr::LOCALHOST, options.port, "--port").await?;
         let dynamodb = match options.dynamodb_port {
             Some(port) => listen(options.aws_host, port, "--dynamodb-port").await?,
@@ -139,6 +137,7 @@ impl Stack {
         let (log, waiting, wrong) = (announced.clone(), queue.clone(), faults.clone());
         tasks.spawn(endpoint::serve(
             aws,
+            options.aws_host,
             endpoint::Endpoint { announced: log, queue: waiting, faults: wrong, moves: Arc::default() },
         ));
         if let Some(url) = forward_to {
@@ -147,7 +146,7 @@ impl Stack {
         let relay = Relay::new(
             RelayConfig {
                 table: TABLE.into(),
-                topic_arn: endpoint::TOPIC_ARN.into(),
+                topic_arn: TOPIC_ARN.into(),
                 quarantine_queue_url: format!("http://{aws_address}{}", sqs::QUARANTINE_PATH),
                 // In the stream's order, as --forward-to promises.
                 batches_at_once: 1,
@@ -163,13 +162,13 @@ impl Stack {
             deadline: PATIENCE,
         };
         let inlets = Inlets { sdk, fallback, report: report.clone(), stored: Arc::default() };
-        let recovering = recovering::Recovering {
+        let queue_poller = queue_poller::QueuePoller {
             queue: queue.clone(),
             recover,
             report: report.clone(),
             stored: inlets.stored.clone(),
         };
-        let relaying = relaying::Relaying {
+        let stream_poller = stream_poller::StreamPoller {
             database,
             relay,
             announced: announced.clone(),
@@ -177,8 +176,8 @@ impl Stack {
             folder,
             stored: inlets.stored.clone(),
         };
-        tasks.spawn(relaying.run());
-        tasks.spawn(recovering.run());
+        tasks.spawn(stream_poller.run());
+        tasks.spawn(queue_poller.run());
         tasks.spawn(web::serve(listener, inlets, source, options.keys.clone(), announced.clone()));
         Ok(Self {
             address,
@@ -208,6 +207,10 @@ impl Stack {
     }
 }
 
+fn target(url: &str) -> Result<HttpTarget, StartError> {
+    HttpTarget::at(url).ok_or_else(|| StartError::ForwardTo(url.to_owned()))
+}
+
 async fn listen(host: Ipv4Addr, port: u16, option: &'static str) -> Result<TcpListener, StartError> {
     let bound = TcpListener::bind((host, port)).await;
     bound.map_err(|error| StartError::Port { host, port, option, error })
@@ -231,22 +234,4 @@ fn recover_config(keys: &KeysFile, aws: SocketAddr) -> RecoverConfig {
         dead_letter_queue_url: format!("http://{aws}{DEAD_LETTER_PATH}"),
         deadline: PATIENCE,
     }
-}
-
-/// How long events stay.
-const RETENTION: SignedDuration = SignedDuration::from_hours(24 * 90);
-
-/// On a laptop that is busy compiling a sender has to wait, and does. A table that refuses does not make it wait.
-pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Clients of what listens at `endpoint`, with credentials that no AWS would take.
-pub fn local_sdk_config(endpoint: SocketAddr) -> SdkConfig {
-    let credentials = Credentials::new("local", "local", None, None, "livehooks");
-    clients::base(https::mozilla())
-        .http_client(https::client(https::mozilla(), PATIENCE))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .region(Region::from_static("us-east-1"))
-        .endpoint_url(format!("http://{endpoint}"))
-        .timeout_config(TimeoutConfig::builder().operation_timeout(PATIENCE).build())
-        .build()
 }

@@ -13,16 +13,8 @@ use aws_types::SdkConfig;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use livehooks_aws::https;
 
-use super::{Faults, PATIENCE, local_sdk_config};
-
-/// How a service fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outage {
-    /// It answers 500, at once.
-    Refuses,
-    /// It never answers.
-    Hangs,
-}
+use super::{Faults, Outage};
+use crate::local::{PATIENCE, local_sdk_config};
 
 /// The table at `dynamodb`, as far as `faults` let it through, and the queue at `sqs`.
 pub(super) fn sdk_config(dynamodb: SocketAddr, sqs: SocketAddr, faults: Arc<Faults>) -> SdkConfig {

@@ -9,28 +9,35 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
-use axum::middleware;
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lambda_http::RequestExt;
 use livehooks_aws::config::{FallbackConfig, IngestConfig, KeySource};
 use livehooks_aws::{Ingest, Outcome};
+use livehooks_core::hms::Hms;
+use livehooks_core::livekit::LiveKit;
+use livehooks_core::plugnmeet::PlugNmeet;
+use livehooks_core::videosdk::VideoSdk;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use super::database::TABLE;
-use super::{Announced, PATIENCE, RETENTION, Report};
+use super::notes::note_announcements;
+use super::{Announced, Report};
 use crate::history::{Filter, Source};
-use crate::inspect::{self, Inspected, Sending, loopback_only, problem};
+use crate::inspect::{self, Inspected, Sending};
 use crate::keys_file::KeysFile;
-use crate::providers::{ALL, Sender};
+use crate::local::guard::Guard;
+use crate::local::{PATIENCE, TABLE, problem};
+use crate::providers::{Entry, Sender};
 
 /// What API Gateway lets through.
 const REQUEST_BYTES_MAX: usize = 10 << 20;
+/// How long events stay.
+pub(super) const RETENTION: SignedDuration = SignedDuration::from_hours(24 * 90);
 const EVENTS_MAX: usize = 10_000;
 const EVENTS_DEFAULT: usize = 100;
 
@@ -62,29 +69,31 @@ pub(super) async fn serve(
         listener.local_addr().ok().map(|to| Sending { url: format!("http://{to}"), keys: keys.clone() });
     let page = inspect::router(Inspected { source: source.clone(), log: log.clone(), sending });
     tokio::spawn(inspect::fill(source.clone(), log.clone()));
-    tokio::spawn(inspect::note_announcements(announced.clone(), log));
+    tokio::spawn(note_announcements(announced.clone(), log));
     let api = Api { source, report: inlets.report.clone(), announced };
     let api = Router::new()
         .route("/api/events", get(events))
         .route("/api/rejections", get(rejections))
         .route("/api/announcements", get(announcements))
-        .with_state(api)
-        .layer(middleware::from_fn(loopback_only));
-    let webhooks =
-        ALL.iter().fold(Router::new(), |app, entry| app.merge((entry.mount)(&inlets, &keys.secret(entry))));
-    let app = Router::new()
-        .route("/healthz", get(async || axum::Json(json!({ "status": "ok" }))))
-        .merge(webhooks)
-        .merge(api)
-        .merge(page)
-        .fallback(async || problem(StatusCode::NOT_FOUND, "There is nothing here."));
+        .with_state(api);
+    let webhooks = [
+        inlets.mount::<Hms>(&keys),
+        inlets.mount::<VideoSdk>(&keys),
+        inlets.mount::<PlugNmeet>(&keys),
+        inlets.mount::<LiveKit>(&keys),
+    ];
+    let webhooks = webhooks.into_iter().fold(Router::new(), Router::merge);
+    let open =
+        Router::new().route("/healthz", get(async || axum::Json(json!({ "status": "ok" })))).merge(webhooks);
+    let app = inspect::guarded(api.merge(page)).merge(Guard::Webhooks.protect(open));
     // It ends only with the process.
     let _ = axum::serve(listener, app).await;
 }
 
 impl Inlets {
     /// The paths of one provider's function.
-    pub fn mount<P: Sender>(&self, secret: &Value) -> Router {
+    fn mount<P: Sender>(&self, keys: &KeysFile) -> Router {
+        let secret = Entry::named(P::NAME).map_or(Value::Null, |entry| keys.secret(entry));
         let config = IngestConfig {
             table: TABLE.into(),
             keys: KeySource::Inline(secret.to_string()),

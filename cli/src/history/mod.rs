@@ -1,6 +1,7 @@
 //! What was stored, read back: from the local stack's table or a deployed one's, in one and the same way.
 //! Nothing here writes.
 
+mod decision;
 mod event;
 mod filter;
 mod source;
@@ -11,6 +12,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use livehooks_aws::store::{self, Item};
 use serde::{Deserialize, Serialize};
 
+pub use decision::decision;
 pub use event::{
     Data, ErrorInfo, Event, Ingress, Participant, Recording, Room, Session, Stream, Transcription,
 };

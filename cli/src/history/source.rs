@@ -8,8 +8,8 @@ use aws_sdk_dynamodb::Client;
 use livehooks_aws::{clients, https};
 
 use super::HistoryError;
-use crate::dev::running::Running;
-use crate::dev::{TABLE, TOPIC_ARN, local_sdk_config};
+use crate::local::lock_file::Running;
+use crate::local::{TABLE, TOPIC_ARN, local_sdk_config};
 
 /// A table of events, and the topic on which they are announced.
 #[derive(Clone, Debug)]

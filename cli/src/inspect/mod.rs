@@ -1,37 +1,36 @@
 //! The inspector: a page, and the API behind it, on loopback only.
 //!
 //! ```text
-//! page    the files of cli/page, and the policy under which a browser runs them
-//! log     what became of each delivery, bounded; fed by the local stack or by reading a deployed table
-//! live    the log as server-sent events
-//! one     one event in full, and a room's timeline
-//! again   what sends an event once more
+//! page          the files of cli/page, and the policy under which a browser runs them
+//! log           what became of each delivery, bounded; fed by the local stack or by reading a deployed table
+//! backfill      the log's entries from before the start, and from the stream of a deployed table
+//! live          the log as server-sent events
+//! event_detail  one event in full, and a room's timeline
+//! resend        what sends an event again
 //! ```
 
-mod again;
-mod deployed;
-mod feeding;
+mod backfill;
+mod event_detail;
 mod live;
 mod log;
-mod one;
 mod page;
+mod resend;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::middleware;
+use axum::response::Response;
 use axum::routing::get;
-use serde_json::json;
 
-pub use again::Sending;
-pub use deployed::{Inspect, InspectError};
-pub use feeding::{fill, note_announcements};
+pub use backfill::{fill, follow};
 pub use log::{Became, Log, Row};
+pub use resend::Sending;
 
 use crate::history::Source;
+use crate::local::guard::Guard;
+use crate::local::problem;
 
 /// What the page shows.
 #[derive(Clone)]
@@ -45,33 +44,22 @@ pub struct Inspected {
     pub sending: Option<Sending>,
 }
 
-/// The page and its API.
+/// The page and its API, to be [`guarded`].
 pub fn router(inspected: Inspected) -> Router {
     let api = Router::new()
         .route("/api/live", get(live::live))
-        .route("/api/event", get(one::event))
-        .route("/api/timeline", get(one::timeline))
-        .route("/api/again", get(again::again))
+        .route("/api/event", get(event_detail::event))
+        .route("/api/timeline", get(event_detail::timeline))
+        .route("/api/again", get(resend::resend))
         .with_state(inspected);
-    page::router().merge(api).layer(middleware::from_fn(loopback_only))
+    page::router().merge(api)
 }
 
-/// A page from elsewhere must not read events through a name that it has made point here, nor a tunnel for
-/// webhooks publish them.
-pub async fn loopback_only(headers: HeaderMap, request: Request, next: Next) -> Response {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, _port)| name);
-    let mut answer = match name {
-        "127.0.0.1" | "localhost" | "[::1]" => next.run(request).await,
-        _ => problem(StatusCode::FORBIDDEN, "The API answers on 127.0.0.1 and localhost only."),
-    };
-    page::harden(answer.headers_mut());
-    answer
-}
-
-/// RFC 9457.
-pub fn problem(status: StatusCode, detail: &str) -> Response {
-    let title = status.canonical_reason().unwrap_or_default();
-    let body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
-    (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+/// These routes and nothing else, for this machine alone, under the page's policy.
+pub fn guarded(routes: Router) -> Router {
+    let routes = routes.fallback(async || problem(StatusCode::NOT_FOUND, "There is nothing here."));
+    Guard::Page.protect(routes).layer(middleware::map_response(async |mut answer: Response| {
+        page::harden(answer.headers_mut());
+        answer
+    }))
 }

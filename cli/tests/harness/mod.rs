@@ -15,6 +15,9 @@ pub struct Dev {
     lines: BufReader<std::process::ChildStdout>,
     pub url: String,
     pub page: String,
+    /// `host:port` of the embedded DynamoDB, and of SNS and SQS.
+    pub dynamodb: String,
+    pub sns: String,
 }
 
 pub fn livehooks(folder: &Path) -> Command {
@@ -29,13 +32,28 @@ impl Dev {
         command.args(["dev", "--port", "0"]).args(arguments);
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap());
-        let mut dev = Self { process, lines, url: String::new(), page: String::new() };
+        let mut dev = Self {
+            process,
+            lines,
+            url: String::new(),
+            page: String::new(),
+            dynamodb: String::new(),
+            sns: String::new(),
+        };
         while dev.url.is_empty() {
             let line = dev.line();
             assert!(!line.is_empty(), "the process ended before it was ready");
             let told = |name| line.strip_prefix(name).map(|rest: &str| rest.trim().to_owned());
             if let Some(page) = told("page") {
                 dev.page = page;
+            }
+            let address =
+                |url: String| url.strip_prefix("http://").unwrap().split(' ').next().unwrap().to_owned();
+            if let Some(url) = told("dynamodb") {
+                dev.dynamodb = address(url);
+            }
+            if let Some(url) = told("sns, sqs") {
+                dev.sns = address(url);
             }
             dev.url = told("ready").unwrap_or_default();
         }
@@ -109,6 +127,22 @@ pub fn ran(folder: &Path, arguments: &[&str], code: i32) -> String {
 /// What the command prints as JSON, a value a line.
 pub fn json_lines(folder: &Path, arguments: &[&str]) -> Vec<Value> {
     ran(folder, arguments, 0).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Sends a request with these headers and returns the answer.
+pub fn ask(address: &str, head: &str, headers: &[&str], body: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    let length = body.len();
+    write!(stream, "{head}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Whether the guard has answered.
+pub fn is_forbidden(answer: &str) -> bool {
+    answer.starts_with("HTTP/1.1 403 ") && !answer.to_ascii_lowercase().contains("access-control-")
 }
 
 /// A developer's app: it tells what came, and answers what it is told.

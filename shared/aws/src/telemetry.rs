@@ -54,10 +54,9 @@ pub fn init() -> Result<Telemetry, lambda_http::Error> {
     {
         describe_counter!(name, Unit::Count, "");
     }
-    for name in ["RejectedAfterSignature", "KeysWeak"] {
-        describe_counter!(name, Unit::Count, "");
-    }
     for name in [
+        "RejectedAfterSignature",
+        "KeysWeak",
         "Queued",
         "Recovered",
         "DeadLettered",

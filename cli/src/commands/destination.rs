@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use livehooks_aws::{Announcement, describe};
 
-use crate::deliver::App;
+use crate::forward::HttpTarget;
 use crate::history::Source;
 
 /// Where announcements go.
-pub(super) enum Outlet {
+pub(super) enum Destination {
     /// An SNS topic.
     Topic {
         /// SNS.
@@ -21,7 +21,7 @@ pub(super) enum Outlet {
     /// A developer's app.
     App {
         /// The app.
-        app: App,
+        app: HttpTarget,
         /// The topic that it is told.
         topic_arn: String,
     },
@@ -45,7 +45,7 @@ pub(super) struct Answer {
 const ATTEMPTS: u32 = 5;
 const BACKOFF: Duration = Duration::from_millis(200);
 
-impl Outlet {
+impl Destination {
     pub(super) fn topic(source: &Source) -> Self {
         Self::Topic { client: aws_sdk_sns::Client::new(&source.sdk), arn: source.topic_arn.clone() }
     }
@@ -87,7 +87,7 @@ impl Outlet {
 }
 
 async fn post(
-    app: &App,
+    app: &HttpTarget,
     topic_arn: &str,
     sent: &[(usize, &Announcement)],
     each: &mut [Taken],
@@ -154,7 +154,7 @@ mod tests {
             verbose: false,
         };
         let stack = Stack::start(options).await.unwrap();
-        let outlet = Outlet::topic(&Source::local(stack.dynamodb, stack.aws));
+        let destination = Destination::topic(&Source::local(stack.dynamodb, stack.aws));
         let faults = [
             PublishFault::Whole,
             PublishFault::Entries(vec![(1, false), (2, true)]),
@@ -162,7 +162,7 @@ mod tests {
         ];
         stack.faults.publish.lock().unwrap().extend(faults);
         let batch: Vec<Announcement> = (0..4).map(announcement).collect();
-        let answer = outlet.send(&batch, |announcement| announcement, &AtomicBool::new(false)).await;
+        let answer = destination.send(&batch, |announcement| announcement, &AtomicBool::new(false)).await;
         assert_eq!(answer.failure, None);
         let taken = |at: usize| answer.each[at] == Taken::Yes;
         assert!(taken(0) && taken(1) && taken(3), "{:?}", answer.each);

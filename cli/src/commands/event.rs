@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::dev::{default_keys_file, running::Running};
 use crate::envelope::{self, Delivered};
 use crate::keys_file::{KeysFile, KeysFileError};
+use crate::local::{default_keys_file, lock_file::Running};
 use crate::providers::{ALL, Entry, Validity};
 use crate::samples::{self, Places, Sample};
 

@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::one::{Parts, Place, no_store};
-use super::{Inspected, problem};
+use super::Inspected;
+use super::event_detail::{Parts, Place, no_store};
 use crate::envelope::Delivered;
 use crate::history::Stored;
 use crate::keys_file::KeysFile;
+use crate::local::problem;
 use crate::providers::{Entry, Signed, Validity};
 
 /// The keys in `events/` are everybody's: what is signed with them goes into a fixture or a container, and no
@@ -53,7 +54,7 @@ struct Copied {
     note: String,
 }
 
-pub(super) async fn again(State(inspected): State<Inspected>, Query(request): Query<Request>) -> Response {
+pub(super) async fn resend(State(inspected): State<Inspected>, Query(request): Query<Request>) -> Response {
     let stored = match inspected.find(&request.place).await {
         Ok(stored) => stored,
         Err(answer) => return answer,

@@ -19,7 +19,7 @@ const BACKOFF_MAX: SignedDuration = SignedDuration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The event source of the recover function.
-pub struct Recovering {
+pub struct QueuePoller {
     pub(super) queue: Queue,
     pub(super) recover: Recover,
     pub(super) report: Arc<Report>,
@@ -38,7 +38,7 @@ enum Step {
     Idle(Option<Timestamp>),
 }
 
-impl Recovering {
+impl QueuePoller {
     pub(super) async fn run(self) {
         loop {
             match self.step().await {

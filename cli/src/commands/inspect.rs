@@ -3,12 +3,10 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use axum::http::StatusCode;
 use tokio::net::TcpListener;
 
-use super::feeding::follow;
-use super::{Inspected, Log, problem, router};
 use crate::history::{HistoryError, Source};
+use crate::inspect::{Inspected, Log, follow, guarded, router};
 
 /// Which stack to look at.
 #[derive(Clone, Debug, clap::Args)]
@@ -60,8 +58,7 @@ impl Inspect {
 
         let log = Arc::<Log>::default();
         tokio::spawn(follow(source.clone(), log.clone()));
-        let page = router(Inspected { source, log, sending: None })
-            .fallback(async || problem(StatusCode::NOT_FOUND, "There is nothing here."));
+        let page = guarded(router(Inspected { source, log, sending: None }));
         tokio::select! {
             _ = axum::serve(listener, page).into_future() => {}
             _ = tokio::signal::ctrl_c() => {}

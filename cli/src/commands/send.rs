@@ -7,8 +7,9 @@ use livehooks_core::EventType;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::dev::running::Running;
+use crate::error::causes;
 use crate::keys_file::{KeysFile, KeysFileError};
+use crate::local::{default_keys_file, lock_file::Running};
 use crate::providers::{ALL, Entry};
 use crate::samples::{self, Places, Sample};
 use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, styled};
@@ -81,7 +82,7 @@ impl Send {
         let keys = match (&self.keys, &running) {
             (Some(file), _) => KeysFile::read(file)?,
             (None, Some(running)) => KeysFile::read(&running.keys)?,
-            (None, None) => KeysFile::read_or_make(&crate::dev::default_keys_file())?,
+            (None, None) => KeysFile::read_or_make(&default_keys_file())?,
         };
         if self.list {
             return list(&keys).map(|()| true);
@@ -212,15 +213,4 @@ async fn post(
     };
     anstream::println!("{:10} {:42} {} {}", entry.name, sample.name, status.as_u16(), styled(style, said));
     Ok(status == reqwest::StatusCode::OK)
-}
-
-/// An error and all that it came from, innermost last.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use livehooks_aws::Relay;
 use tokio::sync::Notify;
 
-use super::data::DataFolder;
-use super::database::{Database, Position};
+use super::data::{DataFolder, Position};
+use super::database::Database;
 use super::{Announced, Report};
 
 const BATCH: usize = 100;
@@ -16,7 +16,7 @@ const BATCH: usize = 100;
 const IDLE: Duration = Duration::from_millis(200);
 const RETRY: Duration = Duration::from_millis(500);
 
-pub(super) struct Relaying {
+pub(super) struct StreamPoller {
     pub(super) database: Database,
     pub(super) relay: Relay,
     pub(super) announced: Arc<Announced>,
@@ -26,7 +26,7 @@ pub(super) struct Relaying {
     pub(super) stored: Arc<Notify>,
 }
 
-impl Relaying {
+impl StreamPoller {
     pub(super) async fn run(self) {
         let mut unsaved = VecDeque::new();
         let mut position = None;

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::{Became, Inspected, Row, problem};
-use crate::commands::explain;
-use crate::history::{Filter, HistoryError, Stored};
+use super::{Became, Inspected, Row};
+use crate::history::{Filter, HistoryError, Stored, decision};
+use crate::local::problem;
 use crate::providers::Entry;
 use crate::timeline::Timeline;
 
@@ -88,7 +88,7 @@ pub(super) async fn event(State(inspected): State<Inspected>, Query(place): Quer
     let deliveries = inspected.log.of_event(&place.provider, &place.id);
     let first = deliveries.iter().find(|row| row.became == Became::Stored);
     let event = &stored.event;
-    let decision = match explain::decision(&inspected.source, &stored).await {
+    let decision = match decision(&inspected.source, &stored).await {
         Ok(decision) => decision,
         Err(error) => return problem(StatusCode::BAD_GATEWAY, &error.to_string()),
     };

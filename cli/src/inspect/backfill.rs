@@ -3,12 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use serde::Deserialize;
-
 use super::log::ROWS_MAX;
 use super::{Became, Log, Row};
-use crate::dev::Announced;
 use crate::history::{Filter, Source, Stored, Tail, TailError};
 
 /// How often a deployed table's stream is asked.
@@ -41,7 +37,7 @@ pub async fn fill(source: Source, log: Arc<Log>) {
 
 /// Adds what was stored before the start, and what is stored from now on: the table's stream is read, so that
 /// looking on costs nothing to speak of.
-pub(super) async fn follow(source: Source, log: Arc<Log>) {
+pub async fn follow(source: Source, log: Arc<Log>) {
     loop {
         // The stream comes first: what is stored during the reading of the table is in both, and stands once.
         match Tail::from_now(&source).await {
@@ -78,26 +74,4 @@ async fn read_on(mut tail: Tail<'_>, log: &Log) {
 
 fn warn(error: &TailError) {
     anstream::eprintln!("warning: new events are not seen for now: {error}");
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    message: Message,
-}
-
-#[derive(Deserialize)]
-struct Message {
-    provider: String,
-    id: String,
-}
-
-/// Notes when each event was announced, as long as the local stack runs.
-pub async fn note_announcements(announced: Arc<Announced>, log: Arc<Log>) {
-    let mut cursor = announced.cursor(true);
-    while let Some(entry) = announced.next(&mut cursor).await {
-        let now = Timestamp::now();
-        if let Ok(Entry { message }) = serde_json::from_str(&entry) {
-            log.announced(&message.provider, &message.id, now);
-        }
-    }
 }

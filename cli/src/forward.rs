@@ -14,12 +14,12 @@ const NOT_IN_HEADERS: &AsciiSet = &CONTROLS.add(b'%');
 
 /// A developer's own app.
 #[derive(Clone, Debug)]
-pub struct App {
+pub struct HttpTarget {
     client: Client,
     url: Url,
 }
 
-impl App {
+impl HttpTarget {
     /// The app at an http or https URL; `None` where the text is no such URL.
     pub fn at(url: &str) -> Option<Self> {
         let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
@@ -65,7 +65,7 @@ impl App {
             request = request.header(name, utf8_percent_encode(value, NOT_IN_HEADERS).to_string());
         }
         let answer = request.body(message.to_owned()).send().await;
-        match answer.map_err(|error| crate::send::causes(&error.without_url()))?.status() {
+        match answer.map_err(|error| crate::error::causes(&error.without_url()))?.status() {
             status if status.is_success() => Ok(()),
             status => Err(format!("it answered {status}")),
         }

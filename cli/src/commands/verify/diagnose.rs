@@ -9,7 +9,7 @@ use livehooks_core::{Delivery, Rejection};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::verify::Request;
+use super::request::Request;
 use crate::providers::Entry;
 use crate::terminal::length;
 

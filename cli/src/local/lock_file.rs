@@ -1,13 +1,13 @@
 //! Where the local stack is running, for the other commands.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::default_folder;
+use super::{default_folder, private};
 
 /// A local stack that was started from this folder.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -33,8 +33,10 @@ impl Running {
     /// # Errors
     /// Where the folder cannot be written to.
     pub fn write(&self) -> io::Result<()> {
-        fs::create_dir_all(default_folder())?;
-        fs::write(file(), serde_json::to_vec(self)?)
+        private::folder(&default_folder())?;
+        // The process that wrote it last may have been killed.
+        Self::forget();
+        private::file(&file())?.write_all(&serde_json::to_vec(self)?)
     }
 
     /// Forgets it.

@@ -1,0 +1,71 @@
+//! The data folder is its owner's alone.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+
+mod harness;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use harness::{Dev, run, send};
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// Checks the folder and every file in it, and returns their names.
+fn private_files(folder: &Path) -> Vec<String> {
+    assert_eq!(mode(folder), 0o700, "{}", folder.display());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+        names.push(path.file_name().unwrap().to_str().unwrap().to_owned());
+    }
+    names.sort();
+    names
+}
+
+#[test]
+fn every_file_is_its_owners_alone_also_those_of_sqlite() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join(".livehooks");
+    let mut dev = Dev::start(home.path(), &[]);
+    assert!(send(home.path(), &["plugnmeet", "room_started"]).status.success());
+    dev.announcement();
+    let target = ["replay", "--to", "http://127.0.0.1:9/nobody", "--since", "1h"];
+    run(home.path(), &target);
+    let names = private_files(&folder);
+    for name in [
+        "events.db",
+        "events.db-shm",
+        "events.db-wal",
+        "format.json",
+        "keys.json",
+        "lock",
+        "queue.db",
+        "queue.db-shm",
+        "queue.db-wal",
+        "running.json",
+    ] {
+        assert!(names.iter().any(|found| found == name), "{name} is not among {names:?}");
+    }
+    dev.kill();
+    private_files(&folder);
+}
+
+#[test]
+fn a_folder_that_others_could_read_is_closed_at_the_start() {
+    for arguments in [&[][..], &["--memory"]] {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join(".livehooks");
+        drop(Dev::start(home.path(), &[]));
+        for entry in fs::read_dir(&folder).unwrap() {
+            fs::set_permissions(entry.unwrap().path(), fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        let _dev = Dev::start(home.path(), arguments);
+        private_files(&folder);
+    }
+}

@@ -1,0 +1,130 @@
+//! What a web page, a name that points here and a tunnel can reach of the local servers.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+
+mod harness;
+
+use harness::{Dev, ask, is_forbidden, send};
+
+const SCAN: &str = "POST / HTTP/1.1\r\nContent-Type: application/x-amz-json-1.0\r\n\
+     X-Amz-Target: DynamoDB_20120810.Scan\r\nX-Amz-Date: 20260101T000000Z\r\n\
+     Authorization: AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=b";
+const SCAN_BODY: &str = r#"{"TableName":"Events"}"#;
+/// What a form of any page can send without asking first.
+const FORM: &str = "POST / HTTP/1.1\r\nContent-Type: text/plain";
+const FORM_BODY: &str = "Action=PublishBatch&PublishBatchRequestEntries.member.1.Id=0\
+     &PublishBatchRequestEntries.member.1.Message=%7B%22forged%22%3Atrue%7D";
+
+/// Every request that reads or changes something, with the server that answers it.
+fn doors(dev: &Dev) -> Vec<(String, String, &'static str)> {
+    let page = dev.url.strip_prefix("http://").unwrap();
+    let mut doors: Vec<_> = ["/", "/page/app.js", "/api/events", "/api/rejections", "/api/live", "/nowhere"]
+        .map(|path| (page.to_owned(), format!("GET {path} HTTP/1.1"), ""))
+        .into();
+    doors.push((dev.dynamodb.clone(), SCAN.into(), SCAN_BODY));
+    doors.push((dev.sns.clone(), FORM.into(), FORM_BODY));
+    doors
+}
+
+fn announced(dev: &Dev) -> String {
+    dev.get("/api/announcements?replay=all&follow=false")
+}
+
+#[test]
+fn a_web_page_from_elsewhere_is_answered_403_on_every_port() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path(), &["--memory"]);
+    for (address, head, body) in doors(&dev) {
+        let host = format!("Host: {address}");
+        for origin in ["https://evil.example", "http://localhost:8080", "null", "http://127.0.0.1"] {
+            let answer = ask(&address, &head, &[&host, &format!("Origin: {origin}")], body);
+            assert!(is_forbidden(&answer), "{address} {head} {origin}: {answer}");
+        }
+    }
+    let preflight = ask(
+        &dev.dynamodb,
+        "OPTIONS / HTTP/1.1",
+        &[
+            &format!("Host: {}", dev.dynamodb),
+            "Origin: https://evil.example",
+            "Access-Control-Request-Method: POST",
+        ],
+        "",
+    );
+    assert!(is_forbidden(&preflight), "{preflight}");
+    assert!(!announced(&dev).contains("forged"), "nothing was published");
+}
+
+#[test]
+fn a_webhook_from_a_web_page_is_answered_403() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path(), &["--memory"]);
+    let address = dev.url.strip_prefix("http://").unwrap();
+    let head = "POST /webhooks/plugnmeet HTTP/1.1";
+    let answer = ask(address, head, &["Host: tunnel.example", "Origin: http://tunnel.example"], "{}");
+    assert!(is_forbidden(&answer), "{answer}");
+}
+
+#[test]
+fn a_name_that_was_made_to_point_here_is_answered_403_on_every_port() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path(), &["--memory"]);
+    for (address, head, body) in doors(&dev) {
+        let own = format!("Host: {address}");
+        let port = address.rsplit_once(':').unwrap().1;
+        for host in ["evil.example", "127.0.0.1.evil.example", "localhost.", "172.17.0.1"] {
+            let foreign = format!("Host: {host}:{port}");
+            for headers in [&[foreign.as_str()][..], &[&own, &foreign]] {
+                let answer = ask(&address, &head, headers, body);
+                // Two names are no request at all for some parsers.
+                let is_refused = is_forbidden(&answer) || answer.starts_with("HTTP/1.1 400 ");
+                assert!(is_refused, "{address} {head} {headers:?}: {answer}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_tunnel_reaches_the_webhooks_alone_even_if_it_rewrites_the_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path(), &["--memory"]);
+    let forwarded = ["Forwarded: for=192.0.2.1", "X-Forwarded-For: 192.0.2.1", "x-forwarded-proto: https"];
+    for (address, head, body) in doors(&dev) {
+        for header in forwarded {
+            let answer = ask(&address, &head, &[&format!("Host: {address}"), header], body);
+            assert!(is_forbidden(&answer), "{address} {head} {header}: {answer}");
+        }
+    }
+    let address = dev.url.strip_prefix("http://").unwrap();
+    for host in ["tunnel.example", address] {
+        for header in forwarded {
+            let head = "POST /webhooks/plugnmeet HTTP/1.1";
+            let answer = ask(address, head, &[&format!("Host: {host}"), header], "{}");
+            assert!(answer.starts_with("HTTP/1.1 401 "), "the function has answered: {answer}");
+        }
+    }
+}
+
+#[test]
+fn the_page_its_own_requests_and_containers_are_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path(), &["--memory"]);
+    assert!(send(folder.path(), &["plugnmeet", "room_started"]).status.success());
+    let address = dev.url.strip_prefix("http://").unwrap();
+    let port = address.rsplit_once(':').unwrap().1;
+    for host in [address.to_owned(), format!("localhost:{port}"), format!("[::1]:{port}")] {
+        let own = [format!("Host: {host}"), format!("Origin: http://{host}")];
+        let answer = ask(address, "GET /api/events HTTP/1.1", &[&own[0], &own[1]], "");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    let port = dev.dynamodb.rsplit_once(':').unwrap().1;
+    for name in ["127.0.0.1", "localhost", "host.docker.internal", "host.containers.internal"] {
+        let answer = ask(&dev.dynamodb, SCAN, &[&format!("Host: {name}:{port}")], SCAN_BODY);
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\"Count\":1"), "{answer}");
+    }
+    // A page that was loaded by a container's name for this machine came from elsewhere.
+    let name = format!("host.docker.internal:{port}");
+    let own = [format!("Host: {name}"), format!("Origin: http://{name}")];
+    let answer = ask(&dev.dynamodb, SCAN, &[&own[0], &own[1]], SCAN_BODY);
+    assert!(is_forbidden(&answer), "{answer}");
+}
