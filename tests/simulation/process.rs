@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -11,7 +11,8 @@ pub struct Process {
     name: String,
     is_dead: AtomicBool,
     death: Notify,
-    /// What a wrong product remembers.
+    batches: AtomicU32,
+    /// What a mutant remembers.
     memory: Mutex<BTreeSet<String>>,
 }
 
@@ -21,6 +22,7 @@ impl Process {
             name,
             is_dead: AtomicBool::new(false),
             death: Notify::new(),
+            batches: AtomicU32::new(0),
             memory: Mutex::default(),
         })
     }
@@ -36,6 +38,16 @@ impl Process {
     pub fn die(&self) {
         self.is_dead.store(true, Ordering::Relaxed);
         self.death.notify_one();
+    }
+
+    /// It is handed the next batch of messages.
+    pub fn begin_batch(&self) {
+        self.batches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The number of the batch that it has in hand, if it is handed any.
+    pub fn batch(&self) -> Option<u32> {
+        Some(self.batches.load(Ordering::Relaxed)).filter(|batch| *batch > 0)
     }
 
     pub fn memory(&self) -> MutexGuard<'_, BTreeSet<String>> {

@@ -6,19 +6,14 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
-use lambda_http::Request;
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
+use lambda_http::request::RequestContext;
+use lambda_http::{Request, RequestExt};
 use livehooks::providers::{ALL, Entry, Validity};
 use livehooks::samples::{self, Places, Sample};
 use livehooks_core::BodyHash;
-use serde_json::{Value, json};
 
-use crate::world::World;
-
-/// Making an RSA key takes a while: these serve all stories.
-static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::make("old"));
-/// Added to the secrets in the middle of a story, and used a while later.
-static NEW_KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::make("new"));
-static FORGERS_KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::make("forger"));
+use crate::{fake_aws, keys};
 
 /// Stands in every forged body and in no other.
 pub const FORGED: &str = "mallory";
@@ -42,10 +37,26 @@ pub enum Forgery {
     Unsigned,
 }
 
+impl Forgery {
+    /// Whether no keys at all would let it in. Only the keys name the header that 100ms sends.
+    fn fits_no_key(self, entry: &Entry) -> bool {
+        match self {
+            Self::Unsigned => entry.name != "100ms",
+            Self::AlteredBody => entry.knows_time,
+            Self::Expired => true,
+            Self::OtherKey => false,
+        }
+    }
+}
+
 /// What a sender has seen of one attempt.
-pub struct Answer {
-    pub begun: Timestamp,
-    /// `None` where the connection ended.
+pub struct Attempt {
+    /// When API Gateway received it.
+    pub sent_at: Timestamp,
+    pub answered_at: Timestamp,
+    /// Which process handled it, if any.
+    pub process: Option<String>,
+    /// `None` if the connection ended.
     pub status: Option<u16>,
     /// `accepted`, `duplicate` or `queued`.
     pub word: String,
@@ -54,7 +65,7 @@ pub struct Answer {
 
 impl Delivery {
     pub fn new(name: String, entry: &'static Entry, body: String, at: Duration) -> Self {
-        let keys = KEYS.of(entry);
+        let keys = keys::OLD.of(entry);
         let event_key = (entry.normalize)(keys, body.as_bytes(), Timestamp::UNIX_EPOCH).unwrap().event_key;
         let body_sha256 = BodyHash::of(body.as_bytes()).to_string();
         Self { name, entry, body, forgery: None, at, event_key, body_sha256 }
@@ -64,12 +75,17 @@ impl Delivery {
         self.forgery.is_none()
     }
 
+    /// Whether it is forged so badly that no keys would let it in.
+    pub fn fits_no_key(&self) -> bool {
+        self.forgery.is_some_and(|forgery| forgery.fits_no_key(self.entry))
+    }
+
     /// The request as it is sent at `now`, with the newest keys or the ones before.
     pub fn request(&self, now: Timestamp, has_new_keys: bool) -> Request {
         let keys = match self.forgery {
-            Some(Forgery::OtherKey) => &*FORGERS_KEYS,
-            _ if has_new_keys => &*NEW_KEYS,
-            _ => &*KEYS,
+            Some(Forgery::OtherKey) => &*keys::FORGERS,
+            _ if has_new_keys => &*keys::NEW,
+            _ => &*keys::OLD,
         };
         let signed_body = match self.forgery {
             Some(Forgery::AlteredBody) => self.body.replace(FORGED, "alice"),
@@ -94,69 +110,11 @@ impl Delivery {
     }
 }
 
-/// Keys of all providers, as they sign.
-struct Keys(BTreeMap<&'static str, Value>);
-
-impl Keys {
-    /// The API keys are called by the name of the owner.
-    fn make(owner: &str) -> Self {
-        let keys = ALL.iter().map(|entry| {
-            let mut keys = (entry.make_keys)();
-            if let Some(Value::Object(secrets)) = keys.get_mut("keys") {
-                let secret = secrets.values().next().unwrap().clone();
-                keys["keys"] = json!({ owner: secret });
-            }
-            (entry.name, keys)
-        });
-        Self(keys.collect())
-    }
-
-    fn of(&self, entry: &Entry) -> &Value {
-        &self.0[entry.name]
-    }
-}
-
-/// The secrets at the beginning, or with the new keys beside the old ones.
-pub fn secret(entry: &Entry, has_new_keys: bool) -> String {
-    let mut secret = KEYS.of(entry).clone();
-    if has_new_keys {
-        merge(&mut secret, NEW_KEYS.of(entry));
-    }
-    public(entry, secret)
-}
-
-/// A secret that lets the forger in.
-pub fn open_secret(entry: &Entry) -> String {
-    let mut secret = KEYS.of(entry).clone();
-    merge(&mut secret, FORGERS_KEYS.of(entry));
-    public(entry, secret)
-}
-
-/// What the provider would have put into the headers.
-pub fn signed_anew(entry: &Entry, body: &[u8], now: Timestamp) -> Vec<(String, String)> {
-    (entry.sign)(KEYS.of(entry), body, now.into()).unwrap().headers
-}
-
-fn public(entry: &Entry, mut secret: Value) -> String {
-    let Value::Object(fields) = &mut secret else { panic!("a secret is an object") };
-    fields.retain(|name, _| !entry.private_fields.contains(&name.as_str()));
-    secret.to_string()
-}
-
-/// Both are active: lists are joined, and so are maps.
-fn merge(secret: &mut Value, more: &Value) {
-    match (secret, more) {
-        (Value::Object(there), Value::Object(more)) => {
-            for (name, value) in more {
-                match there.get_mut(name) {
-                    Some(there) => merge(there, value),
-                    None => drop(there.insert(name.clone(), value.clone())),
-                }
-            }
-        }
-        (Value::Array(there), Value::Array(more)) => there.extend(more.clone()),
-        _ => {}
-    }
+/// The same request as API Gateway passes it on, which it received at `time`.
+pub fn stamped(request: &Request, time: Timestamp) -> Request {
+    let mut context = ApiGatewayV2httpRequestContext::default();
+    context.time_epoch = time.as_millisecond();
+    request.clone().with_request_context(RequestContext::ApiGatewayV2(context))
 }
 
 /// After which pauses a sender tries again. Whether it does is up to [`is_final`].
@@ -179,7 +137,7 @@ pub fn is_final(provider: &str, status: Option<u16>) -> bool {
     }
 }
 
-/// What happens in one story: events of all providers, with forgeries among them.
+/// What happens in one scenario: events of all providers, with forgeries among them.
 pub fn deliveries(rng: &mut Rng) -> Vec<Arc<Delivery>> {
     let horizon_ms = if rng.u8(..4) == 0 { 1_200_000 } else { 30_000 };
     let mut deliveries = Vec::new();
@@ -200,18 +158,25 @@ pub fn deliveries(rng: &mut Rng) -> Vec<Arc<Delivery>> {
             let longest_ms = if rng.bool() { 20_000 } else { 300_000 };
             at += Duration::from_millis(rng.u64(10..longest_ms));
         }
-        if rng.u8(..3) == 0 {
+        let forgeries = match rng.u8(..12) {
+            // A flood of them.
+            0 => 12,
+            1..=4 => 1,
+            _ => 0,
+        };
+        let begin_ms = rng.u64(..horizon_ms);
+        for forged in 0..forgeries {
             let forgeries = [Forgery::OtherKey, Forgery::AlteredBody, Forgery::Expired, Forgery::Unsigned];
             let forgery = match forgeries[rng.usize(..4)] {
                 Forgery::Expired if !entry.knows_time => Forgery::Unsigned,
-                Forgery::AlteredBody if !covers_body(entry) => Forgery::OtherKey,
+                Forgery::AlteredBody if !keys::covers_body(entry) => Forgery::OtherKey,
                 forgery => forgery,
             };
             // Under the id of the authentic one, before or after it.
-            let body =
-                sample.body(&places(FORGED, &id, at)).replacen('{', &format!("{{\"by\":\"{FORGED}\","), 1);
-            let at = Duration::from_millis(rng.u64(..horizon_ms));
-            let name = format!("{} {number} forged ({forgery:?})", entry.name);
+            let body = sample.body(&places(FORGED, &id, at));
+            let body = body.replacen('{', &format!("{{\"by\":\"{FORGED}\",\"number\":{forged},"), 1);
+            let at = Duration::from_millis(begin_ms + rng.u64(..5_000));
+            let name = format!("{} {number} forged {forged} ({forgery:?})", entry.name);
             let delivery = Delivery::new(name, entry, body, at);
             deliveries.push(Arc::new(Delivery { forgery: Some(forgery), ..delivery }));
         }
@@ -228,39 +193,12 @@ fn presence<'a>(samples: &'a [Sample<'static>], repeat: usize) -> &'a Sample<'st
     samples.iter().find(|sample| sample.name == name).unwrap()
 }
 
-fn covers_body(entry: &Entry) -> bool {
-    let signed = (entry.sign)(KEYS.of(entry), b"{}", Timestamp::UNIX_EPOCH.into()).unwrap();
-    signed.covers_body
-}
-
 fn places(participant: &str, number: usize, id: &str, at: Duration) -> Places {
     Places {
         room: format!("room-{number}"),
         participant: participant.to_owned(),
         session: format!("session-{number}"),
         id: id.to_owned(),
-        now: crate::world::START + SignedDuration::try_from(at).unwrap(),
-    }
-}
-
-/// When keys are added, and when the senders begin to sign with them: the rule of a rotation is to wait until
-/// every function has read them.
-pub struct Rotation {
-    pub added_at: Duration,
-    pub used_from: Duration,
-}
-
-impl Rotation {
-    pub fn of(rng: &mut Rng) -> Self {
-        let added_at = Duration::from_millis(rng.u64(..600_000));
-        Self { added_at, used_from: added_at + Duration::from_secs(301) }
-    }
-
-    pub async fn happen(&self, world: &World) {
-        tokio::time::sleep(self.added_at).await;
-        for entry in ALL {
-            world.state().secrets.insert(entry.name.into(), secret(entry, true));
-        }
-        world.tell(format_args!("new keys beside the old ones"));
+        now: fake_aws::START + SignedDuration::try_from(at).unwrap(),
     }
 }

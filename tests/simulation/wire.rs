@@ -1,7 +1,8 @@
-//! The AWS protocols, as the production SDK speaks them, in memory: each call meets its fate here.
+//! The AWS protocols, as the production SDK speaks them, in memory: each call meets its result here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::{
@@ -19,22 +20,27 @@ use livehooks_aws::clients;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use crate::fake_aws::{self, FakeAws, Item};
+use crate::faults::{CallResult, Poison, Service};
+use crate::mutants::Mutant;
 use crate::process::Process;
-use crate::weather::{Fate, Service};
-use crate::world::{Item, World};
-use crate::wrong::Wrong;
+use crate::secret_reads::Read;
 
 const LONGEST_CALL: Duration = Duration::from_millis(30);
 
-/// The configuration of a process: production's patience, and this world in the place of AWS.
-pub fn sdk_config(world: &Arc<World>, process: &Arc<Process>, wrong: Option<Wrong>) -> SdkConfig {
-    let wire = Wire { world: world.clone(), process: process.clone(), wrong };
+/// The configuration of a process: production's patience, and this aws in the place of AWS.
+pub fn sdk_config(aws: &Arc<FakeAws>, process: &Arc<Process>, mutant: Option<Mutant>) -> SdkConfig {
+    let wire = Wire { aws: aws.clone(), process: process.clone(), mutant };
     let connector = SharedHttpConnector::new(wire);
     // The SDK counts retries by region: a process has its own count, as in Lambda.
-    let region = Region::new(format!("story-{}", process.name()));
+    // The same scenario may run twice at once.
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    let region = Region::new(format!("{}-{}", RUNS.fetch_add(1, Ordering::Relaxed), process.name()));
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "story")))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+            "a", "b", None, None, "scenario",
+        )))
         .region(region)
         .endpoint_url("http://aws")
         .http_client(http_client_fn(move |_, _| connector.clone()))
@@ -46,9 +52,9 @@ pub fn sdk_config(world: &Arc<World>, process: &Arc<Process>, wrong: Option<Wron
 
 #[derive(Clone)]
 struct Wire {
-    world: Arc<World>,
+    aws: Arc<FakeAws>,
     process: Arc<Process>,
-    wrong: Option<Wrong>,
+    mutant: Option<Mutant>,
 }
 
 impl std::fmt::Debug for Wire {
@@ -97,7 +103,7 @@ impl Call {
             },
             "GetSecretValue" => Self::Secret { id: request["SecretId"].as_str().unwrap().to_owned() },
             "SendMessage" => Self::Send { request },
-            other => panic!("{other} is not part of this world"),
+            other => panic!("{other} is not part of this aws"),
         }
     }
 
@@ -105,7 +111,7 @@ impl Call {
         match self {
             Self::Put { .. } | Self::Query { .. } => Service::Table,
             Self::Secret { .. } => Service::Secrets,
-            Self::Send { .. } => Service::Queue,
+            Self::Send { request } => fake_aws::queue(request),
             Self::Publish { .. } => Service::Topic,
         }
     }
@@ -119,7 +125,7 @@ impl std::fmt::Display for Call {
             }
             Self::Query { event_key, .. } => write!(f, "query {event_key:?}"),
             Self::Secret { id } => write!(f, "read secret {id}"),
-            Self::Send { .. } => write!(f, "send to the queue"),
+            Self::Send { request } => write!(f, "send to {:?}", fake_aws::queue(request)),
             Self::Publish { entries } => write!(f, "publish {}", entries.len()),
         }
     }
@@ -127,32 +133,46 @@ impl std::fmt::Display for Call {
 
 impl Wire {
     async fn exchange(&self, call: &Call) -> Result<HttpResponse, ConnectorError> {
-        sleep(self.world.up_to(LONGEST_CALL)).await;
-        let fate = self.world.fate(call.service());
-        self.world.tell(format_args!("{} {call}: {fate:?}", self.process.name()));
-        if let Some(answer) = Wrong::answer(self.wrong, call, fate, &self.world, &self.process).await {
+        sleep(self.aws.up_to(LONGEST_CALL)).await;
+        let result = self.aws.call_result(call.service());
+        self.aws.log(format_args!("{} {call}: {result:?}", self.process.name()));
+        if let Call::Secret { id } = call {
+            let is_answered = matches!(result, CallResult::Fine | CallResult::DoneTwice | CallResult::Partly);
+            let key = (self.process.name().to_owned(), id.clone());
+            let read = Read { at: self.aws.elapsed(), batch: self.process.batch(), is_answered };
+            self.aws.state().secret_reads.entry(key).or_default().push(read);
+        }
+        if let Some(answer) = Mutant::answer(self.mutant, call, result, &self.aws, &self.process).await {
             return Ok(answer);
         }
-        let answer = match fate {
-            Fate::Fine | Fate::Partly => self.act(call, fate == Fate::Partly),
-            Fate::DoneTwice => {
+        let answer = match result {
+            CallResult::Fine | CallResult::Partly => self.act(call, result == CallResult::Partly),
+            CallResult::DoneTwice => {
                 if matches!(call, Call::Send { .. } | Call::Publish { .. }) {
                     self.act(call, false);
                 }
                 self.act(call, false)
             }
-            Fate::DoneButBroken | Fate::DoneButSilent | Fate::DoneButReset | Fate::DiesAfter => {
+            CallResult::DoneButBroken
+            | CallResult::DoneButSilent
+            | CallResult::DoneButReset
+            | CallResult::DiesAfter => {
                 self.act(call, false);
                 response(500, String::new())
             }
-            Fate::Throttled => throttled(call.service()),
-            Fate::Broken | Fate::Silent | Fate::Reset | Fate::DiesBefore => response(500, String::new()),
+            CallResult::Throttled => throttled(call.service()),
+            CallResult::Denied => denied(call.service(), self.aws.up_to(Duration::from_secs(1)).as_millis()),
+            CallResult::Broken | CallResult::Silent | CallResult::Reset | CallResult::DiesBefore => {
+                response(500, String::new())
+            }
         };
-        sleep(self.world.up_to(LONGEST_CALL)).await;
-        match fate {
-            Fate::Silent | Fate::DoneButSilent => std::future::pending().await,
-            Fate::Reset | Fate::DoneButReset => Err(ConnectorError::io("connection reset".into())),
-            Fate::DiesBefore | Fate::DiesAfter => {
+        sleep(self.aws.up_to(LONGEST_CALL)).await;
+        match result {
+            CallResult::Silent | CallResult::DoneButSilent => std::future::pending().await,
+            CallResult::Reset | CallResult::DoneButReset => {
+                Err(ConnectorError::io("connection reset".into()))
+            }
+            CallResult::DiesBefore | CallResult::DiesAfter => {
                 self.process.die();
                 std::future::pending().await
             }
@@ -161,8 +181,8 @@ impl Wire {
     }
 
     fn act(&self, call: &Call, is_partial: bool) -> HttpResponse {
-        let now = self.world.now();
-        let mut state = self.world.state();
+        let now = self.aws.now();
+        let mut state = self.aws.state();
         match call {
             Call::Put { item, is_conditional } => put_answer(state.put(item.clone(), *is_conditional, now)),
             Call::Query { event_key, is_forward, limit } => {
@@ -175,8 +195,11 @@ impl Wire {
                 response(200, json!({ "Count": items.len(), "Items": items }).to_string())
             }
             Call::Secret { id } => {
-                let secret = json!({ "Name": id, "SecretString": state.secrets[id] });
-                response(200, secret.to_string())
+                drop(state);
+                match self.aws.secret(id) {
+                    Some(secret) => response(200, json!({ "Name": id, "SecretString": secret }).to_string()),
+                    None => denied(Service::Secrets, 0),
+                }
             }
             Call::Send { request } => {
                 state.send(request);
@@ -184,18 +207,30 @@ impl Wire {
             }
             Call::Publish { entries } => {
                 let (mut successes, mut failures) = (String::new(), String::new());
-                for (id, message) in entries {
+                let poisons: Vec<_> = entries.iter().map(|(_, message)| state.poison(message)).collect();
+                let whole = poisons.iter().find_map(|poison| match poison {
+                    Some(Poison::WholeBatch(code)) => Some(code),
+                    _ => None,
+                });
+                if let Some(code) = whole {
+                    return rejected_batch(400, code);
+                }
+                for ((id, message), poison) in entries.iter().zip(poisons) {
+                    if poison.is_some() {
+                        failures += &failure(id, "InvalidParameter", true);
+                        continue;
+                    }
                     match if is_partial { state.rng.u8(..4) } else { 0 } {
-                        1 => failures += &failure(id),
+                        1 => failures += &failure(id, "InternalError", false),
                         // Taken, and yet told as failed.
                         2 => {
-                            state.announce(message);
-                            failures += &failure(id);
+                            state.publish(message);
+                            failures += &failure(id, "InternalError", false);
                         }
                         // Not taken, and not mentioned.
                         3 => {}
                         _ => {
-                            state.announce(message);
+                            state.publish(message);
                             successes += &format!("<member><Id>{id}</Id><MessageId>m</MessageId></member>");
                         }
                     }
@@ -206,8 +241,16 @@ impl Wire {
     }
 }
 
-fn failure(id: &str) -> String {
-    format!("<member><Id>{id}</Id><Code>InternalError</Code><SenderFault>false</SenderFault></member>")
+pub fn failure(id: &str, code: &str, is_senders_fault: bool) -> String {
+    format!("<member><Id>{id}</Id><Code>{code}</Code><SenderFault>{is_senders_fault}</SenderFault></member>")
+}
+
+pub fn rejected_batch(status: u16, code: &str) -> HttpResponse {
+    let error = format!(
+        "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error><Type>Sender</Type>\
+         <Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
+    );
+    response(status, error)
 }
 
 pub fn publish_answer(successes: &str, failures: &str) -> HttpResponse {
@@ -234,11 +277,28 @@ pub fn put_answer(put: Result<(), Item>) -> HttpResponse {
 fn throttled(service: Service) -> HttpResponse {
     let kind = match service {
         Service::Table => "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
-        Service::Topic => return response(429, String::new()),
-        Service::Queue => "com.amazonaws.sqs#RequestThrottled",
+        Service::Topic => return rejected_batch(400, "Throttling"),
+        Service::Queue | Service::DeadLetters | Service::Quarantine => "com.amazonaws.sqs#RequestThrottled",
         Service::Secrets => "ThrottlingException",
     };
     response(400, json!({ "__type": kind, "message": "slow down" }).to_string())
+}
+
+/// What somebody has to mend: a permission, an encryption key, a resource that is not there.
+fn denied(service: Service, variant: u128) -> HttpResponse {
+    const TOPIC: [(u16, &str); 6] = [
+        (403, "AuthorizationError"),
+        (404, "NotFound"),
+        (400, "KMSAccessDenied"),
+        (400, "KMSDisabled"),
+        (400, "KMSThrottling"),
+        (403, "InvalidClientTokenId"),
+    ];
+    if service == Service::Topic {
+        let (status, code) = TOPIC[variant as usize % TOPIC.len()];
+        return rejected_batch(status, code);
+    }
+    response(400, json!({ "__type": "AccessDeniedException", "message": "not allowed" }).to_string())
 }
 
 pub fn response(status: u16, body: String) -> HttpResponse {

@@ -11,9 +11,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::weather::{Fate, Service, Weather};
+use livehooks::providers::Entry;
 
-/// When every story begins.
+use crate::faults::{CallResult, FaultPlan, Poison, Service};
+use crate::operator::Operator;
+use crate::secret_reads::Read;
+
+/// When every scenario begins.
 pub const START: Timestamp = Timestamp::constant(1_761_815_000, 0);
 /// A message that was handed out comes again after this time, unless it was deleted.
 const VISIBILITY: Duration = Duration::from_secs(180);
@@ -21,26 +25,34 @@ const VISIBILITY: Duration = Duration::from_secs(180);
 pub type Item = serde_json::Map<String, Value>;
 pub type Key = (String, u64);
 
-pub struct World {
+pub struct FakeAws {
+    pub operator: Operator,
     began: Instant,
     state: Mutex<State>,
 }
 
 pub struct State {
     pub rng: Rng,
-    pub weather: Weather,
+    pub plan: FaultPlan,
     pub table: BTreeMap<Key, Item>,
     /// When each item was written.
     pub written_at: BTreeMap<Key, Timestamp>,
     /// In the order of the writes, as an event source mapping hands them out.
     pub stream: Vec<Value>,
-    /// Ids of announced events, with the body that each was announced with.
-    pub announced: Vec<(String, String)>,
-    /// Announced before they were stored, if ever.
-    pub announced_unstored: Vec<String>,
+    /// Ids of published events, with the body that each was published with.
+    pub published: Vec<(String, String)>,
+    /// Events that SNS will never accept, and those that it may.
+    pub poisoned: BTreeMap<String, bool>,
     pub queue: Vec<Message>,
     pub dead_letters: Vec<Message>,
-    pub secrets: BTreeMap<String, String>,
+    /// How many dead letters were put back.
+    pub redriven: usize,
+    /// Bodies in the quarantine queue.
+    pub quarantine: Vec<String>,
+    /// By process and provider.
+    pub secret_reads: BTreeMap<(String, String), Vec<Read>>,
+    /// What must never happen, and did.
+    pub violations: Vec<String>,
     pub trace: String,
     pub faults: u64,
     stored_ids: BTreeSet<String>,
@@ -52,34 +64,38 @@ pub struct Message {
     pub body: String,
     attributes: Value,
     visible_at: Duration,
+    receives: u32,
 }
 
-impl World {
-    pub fn new(mut rng: Rng) -> Arc<Self> {
-        let weather = Weather::of(&mut rng);
+impl FakeAws {
+    pub fn new(mut rng: Rng, operator: Operator) -> Arc<Self> {
+        let plan = FaultPlan::of(&mut rng);
         let state = State {
             rng,
-            weather,
+            plan,
             table: BTreeMap::new(),
             written_at: BTreeMap::new(),
             stream: Vec::new(),
-            announced: Vec::new(),
-            announced_unstored: Vec::new(),
+            published: Vec::new(),
+            poisoned: BTreeMap::new(),
             queue: Vec::new(),
             dead_letters: Vec::new(),
-            secrets: BTreeMap::new(),
+            redriven: 0,
+            quarantine: Vec::new(),
+            secret_reads: BTreeMap::new(),
+            violations: Vec::new(),
             trace: String::new(),
             faults: 0,
             stored_ids: BTreeSet::new(),
         };
-        Arc::new(Self { began: Instant::now(), state: Mutex::new(state) })
+        Arc::new(Self { operator, began: Instant::now(), state: Mutex::new(state) })
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Since the beginning of the story.
+    /// Since the beginning of the scenario.
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
@@ -88,17 +104,17 @@ impl World {
         START + SignedDuration::try_from(self.elapsed()).unwrap()
     }
 
-    pub fn tell(&self, what: std::fmt::Arguments<'_>) {
+    pub fn log(&self, what: std::fmt::Arguments<'_>) {
         let elapsed = self.elapsed().as_secs_f64();
         writeln!(self.state().trace, "{elapsed:9.3}  {what}").unwrap();
     }
 
-    pub fn fate(&self, service: Service) -> Fate {
+    pub fn call_result(&self, service: Service) -> CallResult {
         let elapsed = self.elapsed();
-        let State { weather, rng, faults, .. } = &mut *self.state();
-        let fate = weather.fate(service, elapsed, rng);
-        *faults += u64::from(fate != Fate::Fine);
-        fate
+        let State { plan, rng, faults, .. } = &mut *self.state();
+        let result = plan.call_result(service, elapsed, rng);
+        *faults += u64::from(result != CallResult::Fine);
+        result
     }
 
     pub fn chance(&self, probability: f64) -> bool {
@@ -109,19 +125,41 @@ impl World {
         longest.mul_f64(self.state().rng.f64())
     }
 
-    /// Up to ten messages that are visible; they stay unless they are deleted.
+    /// Up to ten messages that are visible; they stay unless they are deleted. SQS itself dead-letters what was
+    /// received too often.
     pub fn receive(&self) -> Vec<Message> {
         let elapsed = self.elapsed();
-        let mut state = self.state();
+        let state = &mut *self.state();
+        let is_spent = |message: &mut Message| {
+            message.visible_at <= elapsed && message.receives >= state.plan.receives_max
+        };
+        state.dead_letters.extend(state.queue.extract_if(.., is_spent));
         let visible = state.queue.iter_mut().filter(|message| message.visible_at <= elapsed);
-        let received: Vec<&mut Message> = visible.take(10).collect();
-        received
-            .into_iter()
-            .map(|message| {
-                message.visible_at = elapsed + VISIBILITY;
-                message.clone()
-            })
-            .collect()
+        let received = visible.take(10).map(|message| {
+            message.visible_at = elapsed + VISIBILITY;
+            message.receives += 1;
+            message.clone()
+        });
+        received.collect()
+    }
+
+    /// SQS's own message move task, from the dead-letter queue back to the fallback queue.
+    pub fn redrive(&self) {
+        let elapsed = self.elapsed();
+        let state = &mut *self.state();
+        for message in std::mem::take(&mut state.dead_letters) {
+            state.redriven += 1;
+            let copies = if state.rng.u8(..20) == 0 { 2 } else { 1 };
+            for _ in 0..copies {
+                let id = state.rng.u64(..);
+                state.queue.push(Message { id, receives: 0, visible_at: elapsed, ..message.clone() });
+            }
+        }
+    }
+
+    /// The secret, unless the role may not read it now.
+    pub fn secret(&self, id: &str) -> Option<String> {
+        self.operator.secret(Entry::named(id)?, self.elapsed())
     }
 
     pub fn delete(&self, id: u64) {
@@ -163,24 +201,52 @@ impl State {
         self.table.range((event_key.to_owned(), 0)..=(event_key.to_owned(), u64::MAX)).map(|(_, item)| item)
     }
 
-    pub fn announce(&mut self, message: &str) {
+    pub fn publish(&mut self, message: &str) {
         let event: Value = serde_json::from_str(message).unwrap();
         let id = event_id(message);
         if !self.stored_ids.contains(&id) {
-            self.announced_unstored.push(id.clone());
+            self.violations.push(format!("{id}: published before it was stored"));
         }
-        self.announced.push((id, event["data"]["raw"].to_string()));
+        self.published.push((id, event["data"]["raw"].to_string()));
+    }
+
+    /// How SNS rejects this message for ever, if it does.
+    pub fn poison(&mut self, message: &str) -> Option<Poison> {
+        let is_poisoned = self.rng.f64() < self.plan.poison_probability;
+        let is_poisoned = *self.poisoned.entry(event_id(message)).or_insert(is_poisoned);
+        is_poisoned.then_some(self.plan.poison)
     }
 
     pub fn send(&mut self, request: &Value) {
-        let id = self.stream.len() as u64 + self.rng.u64(..) % 1_000_000_000;
+        let id = self.rng.u64(..);
         let body = request["MessageBody"].as_str().unwrap().to_owned();
         let attributes = request["MessageAttributes"].clone();
-        let message = Message { id, body, attributes, visible_at: Duration::ZERO };
-        match request["QueueUrl"].as_str() {
-            Some("http://aws/dead-letters") => self.dead_letters.push(message),
-            _ => self.queue.push(message),
+        match queue(request) {
+            Service::Quarantine => self.quarantine.push(body),
+            Service::DeadLetters => {
+                let names = ["reason", "provider", "received_at"];
+                if let Some(name) = names.iter().find(|name| !attributes[name]["StringValue"].is_string()) {
+                    self.violations.push(format!("a dead letter without the attribute {name}"));
+                }
+                let message = Message { id, body, attributes, visible_at: Duration::ZERO, receives: 0 };
+                self.dead_letters.push(message);
+            }
+            _ => self.queue.push(Message { id, body, attributes, visible_at: Duration::ZERO, receives: 0 }),
         }
+    }
+}
+
+pub const FALLBACK_URL: &str = "http://aws/fallback";
+pub const DEAD_LETTERS_URL: &str = "http://aws/dead-letters";
+pub const QUARANTINE_URL: &str = "http://aws/quarantine";
+
+/// The queue that a message is sent to.
+pub fn queue(request: &Value) -> Service {
+    match request["QueueUrl"].as_str() {
+        Some(FALLBACK_URL) => Service::Queue,
+        Some(DEAD_LETTERS_URL) => Service::DeadLetters,
+        Some(QUARANTINE_URL) => Service::Quarantine,
+        other => panic!("{other:?} is no queue of this AWS"),
     }
 }
 

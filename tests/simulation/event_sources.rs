@@ -1,0 +1,187 @@
+//! What delivers to the functions behind the table and the queue, again and again, and who redrives dead letters.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use livehooks::providers::ALL;
+use livehooks_aws::Relay;
+use livehooks_aws::config::{KeySource, RecoverConfig, RelayConfig};
+use livehooks_aws::recover::{self, Recover, Way};
+use livehooks_core::hms::Hms;
+use livehooks_core::livekit::LiveKit;
+use livehooks_core::plugnmeet::PlugNmeet;
+use livehooks_core::videosdk::VideoSdk;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::fake_aws::{DEAD_LETTERS_URL, QUARANTINE_URL};
+use crate::mutants::Mutant;
+use crate::process::Process;
+use crate::scenario::{RETENTION, Scenario};
+use crate::wire::sdk_config;
+
+/// How long an event source waits, from a quiet stream to one that fails again and again.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Longer than a process may go on rejecting by keys that were mended.
+const KEYS_REFRESH: Duration = Duration::from_secs(31);
+/// Dead letters that come back this often are forgeries.
+const REDRIVES: usize = 3;
+
+impl Scenario {
+    /// The event source of the relay: from a checkpoint on, again and again until it is accepted.
+    pub async fn relaying(&self) {
+        let mut checkpoint = 0;
+        let mut instance: Option<(Arc<Process>, Relay)> = None;
+        let mut pause = SHORTEST_PAUSE;
+        loop {
+            let records = self.records(checkpoint);
+            if records.is_empty() {
+                if self.is_drained() {
+                    return;
+                }
+                sleep(SHORTEST_PAUSE).await;
+                continue;
+            }
+            let (process, relay) = instance.take().unwrap_or_else(|| self.relay());
+            let event = serde_json::from_value(json!({ "Records": records })).unwrap();
+            let handled = match self.mutant {
+                Some(Mutant::PublishesInline) => Some(Default::default()),
+                _ => process.live(relay.handle(&event)).await,
+            };
+            let Some(response) = handled else {
+                sleep(pause).await;
+                continue;
+            };
+            let failed = response.batch_item_failures.iter().filter_map(|failure| {
+                let number: usize = failure.item_identifier.as_ref()?.parse().ok()?;
+                Some(number - 1)
+            });
+            let end = checkpoint + records.len();
+            let next = Mutant::checkpoint(self.mutant, failed.collect(), end);
+            self.aws.log(format_args!("{} relayed {checkpoint}..{end}, goes on at {next}", process.name()));
+            // The event source may hand out again what it was told is done.
+            if !self.aws.chance(0.05) {
+                checkpoint = next;
+            }
+            pause = if next < end { LONGEST_PAUSE.min(2 * pause) } else { SHORTEST_PAUSE };
+            sleep(pause).await;
+            instance = Some((process, relay));
+        }
+    }
+
+    fn relay(&self) -> (Arc<Process>, Relay) {
+        let process = self.process("notify");
+        let config = RelayConfig {
+            table: "Events".into(),
+            topic_arn: "arn:aws:sns:us-east-1:000000000000:livehooks".into(),
+            quarantine_queue_url: QUARANTINE_URL.into(),
+            batches_at_once: 8,
+        };
+        let relay = Relay::new(config, &sdk_config(&self.aws, &process, self.mutant));
+        (process, relay)
+    }
+
+    /// The event source of recover: what is not done stays in the queue.
+    pub async fn recovering(&self) {
+        let mut instance: Option<(Arc<Process>, Recover)> = None;
+        while !self.is_drained() {
+            sleep(Duration::from_secs(1)).await;
+            let messages = self.aws.receive();
+            if messages.is_empty() {
+                continue;
+            }
+            let (process, recover) = instance.take().unwrap_or_else(|| self.recover());
+            let now = self.aws.now();
+            let records = messages.iter().map(|message| Mutant::queued(self.mutant, message, now).record());
+            let event = serde_json::from_value(json!({ "Records": records.collect::<Vec<_>>() })).unwrap();
+            process.begin_batch();
+            let Some(recovered) = process.live(recover.recover_at(&event, now)).await else { continue };
+            let response = recover::response(&recovered);
+            let failed: Vec<&str> =
+                response.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect();
+            self.aws.log(format_args!(
+                "{} recovered all of {} but {failed:?}",
+                process.name(),
+                messages.len()
+            ));
+            for message in &messages {
+                let id = message.id.to_string();
+                let is_done = !failed.contains(&&*id) || Mutant::is_done(self.mutant, &recovered, &id);
+                if is_done {
+                    Mutant::done(self.mutant, &recovered, message, &self.aws);
+                }
+                // The queue may hand out again what was deleted.
+                if is_done && !self.aws.chance(0.05) {
+                    self.aws.delete(message.id);
+                }
+            }
+            instance = Some((process, recover));
+        }
+    }
+
+    fn recover(&self) -> (Arc<Process>, Recover) {
+        let process = self.process("recover");
+        let ways = [Way::of::<Hms>(), Way::of::<VideoSdk>(), Way::of::<PlugNmeet>(), Way::of::<LiveKit>()];
+        let keys = ALL.iter().map(|entry| (entry.name.into(), KeySource::SecretsManager(entry.name.into())));
+        let config = RecoverConfig {
+            table: "Events".into(),
+            keys: keys.collect(),
+            retention: RETENTION,
+            dead_letter_queue_url: DEAD_LETTERS_URL.into(),
+            deadline: livehooks_aws::config::RECOVER_DEADLINE,
+        };
+        let recover = Recover::new(&ways, config, &sdk_config(&self.aws, &process, self.mutant));
+        (process, recover)
+    }
+
+    /// An operator who tries it before anything is mended.
+    pub async fn redrive_early(&self) {
+        let mut times = self.aws.operator.early_redrives.clone();
+        times.sort();
+        for time in times {
+            sleep(time.saturating_sub(self.aws.elapsed())).await;
+            if self.is_over.get() {
+                return;
+            }
+            self.redrive();
+        }
+    }
+
+    /// When everything is mended: until only forgeries come back.
+    pub async fn redrive_all(&self) {
+        for _ in 0..REDRIVES {
+            self.queue_is_empty().await;
+            if self.aws.state().dead_letters.is_empty() {
+                return;
+            }
+            sleep(KEYS_REFRESH).await;
+            self.redrive();
+        }
+        self.queue_is_empty().await;
+    }
+
+    async fn queue_is_empty(&self) {
+        while !self.aws.state().queue.is_empty() {
+            sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    fn redrive(&self) {
+        let count = self.aws.state().dead_letters.len();
+        self.aws.log(format_args!("{count} dead letters are redriven"));
+        Mutant::redrive(self.mutant, &self.aws);
+    }
+
+    /// Whether no delivery is on its way to the table.
+    fn is_drained(&self) -> bool {
+        self.is_over.get() && self.aws.state().queue.is_empty()
+    }
+
+    fn records(&self, checkpoint: usize) -> Vec<Value> {
+        let state = &mut *self.aws.state();
+        let limit = state.rng.usize(1..=25);
+        state.stream.iter().skip(checkpoint).take(limit).cloned().collect()
+    }
+}

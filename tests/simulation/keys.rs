@@ -1,0 +1,96 @@
+//! The keys of the provider, the forger and another account, and the secrets that are made of them.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use jiff::Timestamp;
+use livehooks::providers::{ALL, Entry};
+use serde_json::{Value, json};
+
+/// Making an RSA key takes a while: these serve all scenarios.
+pub static OLD: LazyLock<Keys> = LazyLock::new(|| Keys::make("old"));
+/// Added to the secrets in the middle of a scenario, and used a while later.
+pub static NEW: LazyLock<Keys> = LazyLock::new(|| Keys::make("new"));
+pub static FORGERS: LazyLock<Keys> = LazyLock::new(|| Keys::make("forger"));
+/// Has the name of the old keys and another secret.
+static OTHER_ACCOUNT: LazyLock<Keys> = LazyLock::new(|| Keys::make("old"));
+
+/// Keys of all providers, as they sign.
+pub struct Keys(BTreeMap<&'static str, Value>);
+
+impl Keys {
+    /// The API keys are called by the name of the owner.
+    fn make(owner: &str) -> Self {
+        let keys = ALL.iter().map(|entry| {
+            let mut keys = (entry.make_keys)();
+            if let Some(Value::Object(secrets)) = keys.get_mut("keys") {
+                let secret = secrets.values().next().unwrap().clone();
+                keys["keys"] = json!({ owner: secret });
+            }
+            (entry.name, keys)
+        });
+        Self(keys.collect())
+    }
+
+    pub fn of(&self, entry: &Entry) -> &Value {
+        &self.0[entry.name]
+    }
+}
+
+/// The old keys, or with the new ones beside them.
+pub fn secret(entry: &Entry, has_new_keys: bool) -> String {
+    let mut secret = OLD.of(entry).clone();
+    if has_new_keys {
+        merge(&mut secret, NEW.of(entry));
+    }
+    public(entry, secret)
+}
+
+/// The new keys alone.
+pub fn new_secret(entry: &Entry) -> String {
+    public(entry, NEW.of(entry).clone())
+}
+
+pub fn secret_of_another_account(entry: &Entry) -> String {
+    public(entry, OTHER_ACCOUNT.of(entry).clone())
+}
+
+/// A secret that lets the forger in.
+pub fn open_secret(entry: &Entry) -> String {
+    let mut secret = OLD.of(entry).clone();
+    merge(&mut secret, FORGERS.of(entry));
+    public(entry, secret)
+}
+
+/// What the provider would have put into the headers.
+pub fn signed_again(entry: &Entry, body: &[u8], now: Timestamp) -> Vec<(String, String)> {
+    (entry.sign)(OLD.of(entry), body, now.into()).unwrap().headers
+}
+
+/// Whether the credential covers the body.
+pub fn covers_body(entry: &Entry) -> bool {
+    let signed = (entry.sign)(OLD.of(entry), b"{}", Timestamp::UNIX_EPOCH.into()).unwrap();
+    signed.covers_body
+}
+
+fn public(entry: &Entry, mut secret: Value) -> String {
+    let Value::Object(fields) = &mut secret else { panic!("a secret is an object") };
+    fields.retain(|name, _| !entry.private_fields.contains(&name.as_str()));
+    secret.to_string()
+}
+
+/// Both are active: arrays are joined, and so are objects.
+fn merge(secret: &mut Value, more: &Value) {
+    match (secret, more) {
+        (Value::Object(there), Value::Object(more)) => {
+            for (name, value) in more {
+                match there.get_mut(name) {
+                    Some(there) => merge(there, value),
+                    None => drop(there.insert(name.clone(), value.clone())),
+                }
+            }
+        }
+        (Value::Array(there), Value::Array(more)) => there.extend(more.clone()),
+        _ => {}
+    }
+}

@@ -1,0 +1,260 @@
+//! One scenario: senders, processes that start slowly and die, event sources that deliver again, an operator, and
+//! what became of it all.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use futures::FutureExt;
+use futures::future::{LocalBoxFuture, join_all};
+use jiff::{SignedDuration, Timestamp};
+use lambda_http::{Body, Request};
+use livehooks::providers::Entry;
+use livehooks_aws::config::{FallbackConfig, IngestConfig, KeySource};
+use livehooks_aws::{Fault, Ingest, Outcome, fallback};
+use livehooks_core::Provider;
+use livehooks_core::hms::Hms;
+use livehooks_core::livekit::LiveKit;
+use livehooks_core::plugnmeet::PlugNmeet;
+use livehooks_core::videosdk::VideoSdk;
+use serde_json::{Value, json};
+use tokio::time::{sleep, sleep_until};
+
+use crate::fake_aws::{FALLBACK_URL, FakeAws};
+use crate::invariants::{self, Report};
+use crate::mutants::Mutant;
+use crate::operator::Operator;
+use crate::process::Process;
+use crate::sender::{self, Attempt, Delivery};
+use crate::wire::sdk_config;
+
+/// Longer than any scenario takes whose events reach their goal.
+const TOO_LONG: Duration = Duration::from_secs(6 * 3_600);
+
+pub const RETENTION: SignedDuration = SignedDuration::from_hours(24 * 90);
+
+/// How long a process takes to start, and a copy to arrive, at most.
+const START_MAX: Duration = Duration::from_secs(4);
+const COPY_DELAY_MAX: Duration = Duration::from_secs(8);
+
+/// Runs the scenario of a seed, with the product or a mutant of it.
+pub fn run(seed: u64, mutant: Option<Mutant>) -> Report {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    // The SDK draws the length of its pauses from here.
+    fastrand::seed(seed);
+    runtime.unwrap().block_on(async {
+        let mut rng = Rng::with_seed(seed);
+        let deliveries = sender::deliveries(&mut rng);
+        let providers: BTreeSet<_> = deliveries.iter().map(|delivery| delivery.entry.name).collect();
+        let operator = Operator::of(&mut rng, providers.into_iter().collect());
+        let scenario = Scenario {
+            seed,
+            mutant,
+            aws: FakeAws::new(rng, operator),
+            deliveries,
+            attempts: RefCell::default(),
+            idle: RefCell::default(),
+            processes: Cell::new(0),
+            is_over: Cell::new(false),
+        };
+        scenario.run().await
+    })
+}
+
+pub struct Scenario {
+    pub seed: u64,
+    pub mutant: Option<Mutant>,
+    pub aws: Arc<FakeAws>,
+    pub deliveries: Vec<Arc<Delivery>>,
+    /// By delivery.
+    pub attempts: RefCell<BTreeMap<usize, Vec<Attempt>>>,
+    /// Whether everything is sent, mended and redriven.
+    pub is_over: Cell<bool>,
+    idle: RefCell<BTreeMap<&'static str, Vec<Instance>>>,
+    processes: Cell<u32>,
+}
+
+/// A process with one provider's function in it.
+struct Instance {
+    process: Arc<Process>,
+    function: Rc<dyn Receive>,
+}
+
+trait Receive {
+    fn receive<'a>(&'a self, request: &'a Request, now: Timestamp) -> LocalBoxFuture<'a, Outcome>;
+
+    /// The request as a message of the fallback queue.
+    fn message(&self, request: &Request, now: Timestamp) -> String;
+}
+
+impl<P: Provider> Receive for Ingest<P> {
+    fn receive<'a>(&'a self, request: &'a Request, now: Timestamp) -> LocalBoxFuture<'a, Outcome> {
+        self.receive_at(request, now).boxed_local()
+    }
+
+    fn message(&self, request: &Request, now: Timestamp) -> String {
+        let headers = request.headers();
+        let delivery = livehooks_core::Delivery { headers, url_token: None, body: request.body().as_ref() };
+        fallback::message::<P>(&delivery, now, &Fault::StoreTimeout(0)).unwrap()
+    }
+}
+
+impl Scenario {
+    async fn run(&self) -> Report {
+        let started = tokio::time::Instant::now();
+        self.queue_old_forgeries();
+        let senders = async {
+            join_all(self.deliveries.iter().enumerate().map(|(index, delivery)| self.send(index, delivery)))
+                .await;
+            sleep_until(started + self.aws.operator.mended_at()).await;
+            self.aws.log(format_args!("all is sent and mended; from now on no call fails"));
+            self.aws.state().plan.stop();
+            self.redrive_all().await;
+            self.is_over.set(true);
+        };
+        let everything =
+            async { tokio::join!(senders, self.relaying(), self.recovering(), self.redrive_early()) };
+        let settled = tokio::time::timeout(TOO_LONG, everything).await.is_ok();
+        invariants::check(self, settled)
+    }
+
+    /// What an older version has queued without looking at it.
+    fn queue_old_forgeries(&self) {
+        for delivery in self.deliveries.iter().filter(|delivery| !delivery.is_authentic()) {
+            if self.aws.chance(0.1) {
+                let now = self.aws.now();
+                let function = self.function(delivery.entry, &self.process("old"));
+                let message = function.message(&delivery.request(now, false), now);
+                self.aws.state().send(&json!({ "QueueUrl": FALLBACK_URL, "MessageBody": message }));
+            }
+        }
+    }
+
+    async fn send(&self, index: usize, delivery: &Delivery) {
+        sleep(delivery.at).await;
+        let request = delivery.request(self.aws.now(), self.aws.operator.uses_new_keys(self.aws.elapsed()));
+        // A proxy or a network may send the same twice, at once or a while later.
+        let copy_delay = match self.aws.chance(0.15) {
+            true if self.aws.chance(0.5) => Some(self.aws.up_to(COPY_DELAY_MAX)),
+            true => Some(Duration::ZERO),
+            false => None,
+        };
+        let copies = [Some(Duration::ZERO), copy_delay].into_iter().flatten();
+        join_all(copies.map(|delay| self.send_copy(index, delivery, &request, delay))).await;
+    }
+
+    async fn send_copy(&self, index: usize, delivery: &Delivery, request: &Request, delay: Duration) {
+        sleep(delay).await;
+        let mut pauses = sender::pauses_s(delivery.entry.name).iter();
+        loop {
+            let status = self.attempt(index, delivery, request).await;
+            if sender::is_final(delivery.entry.name, status) {
+                return;
+            }
+            let Some(pause) = pauses.next() else { return };
+            sleep(Duration::from_secs(*pause)).await;
+        }
+    }
+
+    async fn attempt(&self, index: usize, delivery: &Delivery, request: &Request) -> Option<u16> {
+        let sent_at = self.aws.now();
+        let mut process = None;
+        let answer = match self.aws.chance(0.02) {
+            true => None,
+            false => self.answered(delivery, request, &mut process).await,
+        };
+        let is_lost = self.aws.chance(0.02);
+        let (status, word, id) = match answer.filter(|_| !is_lost) {
+            None => (None, String::new(), String::new()),
+            Some((status, body)) => {
+                let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+                (Some(status), text("status"), text("id"))
+            }
+        };
+        self.aws.log(format_args!("{}: {status:?} {word} {id}", delivery.name));
+        let answered_at = self.aws.now();
+        let attempt = Attempt { sent_at, answered_at, process, status, word, id };
+        self.attempts.borrow_mut().entry(index).or_default().push(attempt);
+        status
+    }
+
+    /// What API Gateway answers. `None` if the process died.
+    async fn answered(
+        &self,
+        delivery: &Delivery,
+        request: &Request,
+        name: &mut Option<String>,
+    ) -> Option<(u16, Value)> {
+        let request = match self.mutant {
+            Some(Mutant::StampsByItsOwnClock) => request.clone(),
+            _ => sender::stamped(request, self.aws.now()),
+        };
+        self.aws.log(format_args!("{} is received", delivery.name));
+        let mut instance = self.idle_or_new(delivery.entry).await;
+        let process = instance.process.clone();
+        *name = Some(process.name().to_owned());
+        let now = self.aws.now();
+        self.aws.log(format_args!("{} handles {}", process.name(), delivery.name));
+        let work = instance.function.receive(&request, now);
+        let outcome = process.live(Mutant::receive(self.mutant, delivery, work, &self.aws, &process)).await?;
+        if self.mutant == Some(Mutant::ForgetsFailedReads)
+            && matches!(outcome, Outcome::Failed(_) | Outcome::Queued { .. })
+        {
+            instance.function = self.function(delivery.entry, &process);
+        }
+        let response = outcome.into_response();
+        let status = response.status().as_u16();
+        let Body::Text(body) = response.into_body() else { panic!("an answer is text") };
+        let is_recycled = self.aws.chance(0.1);
+        if !is_recycled && !process.is_dead() {
+            self.idle.borrow_mut().entry(delivery.entry.name).or_default().push(instance);
+        }
+        Some((status, serde_json::from_str(&body).unwrap()))
+    }
+
+    /// A new instance takes a while to start.
+    async fn idle_or_new(&self, entry: &'static Entry) -> Instance {
+        let idle = self.idle.borrow_mut().get_mut(entry.name).and_then(Vec::pop);
+        match idle {
+            Some(instance) => instance,
+            None => {
+                let process = self.process(entry.name);
+                sleep(self.aws.up_to(START_MAX)).await;
+                let function = self.function(entry, &process);
+                Instance { process, function }
+            }
+        }
+    }
+
+    fn function(&self, entry: &Entry, process: &Arc<Process>) -> Rc<dyn Receive> {
+        match entry.name {
+            Hms::NAME => self.ingest::<Hms>(process),
+            VideoSdk::NAME => self.ingest::<VideoSdk>(process),
+            PlugNmeet::NAME => self.ingest::<PlugNmeet>(process),
+            LiveKit::NAME => self.ingest::<LiveKit>(process),
+            other => panic!("{other} has no part in these scenarios"),
+        }
+    }
+
+    fn ingest<P: Provider>(&self, process: &Arc<Process>) -> Rc<dyn Receive> {
+        let config = IngestConfig {
+            table: "Events".into(),
+            keys: KeySource::SecretsManager(P::NAME.into()),
+            retention: RETENTION,
+            deadline: livehooks_aws::config::INGEST_DEADLINE,
+            fallback: Some(FallbackConfig {
+                queue_url: FALLBACK_URL.into(),
+                deadline: livehooks_aws::config::FALLBACK_DEADLINE,
+            }),
+        };
+        Rc::new(Ingest::<P>::new(config, &sdk_config(&self.aws, process, self.mutant)))
+    }
+
+    pub fn process(&self, name: &str) -> Arc<Process> {
+        self.processes.set(self.processes.get() + 1);
+        Process::new(format!("{}-{name}-{}", self.seed, self.processes.get()))
+    }
+}
