@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use harness::{Dev, run, send};
+use harness::{Dev, EXAMPLE, run, send};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -32,7 +32,7 @@ fn every_file_is_its_owners_alone_also_those_of_sqlite() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join(".livehooks");
     let mut dev = Dev::start(home.path(), &[]);
-    assert!(send(home.path(), &["plugnmeet", "room_started"]).status.success());
+    assert!(send(home.path(), &[EXAMPLE, "room_started"]).status.success());
     dev.announcement();
     let target = ["replay", "--to", "http://127.0.0.1:9/nobody", "--since", "1h"];
     run(home.path(), &target);

@@ -4,7 +4,7 @@
 
 mod harness;
 
-use harness::{Dev, ask, is_forbidden, send};
+use harness::{Dev, EXAMPLE, ask, is_forbidden, send};
 
 const SCAN: &str = "POST / HTTP/1.1\r\nContent-Type: application/x-amz-json-1.0\r\n\
      X-Amz-Target: DynamoDB_20120810.Scan\r\nX-Amz-Date: 20260101T000000Z\r\n\
@@ -60,7 +60,7 @@ fn a_webhook_from_a_web_page_is_answered_403() {
     let folder = tempfile::tempdir().unwrap();
     let dev = Dev::start(folder.path(), &["--memory"]);
     let address = dev.url.strip_prefix("http://").unwrap();
-    let head = "POST /webhooks/plugnmeet HTTP/1.1";
+    let head = &format!("POST /webhooks/{EXAMPLE} HTTP/1.1");
     let answer = ask(address, head, &["Host: tunnel.example", "Origin: http://tunnel.example"], "{}");
     assert!(is_forbidden(&answer), "{answer}");
 }
@@ -98,7 +98,7 @@ fn a_tunnel_reaches_the_webhooks_alone_even_if_it_rewrites_the_host() {
     let address = dev.url.strip_prefix("http://").unwrap();
     for host in ["tunnel.example", address] {
         for header in forwarded {
-            let head = "POST /webhooks/plugnmeet HTTP/1.1";
+            let head = &format!("POST /webhooks/{EXAMPLE} HTTP/1.1");
             let answer = ask(address, head, &[&format!("Host: {host}"), header], "{}");
             assert!(answer.starts_with("HTTP/1.1 401 "), "the function has answered: {answer}");
         }
@@ -109,7 +109,7 @@ fn a_tunnel_reaches_the_webhooks_alone_even_if_it_rewrites_the_host() {
 fn the_page_its_own_requests_and_containers_are_answered() {
     let folder = tempfile::tempdir().unwrap();
     let dev = Dev::start(folder.path(), &["--memory"]);
-    assert!(send(folder.path(), &["plugnmeet", "room_started"]).status.success());
+    assert!(send(folder.path(), &[EXAMPLE, "room_started"]).status.success());
     let address = dev.url.strip_prefix("http://").unwrap();
     let port = address.rsplit_once(':').unwrap().1;
     for host in [address.to_owned(), format!("localhost:{port}"), format!("[::1]:{port}")] {

@@ -15,14 +15,13 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use harness::{Dev, json_lines, livehooks, ran, stderr, stdout};
+use harness::{Dev, EXAMPLE, Example, json_lines, livehooks, ran, stderr, stdout};
 use jiff::Timestamp;
 use livehooks::dev::Queue;
 use livehooks::providers::Entry;
 use livehooks_aws::Fault;
 use livehooks_aws::fallback::message;
 use livehooks_core::Delivery;
-use livehooks_core::plugnmeet::PlugNmeet;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -34,13 +33,13 @@ fn queued(folder: &Path) -> Value {
         serde_json::from_slice(&fs::read(folder.join(".livehooks/keys.json")).unwrap()).unwrap();
     let body = br#"{"event":"room_created","id":"1"}"#;
     let now = Timestamp::now();
-    let signed = (Entry::named("plugnmeet").unwrap().sign)(&keys["plugnmeet"], body, now.into()).unwrap();
+    let signed = (Entry::named(EXAMPLE).unwrap().sign)(&keys[EXAMPLE], body, now.into()).unwrap();
     let mut headers = HeaderMap::new();
     for (name, value) in &signed.headers {
         headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
     }
     let delivery = Delivery { headers: &headers, url_token: None, body };
-    let message = message::<PlugNmeet>(&delivery, now, &Fault::StoreTimeout(1)).unwrap();
+    let message = message::<Example>(&delivery, now, &Fault::StoreTimeout(1)).unwrap();
     Queue::open(Some(&folder.join(".livehooks/queue.db"))).unwrap().send(&message, now).unwrap();
     keys
 }
@@ -50,7 +49,7 @@ fn a_typo_in_the_keys_of_the_local_stack_is_seen_and_mended() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let mut keys = queued(folder);
-    for secret in keys["plugnmeet"]["keys"].as_object_mut().unwrap().values_mut() {
+    for secret in keys[EXAMPLE]["keys"].as_object_mut().unwrap().values_mut() {
         *secret = format!("{} ", secret.as_str().unwrap()).into();
     }
     let file = folder.join("typo.json");
@@ -60,8 +59,8 @@ fn a_typo_in_the_keys_of_the_local_stack_is_seen_and_mended() {
     let mut dev = Dev::start(folder, &["--keys", file.to_str().unwrap()]);
     while !dev.line().contains("dead-lettered: wrong_key") {}
     let shown = ran(folder, &["queue"], 0);
-    let row = shown.lines().find(|line| line.starts_with("plugnmeet")).unwrap();
-    assert_eq!(row.split_whitespace().take(3).collect::<Vec<_>>(), ["plugnmeet", "wrong_key", "1"]);
+    let row = shown.lines().find(|line| line.starts_with(EXAMPLE)).unwrap();
+    assert_eq!(row.split_whitespace().take(3).collect::<Vec<_>>(), [EXAMPLE, "wrong_key", "1"]);
     let json = json_lines(folder, &["queue", "--json"]).remove(0);
     assert_eq!(json["waiting"], json!({ "visible": 0, "hidden": 0 }));
     assert_eq!(json["dead_lettered"]["count"], 1);

@@ -3,14 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use livehooks::providers::ALL;
+use livehooks::providers::{ALL, WAYS};
 use livehooks_aws::Relay;
 use livehooks_aws::config::{KeySource, RecoverConfig, RelayConfig};
-use livehooks_aws::recover::{self, Recover, Way};
-use livehooks_core::hms::Hms;
-use livehooks_core::livekit::LiveKit;
-use livehooks_core::plugnmeet::PlugNmeet;
-use livehooks_core::videosdk::VideoSdk;
+use livehooks_aws::recover::{self, Recover};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -123,7 +119,6 @@ impl Scenario {
 
     fn recover(&self) -> (Arc<Process>, Recover) {
         let process = self.process("recover");
-        let ways = [Way::of::<Hms>(), Way::of::<VideoSdk>(), Way::of::<PlugNmeet>(), Way::of::<LiveKit>()];
         let keys = ALL.iter().map(|entry| (entry.name.into(), KeySource::SecretsManager(entry.name.into())));
         let config = RecoverConfig {
             table: "Events".into(),
@@ -132,7 +127,7 @@ impl Scenario {
             dead_letter_queue_url: DEAD_LETTERS_URL.into(),
             deadline: livehooks_aws::config::RECOVER_DEADLINE,
         };
-        let recover = Recover::new(&ways, config, &sdk_config(&self.aws, &process, self.mutant));
+        let recover = Recover::new(WAYS, config, &sdk_config(&self.aws, &process, self.mutant));
         (process, recover)
     }
 

@@ -15,11 +15,8 @@ use lambda_http::{Body, Request};
 use livehooks::providers::Entry;
 use livehooks_aws::config::{FallbackConfig, IngestConfig, KeySource};
 use livehooks_aws::{Fault, Ingest, Outcome, fallback};
-use livehooks_core::Provider;
-use livehooks_core::hms::Hms;
-use livehooks_core::livekit::LiveKit;
-use livehooks_core::plugnmeet::PlugNmeet;
-use livehooks_core::videosdk::VideoSdk;
+use livehooks_core::{Provider, for_each_provider};
+use livehooks_signing::{Answer, Next};
 use serde_json::{Value, json};
 use tokio::time::{sleep, sleep_until};
 
@@ -148,14 +145,13 @@ impl Scenario {
 
     async fn send_copy(&self, index: usize, delivery: &Delivery, request: &Request, delay: Duration) {
         sleep(delay).await;
-        let mut pauses = sender::pauses_s(delivery.entry.name).iter();
-        loop {
+        for tries_before in 0.. {
             let status = self.attempt(index, delivery, request).await;
-            if sender::is_final(delivery.entry.name, status) {
+            let answer = status.map_or(Answer::Broken, |status| Answer::Status(status, None));
+            let Next::Again(pause) = delivery.entry.sender.retries.next(tries_before, &answer) else {
                 return;
-            }
-            let Some(pause) = pauses.next() else { return };
-            sleep(Duration::from_secs(*pause)).await;
+            };
+            sleep(pause).await;
         }
     }
 
@@ -230,13 +226,8 @@ impl Scenario {
     }
 
     fn function(&self, entry: &Entry, process: &Arc<Process>) -> Rc<dyn Receive> {
-        match entry.name {
-            Hms::NAME => self.ingest::<Hms>(process),
-            VideoSdk::NAME => self.ingest::<VideoSdk>(process),
-            PlugNmeet::NAME => self.ingest::<PlugNmeet>(process),
-            LiveKit::NAME => self.ingest::<LiveKit>(process),
-            other => panic!("{other} has no part in these scenarios"),
-        }
+        let ingest = for_each_provider!(P => (P::NAME == entry.name).then(|| self.ingest::<P>(process)));
+        ingest.into_iter().flatten().next().expect("the entry is of the list")
     }
 
     fn ingest<P: Provider>(&self, process: &Arc<Process>) -> Rc<dyn Receive> {

@@ -117,26 +117,6 @@ pub fn stamped(request: &Request, time: Timestamp) -> Request {
     request.clone().with_request_context(RequestContext::ApiGatewayV2(context))
 }
 
-/// After which pauses a sender tries again. Whether it does is up to [`is_final`].
-pub fn pauses_s(provider: &str) -> &'static [u64] {
-    match provider {
-        "100ms" => &[1, 3, 10],
-        "plugnmeet" => &[1, 2],
-        "livekit" => &[1, 2, 4, 8],
-        _ => &[],
-    }
-}
-
-/// Whether the sender leaves it at this answer. 100ms takes nothing but 200 for success; plugNmeet and LiveKit
-/// take every 4xx but 429 for delivered.
-pub fn is_final(provider: &str, status: Option<u16>) -> bool {
-    match status {
-        None => false,
-        Some(status) if provider == "100ms" => status == 200,
-        Some(status) => status == 501 || (status < 500 && status != 429),
-    }
-}
-
 /// What happens in one scenario: events of all providers, with forgeries among them.
 pub fn deliveries(rng: &mut Rng) -> Vec<Arc<Delivery>> {
     let horizon_ms = if rng.u8(..4) == 0 { 1_200_000 } else { 30_000 };

@@ -181,7 +181,7 @@ async fn the_secret_of_a_new_stack_says_that_keys_were_never_set_and_how_to_set_
     ] {
         assert!(matches!(fault, Fault::KeysNotSet { .. }), "{fault:?}");
         assert_eq!(fault.code(), "keys_not_set");
-        let command = "put-secret-value --secret-id livehooks/plugnmeet --secret-string '{\"";
+        let command = "put-secret-value --secret-id livehooks/example --secret-string '{\"";
         assert!(fault.to_string().contains(command), "{fault}");
     }
     for misshapen in [r#"{"keys": []}"#, r#"{"keys": {"a": ""}}"#, r#"{"keys": {"a": {}}}"#, "{}", "[]", ""] {

@@ -13,6 +13,7 @@ mod api;
 mod batches;
 mod clock;
 mod cost;
+mod dead_letters;
 mod dedupe;
 mod envelopes;
 mod events;

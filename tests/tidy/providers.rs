@@ -57,7 +57,7 @@ fn a_provider_is_complete() {
         for path in ["Cargo.toml", "src/main.rs"].map(|file| format!("functions/{module}/{file}")) {
             need(4, has(&path), path);
         }
-        let route = format!("Path: /webhooks/{name}\n");
+        let route = format!("Path: /webhooks/{name},");
         need(5, says("template.yaml", &route), "a function in template.yaml".into());
         need(6, events.get(&name).is_some(), "keys in events/keys.json".into());
         need(6, has(&format!("events/{name}")), format!("events/{name}"));

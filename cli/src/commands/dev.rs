@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use super::send::TRY;
 use crate::dev::{Options, Stack, StartError};
 use crate::keys_file::{KeysFile, KeysFileError};
 use crate::local::default_folder;
@@ -105,7 +106,7 @@ impl Dev {
         if let Some(target) = self.forward_to {
             anstream::println!("forward    {target}");
         }
-        anstream::println!("try        cargo livehooks send plugnmeet participant_joined");
+        anstream::println!("try        {TRY}");
         anstream::println!("ready      {url}");
         tokio::select! {
             () = stack.run() => {}

@@ -101,6 +101,8 @@ impl Drop for Dev {
 
 /// The provider of those tests for which any will do.
 pub const EXAMPLE: &str = "plugnmeet";
+/// The same, as a type.
+pub type Example = livehooks_core::plugnmeet::PlugNmeet;
 
 pub fn send(folder: &Path, arguments: &[&str]) -> Output {
     livehooks(folder).arg("send").args(arguments).output().unwrap()

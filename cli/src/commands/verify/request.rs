@@ -28,7 +28,7 @@ impl Request {
             option: "REQUEST.HTTP",
             expected: "an HTTP request: request line, headers, an empty line, the body".into(),
             found,
-            advice: "\n  see tests/fixtures/plugnmeet/ok/room_started/request.http",
+            advice: "\n  see tests/fixtures/livekit/ok/room_started/request.http",
         })
     }
 
