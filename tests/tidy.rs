@@ -121,11 +121,14 @@ fn no_tool_of_the_laptop_can_get_into_a_function() {
 
 #[test]
 fn ingest_never_publishes_and_the_relay_never_writes_to_the_table() {
-    for name in ["ingest", "intake", "fallback", "recover", "store", "keys"] {
+    for name in ["ingest", "pipeline", "fallback", "recover", "store", "keys"] {
         let path = &format!("shared/aws/src/{name}.rs");
         assert!(!read(path).contains("sns"), "{path} mentions SNS");
     }
-    assert!(!read("shared/aws/src/relay.rs").contains("aws_sdk_dynamodb"), "the relay has a DynamoDB client");
+    assert!(
+        !read("shared/aws/src/notify.rs").contains("aws_sdk_dynamodb"),
+        "the notifier has a DynamoDB client"
+    );
 }
 
 #[test]
@@ -142,7 +145,7 @@ fn the_schema_has_the_whole_vocabulary_and_no_more() {
 }
 
 #[test]
-fn every_diagnosis_has_a_fixture() {
+fn every_reason_has_a_fixture() {
     let text = read("shared/core/src/rejection.rs");
     let codes: BTreeSet<&str> = text
         .split('"')
@@ -158,7 +161,7 @@ fn every_diagnosis_has_a_fixture() {
         }
     }
     let missing: Vec<_> = codes.into_iter().filter(|code| !found.contains(*code)).collect();
-    assert!(missing.is_empty(), "no fixture is refused with {missing:?}");
+    assert!(missing.is_empty(), "no fixture is rejected with {missing:?}");
 }
 
 #[test]

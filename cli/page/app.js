@@ -127,7 +127,7 @@ follow({
     ({ epoch, about } = message);
     const { kind, stack, region } = about;
     $("about").replaceChildren(kind === "deployed" ? plain(`${stack} · ${region}`) : "local stack");
-    if (kind === "deployed") list.note("Stored events only. What was refused, and why: ", h("code", {}, `sam logs --stack-name ${stack} --region ${region} --filter '"delivery refused"'`));
+    if (kind === "deployed") list.note("Stored events only. What was rejected, and why: ", h("code", {}, `sam logs --stack-name ${stack} --region ${region} --filter '"delivery rejected"'`));
   },
   rows(added) {
     rows.apply(added);

@@ -9,7 +9,7 @@ const QUEUED = ["200 queued", "The whole delivery waits in the fallback queue. I
 const FAILED = ["503: the provider sends it again", "Nothing of the delivery is kept."];
 const UNBELIEVED = "Nothing of the delivery is kept: what is not authentic is not believed, and not shown.";
 const TOO_LARGE = ["413, final", UNBELIEVED];
-const REFUSED = ["401, final: no provider sends it again", UNBELIEVED];
+const REJECTED = ["401, final: no provider sends it again", UNBELIEVED];
 
 export class Detail {
   #element; #links; #shown = ""; #last = "";
@@ -26,13 +26,13 @@ export class Detail {
     this.#element.replaceChildren();
   }
 
-  /** A delivery that was refused, or not taken. */
+  /** A delivery that was rejected, or not taken. */
   delivery(row) {
     if (this.#shown === `row ${row.n}`) return;
     this.#shown = this.#last = `row ${row.n}`;
-    const [answered, kept] = row.became === "queued" ? QUEUED : row.became === "failed" ? FAILED : row.diagnosis === "too_large" ? TOO_LARGE : REFUSED;
-    this.#put(h("code", {}, row.diagnosis), [
-      h("section", { class: "refusal" },
+    const [answered, kept] = row.became === "queued" ? QUEUED : row.became === "failed" ? FAILED : row.reason === "too_large" ? TOO_LARGE : REJECTED;
+    this.#put(h("code", {}, row.reason), [
+      h("section", { class: "rejection" },
         h("h3", {}, "What was found"), h("p", { class: "found" }, plain(row.detail ?? "", 2000)),
         h("h3", {}, "What to do"), h("p", { class: "advice" }, row.advice ?? ""),
         h("dl", {},
@@ -52,7 +52,7 @@ export class Detail {
     try {
       event = await ask("/api/event", { provider, id });
     } catch (error) {
-      if (this.#shown === key) this.#put("Not found", [h("p", { class: "refusal" }, error.message)], provider);
+      if (this.#shown === key) this.#put("Not found", [h("p", { class: "rejection" }, error.message)], provider);
       return;
     }
     if (this.#shown !== key) return;

@@ -32,7 +32,7 @@ function facts(title, rows, ...more) {
 const note = (text) => h("small", {}, text);
 
 function times({ times }) {
-  const { occurred, basis, received, stored, announced } = times;
+  const { occurred, basis, received, stored, published } = times;
   const at = (time) => h("time", { datetime: time, title: time }, clock(time, !isToday(time)));
   const after = (from, to) => h("span", { class: "lag" }, `+${span(between(from, to))}`);
   const unknown = note("not on record");
@@ -40,7 +40,7 @@ function times({ times }) {
     ["occurred", at(occurred), note(basis === "provider" ? "by the provider's clock" : "no time from the provider: when received")],
     ["received", at(received), basis === "provider" ? after(occurred, received) : ""],
     ["stored", ...(stored ? [at(stored), after(received, stored)] : [unknown])],
-    ["announced", ...(announced ? [at(announced), after(stored ?? received, announced)] : [unknown])],
+    ["published", ...(published ? [at(published), after(stored ?? received, published)] : [unknown])],
   ]);
 }
 

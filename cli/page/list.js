@@ -4,8 +4,8 @@ import { between, clock, h, isToday, plain, span } from "./dom.js";
 import { BECAME } from "./rows.js";
 
 const AROUND = 12;
-const TITLES = { all: "All", stored: "Stored", duplicate: "Duplicates", queued: "Queued", refused: "Refused", failed: "Failed" };
-const MARKS = { stored: "●", duplicate: "◐", queued: "◌", refused: "✕", failed: "▲" };
+const TITLES = { all: "All", stored: "Stored", duplicate: "Duplicates", queued: "Queued", rejected: "Rejected", failed: "Failed" };
+const MARKS = { stored: "●", duplicate: "◐", queued: "◌", rejected: "✕", failed: "▲" };
 
 /** What became of a delivery, as a mark and a word. */
 export const outcome = (became) =>
@@ -217,10 +217,10 @@ function line(row) {
     cell("what", outcome(row.became)),
     cell("provider", row.provider),
   ];
-  if (row.diagnosis) {
-    cells.push(cell("type", row.diagnosis), cell("why", plain(row.detail ?? "")));
+  if (row.reason) {
+    cells.push(cell("type", row.reason), cell("why", plain(row.detail ?? "")));
   } else {
-    const lag = row.announced ? span(between(row.received, row.announced)) : "";
+    const lag = row.published ? span(between(row.received, row.published)) : "";
     const type = row.type === "live.unknown" && row.provider_type ? [h("small", {}, "unknown "), plain(row.provider_type)] : typeName(row.type);
     cells.push(
       cell("type", ...type), cell("room", plain(row.room ?? "")), cell("participant", plain(row.participant ?? "")),

@@ -2,7 +2,7 @@
 
 const ROWS_MAX = 10_000;
 
-export const BECAME = ["stored", "duplicate", "queued", "refused", "failed"];
+export const BECAME = ["stored", "duplicate", "queued", "rejected", "failed"];
 
 export class Rows {
   #rows = new Map();
@@ -17,7 +17,7 @@ export class Rows {
   /** Adds rows, or puts them in the place of what they were before. */
   apply(rows) {
     for (const row of rows) {
-      row.text = [row.type, row.provider, row.provider_type, row.room, row.participant, row.id, row.diagnosis, row.detail]
+      row.text = [row.type, row.provider, row.provider_type, row.room, row.participant, row.id, row.reason, row.detail]
         .filter(Boolean).join("\n").toLowerCase();
       this.#rows.set(row.n, row);
     }

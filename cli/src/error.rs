@@ -11,7 +11,7 @@ use crate::keys_file::KeysFileError;
 pub enum Ending {
     /// 0: done, nothing to complain about.
     Fine,
-    /// 1: the answer is no: refused, not found, not delivered.
+    /// 1: the answer is no: rejected, not found, not delivered.
     No,
     /// 3: something is open that should have ended.
     Open,

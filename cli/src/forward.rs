@@ -1,4 +1,4 @@
-//! An announcement on its way to a developer's app, in the form in which SNS delivers it raw.
+//! A notification on its way to a developer's app, in the form in which SNS delivers it raw.
 
 use std::time::Duration;
 

@@ -12,16 +12,16 @@ use livehooks::commands::explain::Explain;
 use livehooks::commands::inspect::{Inspect, InspectError};
 use livehooks::commands::keys::ManageKeys;
 use livehooks::commands::listen::Listen;
-use livehooks::commands::open_ends::OpenEnds;
 use livehooks::commands::queue::ManageQueue;
 use livehooks::commands::replay::Replay;
 use livehooks::commands::rooms::Rooms;
 use livehooks::commands::send::{Send, SendError};
 use livehooks::commands::timeline::ShowTimeline;
+use livehooks::commands::unfinished::Unfinished;
 use livehooks::commands::verify::Verify;
 use livehooks::error::{CommandError, Ending};
 
-/// Webhooks of live-video providers, verified, stored once and announced
+/// Webhooks of live-video providers, verified, stored once and published
 #[derive(Parser)]
 #[command(name = "livehooks", bin_name = "cargo livehooks", version)]
 struct Cli {
@@ -31,7 +31,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start the local stack: the real handlers, an embedded DynamoDB, announcements
+    /// Start the local stack: the real handlers, an embedded DynamoDB, notifications
     Dev(Dev),
     /// Sign a realistic event as a provider does, and send it
     Send(Send),
@@ -45,14 +45,14 @@ enum Command {
     Rooms(Rooms),
     /// Draw a room's evening: who was there when, what was recorded, what is missing
     Timeline(ShowTimeline),
-    /// Tell the whole story of one event, from delivery to announcement
+    /// Tell the whole story of one event, from delivery to notification
     Explain(Explain),
-    /// Check a captured request offline, and say precisely why it is refused
+    /// Check a captured request offline, and say precisely why it is rejected
     Verify(Verify),
-    /// Announce stored events again
+    /// Publish stored events again
     Replay(Box<Replay>),
     /// Find what has started and was never said to have ended
-    OpenEnds(OpenEnds),
+    Unfinished(Unfinished),
     /// Follow a stack and deliver its events to your app, also those that came while it was away
     Listen(Listen),
     /// Show queued and dead-lettered deliveries, and put dead letters back
@@ -91,7 +91,7 @@ async fn main() -> ExitCode {
         Command::Explain(explain) => explain.run().await.map_err(Failure::from),
         Command::Verify(verify) => verify.run().map_err(Failure::from),
         Command::Replay(replay) => replay.run().await.map_err(Failure::from),
-        Command::OpenEnds(open_ends) => open_ends.run().await.map_err(Failure::from),
+        Command::Unfinished(unfinished) => unfinished.run().await.map_err(Failure::from),
         Command::Listen(listen) => listen.run().await.map_err(Failure::from),
         Command::Queue(queue) => queue.run().await.map_err(Failure::from),
         Command::Keys(keys) => keys.run().await.map_err(Failure::from),

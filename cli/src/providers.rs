@@ -1,6 +1,6 @@
 //! The providers, as the command needs them: all derived from the one list.
 
-use livehooks_aws::recover::Way;
+use livehooks_aws::recover::ProviderPipeline;
 use livehooks_core::{PROVIDER_NAMES, for_each_provider};
 
 pub use livehooks_signing::{
@@ -9,7 +9,7 @@ pub use livehooks_signing::{
 };
 
 /// Every provider's way through the recover function.
-pub const WAYS: &[Way] = &for_each_provider!(P => Way::of::<P>());
+pub const PIPELINES: &[ProviderPipeline] = &for_each_provider!(P => ProviderPipeline::of::<P>());
 
 /// For help texts: `a, b or c`.
 pub fn one_of() -> String {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use harness::{Dev, livehooks, send, stderr, stdout};
 
 /// What `dev` says when it cannot start.
-fn refusal(folder: &Path, arguments: &[&str]) -> String {
+fn rejection(folder: &Path, arguments: &[&str]) -> String {
     let output = livehooks(folder).args(["dev", "--port", "0"]).args(arguments).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", stdout(&output));
     stderr(&output)
@@ -33,7 +33,7 @@ fn a_first_event_is_sent_seen_and_shown_in_one_line_each() {
         assert_eq!(words, ["plugnmeet", "live.participant.joined", "standup", "user-42", said]);
         assert!(!line.contains('\u{1b}'), "no colours where there is no terminal");
     }
-    assert_eq!(dev.announcement()["message"]["subject"], "standup");
+    assert_eq!(dev.notification()["message"]["subject"], "standup");
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn the_page_is_where_the_banner_says() {
 }
 
 #[test]
-fn an_event_survives_a_kill_right_after_its_answer_and_is_announced() {
+fn an_event_survives_a_kill_right_after_its_answer_and_is_published() {
     let folder = tempfile::tempdir().unwrap();
     let data = ["--data", "data", "--forward-to", "http://127.0.0.1:9/nobody"];
     let mut dev = Dev::start(folder.path(), &data);
@@ -56,13 +56,13 @@ fn an_event_survives_a_kill_right_after_its_answer_and_is_announced() {
     dev.kill();
 
     let dev = Dev::start(folder.path(), &data);
-    let id = dev.announcement()["message"]["id"].as_str().unwrap().to_owned();
+    let id = dev.notification()["message"]["id"].as_str().unwrap().to_owned();
     assert!(stdout(&sent).contains(&id));
     assert!(dev.get("/api/events").contains(&id));
 }
 
 #[test]
-fn a_refusal_is_one_line_with_its_diagnosis_and_what_to_do() {
+fn a_rejection_is_one_line_with_its_reason_and_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let mut dev = Dev::start(folder.path(), &["--memory"]);
     let keys = json!({ "plugnmeet": { "keys": { "plugnmeet-dev": "another secret" } } });
@@ -72,7 +72,7 @@ fn a_refusal_is_one_line_with_its_diagnosis_and_what_to_do() {
     assert!(stdout(&sent).contains("401 The delivery could not be authenticated."));
     let line = dev.line();
     assert!(
-        line.contains("refused: wrong_key") && line.contains("compare the secret of this API key"),
+        line.contains("rejected: wrong_key") && line.contains("compare the secret of this API key"),
         "{line}"
     );
     assert!(!line.contains("another secret"));
@@ -100,14 +100,14 @@ fn keys_are_made_once_for_their_owner_alone() {
 fn wrong_keys_are_named_by_file_and_field_and_never_shown() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("keys.json");
-    assert!(refusal(folder.path(), &["--keys", "keys.json"]).contains("keys file keys.json: No such file"));
+    assert!(rejection(folder.path(), &["--keys", "keys.json"]).contains("keys file keys.json: No such file"));
     fs::write(&file, "{hunter2").unwrap();
     assert!(
-        refusal(folder.path(), &["--keys", "keys.json"])
+        rejection(folder.path(), &["--keys", "keys.json"])
             .contains("expected JSON, found none at line 1 column 2")
     );
     fs::write(&file, r#"{"livekit": {"keys": {"a": {"hunter2": 1}}}}"#).unwrap();
-    let error = refusal(folder.path(), &["--keys", "keys.json"]);
+    let error = rejection(folder.path(), &["--keys", "keys.json"]);
     assert_eq!(error, "error: keys file keys.json: field livekit.keys.a: expected a text, found an object\n");
 }
 
@@ -118,7 +118,7 @@ fn a_folder_that_cannot_be_used_is_left_as_it_is() {
     drop(Dev::start(folder.path(), &["--data", "data"]));
 
     fs::write(path("format.json"), r#"{"format":2}"#).unwrap();
-    let error = refusal(folder.path(), &["--data", "data"]);
+    let error = rejection(folder.path(), &["--data", "data"]);
     assert!(error.contains("expected format 1, found 2, which a newer livehooks has made"), "{error}");
     fs::write(path("format.json"), r#"{"format":1}"#).unwrap();
 
@@ -127,7 +127,7 @@ fn a_folder_that_cannot_be_used_is_left_as_it_is() {
             let _ = fs::remove_file(path(name));
         }
         fs::write(path("events.db"), damage).unwrap();
-        let error = refusal(folder.path(), &["--data", "data"]);
+        let error = rejection(folder.path(), &["--data", "data"]);
         assert!(error.contains("the database in the data folder is damaged"), "{error}");
         assert_eq!(fs::read(path("events.db")).unwrap(), damage);
     }
@@ -137,7 +137,7 @@ fn a_folder_that_cannot_be_used_is_left_as_it_is() {
 fn a_folder_in_use_is_not_shared() {
     let folder = tempfile::tempdir().unwrap();
     let _dev = Dev::start(folder.path(), &["--data", "data"]);
-    assert!(refusal(folder.path(), &["--data", "data"]).contains("in use by another livehooks dev"));
+    assert!(rejection(folder.path(), &["--data", "data"]).contains("in use by another livehooks dev"));
 }
 
 #[test]

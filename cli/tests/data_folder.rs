@@ -33,7 +33,7 @@ fn every_file_is_its_owners_alone_also_those_of_sqlite() {
     let folder = home.path().join(".livehooks");
     let mut dev = Dev::start(home.path(), &[]);
     assert!(send(home.path(), &[EXAMPLE, "room_started"]).status.success());
-    dev.announcement();
+    dev.notification();
     let target = ["replay", "--to", "http://127.0.0.1:9/nobody", "--since", "1h"];
     run(home.path(), &target);
     let names = private_files(&folder);

@@ -231,7 +231,7 @@ fn a_deployed_stack_is_looked_at_like_the_local_one() {
     {
         assert!(told.contains(part), "{part:?} is not in:\n{told}");
     }
-    let open = deployed.run(&["open-ends", "--older-than", "0s"]);
+    let open = deployed.run(&["unfinished", "--older-than", "0s"]);
     assert_eq!(open.status.code(), Some(3));
 }
 
@@ -272,8 +272,8 @@ fn a_replay_is_published_and_a_listener_catches_up_with_ordinary_credentials() {
     listener.wait().unwrap();
 
     deployed.ran(&["replay", "--room", "standup", "--to-topic"]);
-    let announced = deployed._dev.get("/api/announcements?replay=all&follow=false");
-    assert_eq!(announced.matches("\"replayid\"").count(), 1, "{announced}");
+    let published = deployed._dev.get("/api/announcements?replay=all&follow=false");
+    assert_eq!(published.matches("\"replayid\"").count(), 1, "{published}");
     assert!(deployed.folder.path().join("state/livehooks").is_dir(), "the user's state is where it belongs");
 }
 
@@ -300,10 +300,10 @@ fn keys_are_shown_by_fingerprint_added_from_stdin_and_retired() {
 
     let last = deployed.ran(&[&show[..], &["--json"]].concat());
     let last: Value = serde_json::from_str(&last).unwrap();
-    let refused =
+    let rejected =
         deployed.run(&["keys", "retire", "--provider", "plugnmeet", last["fingerprint"].as_str().unwrap()]);
-    assert_eq!(refused.status.code(), Some(2));
-    assert!(stderr(&refused).contains("the keys would not serve any more"), "{}", stderr(&refused));
+    assert_eq!(rejected.status.code(), Some(2));
+    assert!(stderr(&rejected).contains("the keys would not serve any more"), "{}", stderr(&rejected));
     assert_eq!(deployed.fed(&add, "\n").status.code(), Some(2), "no secret is no key");
 }
 

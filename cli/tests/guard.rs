@@ -26,7 +26,7 @@ fn doors(dev: &Dev) -> Vec<(String, String, &'static str)> {
     doors
 }
 
-fn announced(dev: &Dev) -> String {
+fn published(dev: &Dev) -> String {
     dev.get("/api/announcements?replay=all&follow=false")
 }
 
@@ -52,7 +52,7 @@ fn a_web_page_from_elsewhere_is_answered_403_on_every_port() {
         "",
     );
     assert!(is_forbidden(&preflight), "{preflight}");
-    assert!(!announced(&dev).contains("forged"), "nothing was published");
+    assert!(!published(&dev).contains("forged"), "nothing was published");
 }
 
 #[test]
@@ -77,8 +77,8 @@ fn a_name_that_was_made_to_point_here_is_answered_403_on_every_port() {
             for headers in [&[foreign.as_str()][..], &[&own, &foreign]] {
                 let answer = ask(&address, &head, headers, body);
                 // Two names are no request at all for some parsers.
-                let is_refused = is_forbidden(&answer) || answer.starts_with("HTTP/1.1 400 ");
-                assert!(is_refused, "{address} {head} {headers:?}: {answer}");
+                let is_rejected = is_forbidden(&answer) || answer.starts_with("HTTP/1.1 400 ");
+                assert!(is_rejected, "{address} {head} {headers:?}: {answer}");
             }
         }
     }

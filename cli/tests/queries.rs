@@ -133,7 +133,7 @@ fn a_timeline_is_drawn_as_wide_as_there_is_room() {
 }
 
 #[test]
-fn an_events_story_goes_from_delivery_to_announcement() {
+fn an_events_story_goes_from_delivery_to_notification() {
     let folder = tempfile::tempdir().unwrap();
     let dev = Dev::start(folder.path(), &["--memory"]);
     for _ in 0..2 {
@@ -142,12 +142,12 @@ fn an_events_story_goes_from_delivery_to_announcement() {
     }
     send(folder.path(), &[EXAMPLE, "participant_joined"]);
     let joined = json_lines(folder.path(), &["events", "--json", "--type", "live.participant.joined"]);
-    dev.announcement();
+    dev.notification();
 
     let id = joined.last().unwrap()["id"].as_str().unwrap();
     let told = loop {
         let told = ran(folder.path(), &["explain", id], 0);
-        // The relay is a moment behind the table.
+        // The notifier is a moment behind the table.
         if !told.contains("not since this start") {
             break told;
         }
@@ -170,7 +170,7 @@ fn an_events_story_goes_from_delivery_to_announcement() {
     assert_eq!(story["dedupe"]["basis"], "sequence");
     assert_eq!(story["event"]["id"], id);
     assert_eq!(story["delivery_lag_s"], serde_json::Value::Null, "VideoSDK gives no time");
-    assert_eq!(story["announced"]["is_announced"], true);
+    assert_eq!(story["published"]["is_published"], true);
 
     assert!(ran(folder.path(), &["explain", &id[..12]], 0).contains(id), "the beginning of an id will do");
     assert_eq!(run(folder.path(), &["explain", "nothing"]).status.code(), Some(1));
@@ -181,13 +181,13 @@ fn open_ends_are_told_to_a_cron_by_the_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let _dev = Dev::start(folder.path(), &["--memory"]);
     send(folder.path(), &["livekit", "egress_started", "--room", "a"]);
-    assert_eq!(ran(folder.path(), &["open-ends"], 0), "", "what has just begun is no open end");
-    let open = ran(folder.path(), &["open-ends", "--older-than", "0s", "--json"], 3);
+    assert_eq!(ran(folder.path(), &["unfinished"], 0), "", "what has just begun is no open end");
+    let open = ran(folder.path(), &["unfinished", "--older-than", "0s", "--json"], 3);
     let open: serde_json::Value = serde_json::from_str(&open).unwrap();
     assert_eq!((&open["kind"], &open["room"]), (&"recording".into(), &"a".into()));
-    assert!(ran(folder.path(), &["open-ends", "--older-than", "0s"], 3).contains("open for "));
+    assert!(ran(folder.path(), &["unfinished", "--older-than", "0s"], 3).contains("open for "));
     send(folder.path(), &["livekit", "egress_ended", "--room", "a"]);
-    assert_eq!(ran(folder.path(), &["open-ends", "--older-than", "0s"], 0), "");
+    assert_eq!(ran(folder.path(), &["unfinished", "--older-than", "0s"], 0), "");
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn every_command_has_help_with_examples_and_is_completed() {
         "explain",
         "verify",
         "replay",
-        "open-ends",
+        "unfinished",
         "listen",
         "keys",
         "completions",

@@ -68,7 +68,7 @@ fn a_typo_in_the_keys_of_the_local_stack_is_seen_and_mended() {
 
     let dev = Dev::start(folder, &[]);
     assert!(ran(folder, &["queue", "redrive"], 0).starts_with("1 moved back to the fallback queue"));
-    assert_eq!(dev.announcement()["message"]["id"], "1");
+    assert_eq!(dev.notification()["message"]["id"], "1");
     let json = json_lines(folder, &["queue", "--json"]).remove(0);
     assert_eq!(json["dead_lettered"], json!({ "count": 0, "sampled": 0, "groups": [] }));
 }

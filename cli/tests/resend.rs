@@ -98,7 +98,7 @@ fn a_replay_that_is_not_taken_stops_and_says_how_to_go_on() {
     );
     assert_eq!(run(folder.path(), &["replay"]).status.code(), Some(2), "there is no default target");
     let dry = run(folder.path(), &["replay", "--room", "a", "--dry-run"]);
-    assert!(stderr(&dry).contains("1 events would be announced again"), "{}", stderr(&dry));
+    assert!(stderr(&dry).contains("1 events would be published again"), "{}", stderr(&dry));
 }
 
 #[test]
@@ -107,9 +107,9 @@ fn a_replay_to_the_topic_reaches_its_subscribers() {
     let dev = Dev::start(folder.path(), &["--memory"]);
     let sent = joins(folder.path(), 12);
     ran(folder.path(), &["replay", "--room", "a", "--to-topic", "--rate", "1000"], 0);
-    let announced = dev.get("/api/announcements?replay=all&follow=false");
+    let published = dev.get("/api/announcements?replay=all&follow=false");
     for id in sent {
-        let replayed = announced.lines().filter(|line| line.contains("replayid") && line.contains(&id));
+        let replayed = published.lines().filter(|line| line.contains("replayid") && line.contains(&id));
         assert_eq!(replayed.count(), 1, "{id}");
     }
     let said = loop {

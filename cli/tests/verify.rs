@@ -27,7 +27,7 @@ fn verdict(provider: &str, case: &str, now: Option<&str>) -> (String, Option<i32
 }
 
 #[test]
-fn every_authentic_fixture_is_authentic_and_every_forged_one_is_refused_for_its_reason() {
+fn every_authentic_fixture_is_authentic_and_every_forged_one_is_rejected_for_its_reason() {
     for provider in ["100ms", "videosdk", "plugnmeet", "livekit"] {
         for kind in ["ok", "err"] {
             // One process a fixture: every third of them will do, the core's own tests have them all.
@@ -44,9 +44,9 @@ fn every_authentic_fixture_is_authentic_and_every_forged_one_is_refused_for_its_
                 } else {
                     let expected = fixtures().join(provider).join(&case).join("rejection.txt");
                     let expected = fs::read_to_string(expected).unwrap();
-                    let (diagnosis, detail) = expected.trim_end().split_once(": ").unwrap();
+                    let (reason, detail) = expected.trim_end().split_once(": ").unwrap();
                     assert_eq!(code, Some(1), "{provider}/{case}: {said}");
-                    assert!(said.starts_with(&format!("refused: {diagnosis}  {detail}")), "{case}: {said}");
+                    assert!(said.starts_with(&format!("rejected: {reason}  {detail}")), "{case}: {said}");
                 }
             }
         }

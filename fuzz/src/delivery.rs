@@ -81,13 +81,13 @@ fn check_raw(event: &str, body: &[u8]) {
     }
 }
 
-/// A refusal goes to the log: one short line, and no credential in it.
+/// A rejection goes to the log: one short line, and no credential in it.
 fn check_rejection(delivery: &Delivery<'_>, rejection: &Rejection) {
     let told = rejection.to_string();
     assert!(told.len() < 1024 && !told.contains(char::is_control), "{told:?}");
     assert!(!rejection.advice().is_empty() && !rejection.code().is_empty());
     let values = delivery.headers.values().filter_map(|value| value.to_str().ok());
     for value in values.filter(|value| value.len() >= 40) {
-        assert!(!told.contains(value), "a refusal repeats the credential: {told}");
+        assert!(!told.contains(value), "a rejection repeats the credential: {told}");
     }
 }

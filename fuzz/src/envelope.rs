@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 use jiff::SignedDuration;
+use lambda_http::Request;
 use livehooks_aws::config::{IngestConfig, KeySource};
 use livehooks_aws::{Ingest, Outcome, gateway};
 use livehooks_core::{Provider, for_each_provider};

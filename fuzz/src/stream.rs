@@ -1,9 +1,9 @@
-//! The stream's records, through the relay's whole handler.
+//! The stream's records, through the notifier's whole handler.
 
 use aws_lambda_events::event::dynamodb::Event;
-use livehooks_aws::Relay;
-use livehooks_aws::announcement::MESSAGE_BYTES_MAX;
-use livehooks_aws::config::RelayConfig;
+use livehooks_aws::Notifier;
+use livehooks_aws::notification::MESSAGE_BYTES_MAX;
+use livehooks_aws::config::NotifyConfig;
 use serde_json::value::RawValue;
 use tokio::runtime::{Builder, Runtime};
 
@@ -12,13 +12,13 @@ use crate::aws::{Calls, sdk};
 struct Function {
     runtime: Runtime,
     calls: Calls,
-    relay: Relay,
+    notifier: Notifier,
 }
 
 thread_local! {
     static FUNCTION: Function = {
         let calls = Calls::default();
-        let config = RelayConfig {
+        let config = NotifyConfig {
             table: "Events".into(),
             topic_arn: "arn:aws:sns:us-east-1:000000000000:livehooks".into(),
             quarantine_queue_url: "http://127.0.0.1:1/000000000000/quarantine".into(),
@@ -26,22 +26,22 @@ thread_local! {
         };
         Function {
             runtime: Builder::new_current_thread().enable_time().build().expect("a runtime"),
-            relay: Relay::new(config, &sdk(calls.clone())),
+            notifier: Notifier::new(config, &sdk(calls.clone())),
             calls,
         }
     };
 }
 
-/// The input is a batch of records as Lambda hands it to the relay.
+/// The input is a batch of records as Lambda hands it to the notifier.
 pub fn stream(input: &[u8]) {
     let Ok(event) = serde_json::from_slice::<Event>(input) else { return };
     FUNCTION.with(|function| {
-        let response = function.runtime.block_on(function.relay.handle(&event));
+        let response = function.runtime.block_on(function.notifier.handle(&event));
         assert!(response.batch_item_failures.is_empty(), "the topic and the queue took everything");
         let calls = function.calls.take();
         let settled: usize = calls.iter().map(|call| check_call(call)).sum();
         let inserted = event.records.iter().filter(|record| record.event_name == "INSERT").count();
-        assert_eq!(settled, inserted, "each new item is announced or in quarantine, exactly once");
+        assert_eq!(settled, inserted, "each new item is published or in quarantine, exactly once");
     });
 }
 
@@ -58,7 +58,7 @@ fn check_call(call: &[u8]) -> usize {
             bytes += value.len();
         } else if name.contains(".MessageAttributes.") {
             let is_empty = value.is_empty() || value.contains(char::is_control);
-            assert!(!is_empty, "SNS refuses the attribute {name}={value:?}");
+            assert!(!is_empty, "SNS rejects the attribute {name}={value:?}");
             bytes += value.len();
         }
     }

@@ -33,7 +33,7 @@ def fact(panel, title, name):
 def test_times_and_lags(panel):
     expect(fact(panel, "Times", "occurred")).to_contain_text("2026-03-05 18:00:00.000")
     expect(fact(panel, "Times", "occurred")).to_contain_text("provider's clock")
-    for name in ["received", "stored", "announced"]:
+    for name in ["received", "stored", "published"]:
         expect(fact(panel, "Times", name)).to_contain_text("+")
         expect(fact(panel, "Times", name).locator("time")).to_be_visible()
 

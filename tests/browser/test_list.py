@@ -20,15 +20,15 @@ def rows(page):
     return page.locator(".row")
 
 
-def test_stored_duplicate_and_refused_are_told_apart(visit):
+def test_stored_duplicate_and_rejected_are_told_apart(visit):
     page = visit().open()
     expect(rows(page)).to_have_count(6)
     said = [text.strip() for text in rows(page).locator(".what").all_text_contents()]
-    assert [text[1:] for text in said] == ["refused", "stored", "stored", "stored", "duplicate", "stored"]
+    assert [text[1:] for text in said] == ["rejected", "stored", "stored", "stored", "duplicate", "stored"]
     assert len({text[0] for text in said}) == 3, "each has a mark of its own, not only a colour"
     expect(rows(page).first.locator(".type")).to_have_text("wrong_key")
     expect(rows(page).first.locator(".why")).to_contain_text("found another signature")
-    for name, count in {"All": 6, "Stored": 4, "Duplicates": 1, "Refused": 1}.items():
+    for name, count in {"All": 6, "Stored": 4, "Duplicates": 1, "Rejected": 1}.items():
         expect(page.get_by_role("button", name=f"{name} {count}")).to_be_visible()
 
 
@@ -63,13 +63,13 @@ def test_filters_by_provider_type_room_and_text(visit):
     expect(rows(page)).to_have_count(7)
 
 
-def test_duplicates_and_refusals_can_be_seen_alone(visit):
+def test_duplicates_and_rejections_can_be_seen_alone(visit):
     page = visit().open()
     page.get_by_role("button", name="Duplicates").click()
     expect(rows(page)).to_have_count(1)
     expect(page.get_by_role("button", name="Duplicates")).to_have_attribute("aria-pressed", "true")
-    page.get_by_role("button", name="Refused").click()
-    expect(rows(page).locator(".what")).to_have_text(["✕refused"])
+    page.get_by_role("button", name="Rejected").click()
+    expect(rows(page).locator(".what")).to_have_text(["✕rejected"])
 
 
 def test_a_filter_is_an_address(visit):
@@ -81,8 +81,8 @@ def test_a_filter_is_an_address(visit):
     expect(rows(page)).to_have_count(1)
 
 
-def test_a_refusal_has_its_diagnosis_and_advice(visit):
-    page = visit().open("/#/events?became=refused")
+def test_a_rejection_has_its_reason_and_advice(visit):
+    page = visit().open("/#/events?became=rejected")
     rows(page).first.click()
     panel = page.get_by_label("Details")
     expect(panel.get_by_role("heading", level=2)).to_have_text("wrong_key")

@@ -51,7 +51,7 @@ def test_the_files_come_with_a_strict_policy(dev):
 
 
 @pytest.mark.parametrize("path", ["/", "/page/app.js", "/api/live", "/api/event?provider=livekit&id=x", "/api/timeline?provider=x&room=x", "/api/again?provider=x&id=x&form=curl"])
-def test_a_name_that_was_made_point_here_is_refused(dev, path):
+def test_a_name_that_was_made_point_here_is_rejected(dev, path):
     connection = http.client.HTTPConnection(urlsplit(dev.url).netloc)
     connection.request("GET", path, headers={"Host": "evil.example:3000"})
     assert connection.getresponse().status == 403
@@ -59,10 +59,10 @@ def test_a_name_that_was_made_point_here_is_refused(dev, path):
 
 def test_no_other_page_may_read_it(dev):
     request = urllib.request.Request(dev.url + "/api/events", headers={"Origin": "https://evil.example"})
-    with pytest.raises(urllib.error.HTTPError) as refused:
+    with pytest.raises(urllib.error.HTTPError) as rejected:
         urllib.request.urlopen(request)
-    assert refused.value.status == 403
-    assert refused.value.headers["access-control-allow-origin"] is None
+    assert rejected.value.status == 403
+    assert rejected.value.headers["access-control-allow-origin"] is None
 
 
 def test_hostile_texts_are_texts_in_the_list(visit, hostile):

@@ -9,7 +9,7 @@ use crate::fixture::Fixture;
 use crate::verify;
 
 /// Makes all the hostile variants and checks the rejection of each.
-pub fn refused<P: Signer>(fixture: &Fixture) -> Result<(), Failed> {
+pub fn attack_all<P: Signer>(fixture: &Fixture) -> Result<(), Failed> {
     let mut credentials = P::credential_headers(&fixture.keys);
     credentials.retain(|name| fixture.headers.contains_key(name));
     assert!(!credentials.is_empty(), "the fixture has no credential to attack");

@@ -1,4 +1,4 @@
-//! Every fixture is a test: what is authentic becomes exactly the expected event, what is not is refused with
+//! Every fixture is a test: what is authentic becomes exactly the expected event, what is not is rejected with
 //! exactly the expected sentence. `UPDATE_EXPECT=1` rewrites the expectations.
 
 #[path = "../common/fixture.rs"]
@@ -29,17 +29,17 @@ fn trials<P: Signer>() -> Vec<Trial> {
     let mut trials = Vec::new();
     for fixture in Fixture::all(P::NAME, "ok") {
         let hostile = fixture.clone();
-        trials.push(Trial::test(name("hostile", &fixture), move || hostile::refused::<P>(&hostile)));
+        trials.push(Trial::test(name("hostile", &fixture), move || hostile::attack_all::<P>(&hostile)));
         trials.push(Trial::test(name("ok", &fixture), move || accepted::<P>(&fixture)));
     }
     for fixture in Fixture::all(P::NAME, "err") {
-        trials.push(Trial::test(name("err", &fixture), move || refused::<P>(&fixture)));
+        trials.push(Trial::test(name("err", &fixture), move || rejected::<P>(&fixture)));
     }
     trials
 }
 
 fn accepted<P: Signer>(fixture: &Fixture) -> Result<(), Failed> {
-    let verified = verify::<P>(fixture).map_err(|rejection| format!("refused: {rejection}"))?;
+    let verified = verify::<P>(fixture).map_err(|rejection| format!("rejected: {rejection}"))?;
     let mut normalized = P::normalize(&verified, fixture.now);
     let event = normalized.to_json(0)?;
     schema::check(&event)?;
@@ -47,7 +47,7 @@ fn accepted<P: Signer>(fixture: &Fixture) -> Result<(), Failed> {
     expect(&fixture.folder.join("expected.json"), &expectation(&normalized, &event))
 }
 
-fn refused<P: Signer>(fixture: &Fixture) -> Result<(), Failed> {
+fn rejected<P: Signer>(fixture: &Fixture) -> Result<(), Failed> {
     match verify::<P>(fixture) {
         Ok(_) => Err("accepted".into()),
         Err(rejection) => {

@@ -129,7 +129,7 @@ class Stack:
         self.signal(function, signal.SIGKILL)
 
     def failed_batches(self) -> int:
-        """How often the relay gave a batch of the stream back, or died with it."""
+        """How often the notifier gave a batch of the stream back, or died with it."""
         return (STATE / "stand-in.log").read_text().count("failed processing DynamoDB stream batch")
 
     def secret_reads(self, provider: str) -> int:

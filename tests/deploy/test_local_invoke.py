@@ -1,6 +1,6 @@
 """Every file in events/ through `sam local invoke` in Docker, or else through the emulator that is inside of it.
 
-A file's folder says the function, its name what is expected: `tampered` and `expired` are refused, `duplicate` is
+A file's folder says the function, its name what is expected: `tampered` and `expired` are rejected, `duplicate` is
 one, everything else is accepted. The environment is events/env.json, as for `sam local invoke -n events/env.json`,
 with this test's own endpoint.
 """

@@ -139,12 +139,12 @@ def test_keys_work_within_seconds_once_they_are_there(stack, rsa_key):
         until(lambda: stack.post(make()).verdict == (200, "accepted"), "the keys to be read")
 
 
-def test_what_was_queued_is_stored_once_and_announced_and_what_was_signed_with_a_strange_key_is_dead_lettered(stack, everything):
+def test_what_was_queued_is_stored_once_and_published_and_what_was_signed_with_a_strange_key_is_dead_lettered(stack, everything):
     hashes = {hashlib.sha256(delivery.body).hexdigest() for delivery in QUEUED}
     stored = lambda: [item for item in stack.items() if item["body_sha256"]["S"] in hashes]
     until(lambda: len(stored()) == len(QUEUED) == 4, "the queued deliveries in the table", seconds=120)
     ids = {json.loads(item["event"]["S"])["id"] for item in stored()}
-    until(lambda: ids <= set(everything.ids()), "their announcements")
+    until(lambda: ids <= set(everything.ids()), "their notifications")
     count = lambda: sum(json.loads(line).get("DeadLettered", 0) for line in stack.log("RecoverFunction").splitlines() if line.startswith("{"))
     assert until(count, "the forged one to be dead-lettered", seconds=60) == 1
     assert "plugnmeet#forged" not in [item["event_key"]["S"] for item in stack.items()]
@@ -158,9 +158,9 @@ def test_what_was_queued_is_stored_once_and_announced_and_what_was_signed_with_a
     assert told["received_at"] == json.loads(letter["Body"])["received_at"]
 
 
-def test_each_event_is_stored_once_and_announced_to_whom_it_concerns(stack, rsa_key, everything, arrivals):
+def test_each_event_is_stored_once_and_published_to_whom_it_concerns(stack, rsa_key, everything, arrivals):
     before = {item["event_key"]["S"] + item["occurrence"]["N"] for item in stack.items()}
-    until(lambda: everything.ids(), "the announcements of the tests before")
+    until(lambda: everything.ids(), "the notifications of the tests before")
     joined = {
         "100ms": hms(stack, "peer.join.success"),
         "videosdk": videosdk(stack, rsa_key, "participant-joined"),
@@ -191,8 +191,8 @@ def test_each_event_is_stored_once_and_announced_to_whom_it_concerns(stack, rsa_
         assert item["room_key"]["S"] == f"{provider}#{event['subject']}"
         assert int(item["expires_at"]["N"]) - time.time() == pytest.approx(90 * 86_400, abs=600)
 
-    until(lambda: set(stored) <= set(everything.ids()), "all announcements")
-    until(lambda: {ids["100ms"], ids["plugnmeet"]} <= set(arrivals.ids()), "the filtered announcements")
+    until(lambda: set(stored) <= set(everything.ids()), "all notifications")
+    until(lambda: {ids["100ms"], ids["plugnmeet"]} <= set(arrivals.ids()), "the filtered notifications")
     assert sorted(arrivals.ids()) == sorted([ids["100ms"], ids["plugnmeet"]])
     assert len(everything.ids()) == len(set(everything.ids()))
     schema = json.loads((ROOT / "schema/event.schema.json").read_text())
@@ -233,7 +233,7 @@ def test_no_log_holds_a_key_a_token_or_a_body(stack, rsa_key):
         text = stack.log(function)
         assert not [secret for secret in secrets if secret in text], function
     lines = [json.loads(line) for line in stack.log("PlugnmeetFunction").splitlines() if line.startswith("{")]
-    assert any(line.get("message") == "delivery refused" and line["reason"] == "body_altered" for line in lines)
+    assert any(line.get("message") == "delivery rejected" and line["reason"] == "body_altered" for line in lines)
 
 
 def test_the_metric_filters_find_their_lines(stack, source_template):
@@ -255,19 +255,19 @@ def test_nothing_is_lost_when_the_relay_is_killed_in_the_middle(stack, everythin
 
     for kills in range(1, 4):
         send(1)
-        until(lambda: sent <= set(everything.ids()), "the relay to run", seconds=60)
+        until(lambda: sent <= set(everything.ids()), "the notifier to run", seconds=60)
         stack.signal("NotifyFunction", signal.SIGSTOP)
         send(40)
         time.sleep(1)
-        assert not sent <= set(everything.ids()), "the relay is stopped"
+        assert not sent <= set(everything.ids()), "the notifier is stopped"
         stack.signal("NotifyFunction", signal.SIGKILL)
         send(10)
         assert until(lambda: stack.failed_batches() >= kills, "a batch to fail")
     stored = {json.loads(item["event"]["S"])["id"] for item in stack.items()}
     assert sent <= stored
-    until(lambda: stored <= set(everything.ids()), "every announcement", seconds=120)
+    until(lambda: stored <= set(everything.ids()), "every notification", seconds=120)
     assert set(everything.ids()) == stored
-    print(f"\nthe relay was killed {kills} times with a batch in hand, {len(sent)} events; announced twice: "
+    print(f"\nthe notifier was killed {kills} times with a batch in hand, {len(sent)} events; published twice: "
           f"{len(everything.ids()) - len(set(everything.ids()))}")
 
 
@@ -283,7 +283,7 @@ def test_nothing_is_lost_while_sns_is_down_and_no_sender_notices(stack, everythi
     assert not sent & set(everything.ids())
     assert "the topic did not take a batch" in stack.log("NotifyFunction")
     outage.unlink()
-    until(lambda: sent <= set(everything.ids()), "every announcement", seconds=60)
+    until(lambda: sent <= set(everything.ids()), "every notification", seconds=60)
 
 
 def test_while_a_key_is_rotated_old_and_new_work_and_then_only_the_new(stack):
@@ -323,18 +323,18 @@ def test_an_upgrade_keeps_keys_events_and_the_memory_of_duplicates(stack, everyt
     assert stack.post(delivery).verdict == (200, "duplicate")
     answer = stack.post(livekit("room_started"))
     assert answer.verdict == (200, "accepted")
-    until(lambda: answer.json["id"] in everything.ids(), "an announcement after the upgrade")
+    until(lambda: answer.json["id"] in everything.ids(), "a notification after the upgrade")
 
 
 def test_with_a_log_level_of_warn_every_metric_is_there_and_no_line_of_an_accepted_delivery(stack, source_template):
-    lines, refused = len(stack.log_lines("PlugnmeetFunction")), counted(stack, source_template, "RejectedMetric")
+    lines, rejected = len(stack.log_lines("PlugnmeetFunction")), counted(stack, source_template, "RejectedMetric")
     authentic = plugnmeet("room_started")
     assert stack.post(authentic).verdict == (200, "accepted")
     assert stack.post(authentic.tampered()).status == 401
     new = stack.log_lines("PlugnmeetFunction")[lines:]
     assert sum(line.get("Accepted", 0) for line in new) == 1
     assert [line for line in new if "AckLatency" in line]
-    assert counted(stack, source_template, "RejectedMetric") == refused + 1
+    assert counted(stack, source_template, "RejectedMetric") == rejected + 1
     assert {line["level"] for line in new if "level" in line} == {"WARN"}
 
 
@@ -363,7 +363,7 @@ def test_the_template_can_be_packaged_for_the_application_repository(stack, tmp_
     assert application["SemanticVersion"] == version
 
 
-def test_a_list_that_names_what_was_not_built_is_refused(stack, tmp_path):
+def test_a_list_that_names_what_was_not_built_is_rejected(stack, tmp_path):
     environment = os.environ | {"AWS_ENDPOINT_URL": stack.stand_in.url}
     built = tmp_path / "template.yaml"
     built.write_text(re.sub(r"( +)Livekit:\n +CodeUri: LivekitFunction\n", "", (BUILD / "template.yaml").read_text()))

@@ -1,4 +1,4 @@
-"""What the template says, before anything is built: lint, least privilege, the relay's source, bad parameters."""
+"""What the template says, before anything is built: lint, least privilege, the notifier's source, bad parameters."""
 
 import json
 import re
@@ -402,7 +402,7 @@ BAD = {
     "LogLevel": ["info", "TRACE"],
     "ThrottlingRateLimit": ["0", "10001"],
     "ThrottlingBurstLimit": ["0", "5001"],
-    "RefusedAlarmThreshold": ["0"],
+    "RejectedAlarmThreshold": ["0"],
     "ReplayPrincipalArn": ["*", "arn:aws:iam::123456789012:root", "arn:aws:iam::*:role/admin", "arn:aws:sts::123456789012:assumed-role/a/b"],
     "AlarmTopicArn": ["my-topic", "arn:aws:sqs:eu-central-1:123456789012:q", "arn:aws:sns:eu-central-1:1234:t",
                       "arn:aws:sns:eu-central-1:123456789012:topic.fifo"],
@@ -413,7 +413,7 @@ GOOD = {"Providers": ["Hms", "Livekit,Plugnmeet", "Hms,Videosdk,Plugnmeet,Liveki
         "RetentionDays": ["35", "3650"]}
 
 
-def test_wrong_parameters_are_refused_and_what_is_right_is_said(source_template):
+def test_wrong_parameters_are_rejected_and_what_is_right_is_said(source_template):
     """By CloudFormation's own rules for parameters, which the stand-in does not know."""
     parameters = source_template["Parameters"]
     for name, values in BAD.items():

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use lambda_http::Request;
 use livehooks::dev::Database;
 use livehooks::envelope::Delivered;
-use livehooks::local::{PATIENCE, local_sdk_config};
+use livehooks::local::{LOCAL_TIMEOUT, local_sdk_config};
 use livehooks::providers::Entry;
 use livehooks::samples;
 use livehooks_aws::config::{IngestConfig, KeySource};
@@ -24,7 +24,7 @@ pub fn config(keys: impl ToString) -> IngestConfig {
         table: "Events".into(),
         keys: KeySource::Inline(keys.to_string()),
         retention: jiff::SignedDuration::from_hours(24 * 90),
-        deadline: PATIENCE,
+        deadline: LOCAL_TIMEOUT,
         fallback: None,
     }
 }

@@ -1,7 +1,7 @@
 //! What the functions write to their log and metrics, searched for everything that must not be there.
 //!
 //! This program starts itself a second time. The second one is a function: with the functions' own telemetry at its
-//! most verbose it takes in and relays whatever there is, hostile, broken and in order, and notes what it was given.
+//! most verbose it takes in and publishes whatever there is, hostile, broken and in order, and notes what it was given.
 
 #[allow(dead_code, reason = "this program asks for less than tests/stack")]
 #[path = "../common/fixture.rs"]
@@ -16,7 +16,7 @@ mod schema;
 mod deliveries;
 mod faults;
 mod notes;
-mod relaying;
+mod notifier;
 
 use std::process::Command;
 
@@ -44,7 +44,7 @@ fn function(notes: &std::path::Path) {
         deliveries::fixtures(&mut seen).await;
         deliveries::samples(&mut seen).await;
         faults::all(&mut seen).await;
-        relaying::all(&mut seen).await;
+        notifier::all(&mut seen).await;
     });
     telemetry.flush();
     seen.write(notes);

@@ -53,7 +53,7 @@ pub fn send(local: &Local, sender: &'static Sender, pace: Pace, is_warm: bool, e
 /// The largest burst that loses nothing, found by one of `most` and proven by one of its own size.
 ///
 /// # Panics
-/// Where an event of that burst is not stored and announced exactly once.
+/// Where an event of that burst is not stored and published exactly once.
 pub fn largest(local: &Local, sender: &'static Sender, pace: Pace, is_warm: bool, most: usize) -> Largest {
     let lost = |fate: &Fate| fate.tries.last().is_none_or(|(_, answer)| *answer != Answer::Status(200, None));
     let tried = send(local, sender, pace, is_warm, most);
@@ -61,10 +61,10 @@ pub fn largest(local: &Local, sender: &'static Sender, pace: Pace, is_warm: bool
     let next = tried.fates.get(events).map(|fate| fate.verdict);
     let sent = if next.is_none() { tried } else { send(local, sender, pace, is_warm, events) };
     assert_eq!(sent.fates.iter().position(lost), None, "{} loses some of {events}", sender.provider.name);
-    let (stored, announced) = (local.stored(), local.all_announced());
+    let (stored, published) = (local.stored(), local.all_published());
     for number in sent.first..sent.first + events as u64 {
         assert_eq!(stored.get(&number), Some(&1), "{} {number} is stored once", sender.provider.name);
-        assert!(announced.contains_key(&number), "{} {number} is announced", sender.provider.name);
+        assert!(published.contains_key(&number), "{} {number} is published", sender.provider.name);
     }
     Largest { events, next }
 }

@@ -41,7 +41,7 @@ struct Seen {
     sent: AtomicU64,
     answered: AtomicU64,
     queued: Mutex<Vec<u64>>,
-    refused: AtomicU64,
+    rejected: AtomicU64,
 }
 
 /// How long answers took, in microseconds.
@@ -55,7 +55,7 @@ struct Happened {
     lasted: Duration,
     /// During it.
     answered: u64,
-    /// How long after its end everything was announced that was queued.
+    /// How long after its end everything was published that was queued.
     drained: Option<Duration>,
 }
 
@@ -63,7 +63,7 @@ struct Happened {
 struct Sample {
     at: Duration,
     answered: u64,
-    announced: usize,
+    published: usize,
     rss_mb: u64,
 }
 
@@ -96,8 +96,8 @@ impl Load {
             shares.into_iter().for_each(|share| took.add(&share.expect("senders do not panic")));
             (took, elapsed, outage)
         });
-        let announced = local.announced_until(STANDSTILL, |counts| counts.len() as u64 >= self.events);
-        println!("all announced {:.1?} after the last answer", started.elapsed() - elapsed);
+        let published = local.published_until(STANDSTILL, |counts| counts.len() as u64 >= self.events);
+        println!("all published {:.1?} after the last answer", started.elapsed() - elapsed);
 
         let (lasted, during) = outage.as_ref().map_or_else(Default::default, |o| (o.lasted, o.answered));
         let rate = (self.events - during) as f64 / elapsed.saturating_sub(lasted).as_secs_f64();
@@ -109,17 +109,17 @@ impl Load {
                 quantiles(&took.queued)
             );
             match outage.drained {
-                Some(drained) => println!("  what was queued was announced {drained:.1?} after its end"),
-                None => println!("  what was queued was not announced"),
+                Some(drained) => println!("  what was queued was published {drained:.1?} after its end"),
+                None => println!("  what was queued was not published"),
             }
         }
-        told(&local.stored(), &announced, seen.refused.load(Ordering::Relaxed), self.events)
+        told(&local.stored(), &published, seen.rejected.load(Ordering::Relaxed), self.events)
     }
 
     /// Prints how it goes, a tenth at a time.
     async fn sample(&self, local: &Local, seen: &Seen, started: Instant) {
-        let mut last = Sample { at: Duration::ZERO, answered: 0, announced: 0, rss_mb: 0 };
-        println!("{:>10} {:>10} {:>10} {:>9} {:>8}", "after", "answered", "announced", "events/s", "rss");
+        let mut last = Sample { at: Duration::ZERO, answered: 0, published: 0, rss_mb: 0 };
+        println!("{:>10} {:>10} {:>10} {:>9} {:>8}", "after", "answered", "published", "events/s", "rss");
         for tenth in 1..=SAMPLES {
             while seen.answered.load(Ordering::Relaxed) < self.events * tenth / SAMPLES {
                 sleep(Duration::from_millis(20)).await;
@@ -127,13 +127,13 @@ impl Load {
             let sample = Sample {
                 at: started.elapsed(),
                 answered: seen.answered.load(Ordering::Relaxed),
-                announced: local.announced.borrow().len(),
+                published: local.published.borrow().len(),
                 rss_mb: rss_mb(),
             };
             let rate = (sample.answered - last.answered) as f64 / (sample.at - last.at).as_secs_f64();
-            let (at, announced) = (sample.at.as_secs_f64(), sample.announced);
+            let (at, published) = (sample.at.as_secs_f64(), sample.published);
             println!(
-                "{at:>8.1} s {:>10} {announced:>10} {rate:>9.0} {:>5} MB",
+                "{at:>8.1} s {:>10} {published:>10} {rate:>9.0} {:>5} MB",
                 sample.answered, sample.rss_mb
             );
             last = sample;
@@ -148,7 +148,7 @@ impl Load {
             sleep(Duration::from_millis(5)).await;
         }
         let (before, begun) = (seen.answered.load(Ordering::Relaxed), Instant::now());
-        local.set_table(Some(Outage::Refuses));
+        local.set_table(Some(Outage::Rejects));
         sleep(Duration::from_secs(self.outage_s)).await;
         local.set_table(None);
         let (lasted, ended) = (begun.elapsed(), Instant::now());
@@ -156,8 +156,8 @@ impl Load {
         let drained = async {
             loop {
                 sleep(Duration::from_millis(50)).await;
-                let announced = local.announced.borrow();
-                if lock(&seen.queued).iter().all(|number| announced.contains_key(number)) {
+                let published = local.published.borrow();
+                if lock(&seen.queued).iter().all(|number| published.contains_key(number)) {
                     return ended.elapsed();
                 }
             }
@@ -185,17 +185,17 @@ impl Load {
         let answers: Vec<_> = answers.into_iter().map(|answer| answer.ok().flatten()).collect();
         let count = |said: &str| answers.iter().filter(|answer| answer.as_deref() == Some(said)).count();
         let (accepted, duplicates, queued) = (count("accepted"), count("duplicate"), count("queued"));
-        let refused = self.copies - accepted - duplicates - queued;
+        let rejected = self.copies - accepted - duplicates - queued;
         local.recovered();
-        let announced = local.announced_until(STANDSTILL, |counts| counts.contains_key(&number));
-        let announced = announced.get(&number).copied().unwrap_or_default();
+        let published = local.published_until(STANDSTILL, |counts| counts.contains_key(&number));
+        let published = published.get(&number).copied().unwrap_or_default();
         let stored = local.stored().get(&number).copied().unwrap_or_default();
         println!(
             "{} copies of one delivery of {} in {took:.1?}: {accepted} accepted, {duplicates} duplicate, \
-             {queued} queued, {refused} refused; stored {stored}, announced {announced}",
+             {queued} queued, {rejected} rejected; stored {stored}, published {published}",
             self.copies, sender.provider.name,
         );
-        refused == 0 && stored == 1 && announced > 0
+        rejected == 0 && stored == 1 && published > 0
     }
 }
 
@@ -220,7 +220,7 @@ async fn share(wire: Arc<Wire>, seen: Arc<Seen>, events: u64) -> Took {
                 lock(&seen.queued).push(number);
             }
             _ => {
-                seen.refused.fetch_add(1, Ordering::Relaxed);
+                seen.rejected.fetch_add(1, Ordering::Relaxed);
             }
         }
         seen.answered.fetch_add(1, Ordering::Relaxed);
@@ -234,16 +234,16 @@ async fn said(request: RequestBuilder) -> Option<String> {
     answer["status"].as_str().map(str::to_owned)
 }
 
-/// Tells whether each event is stored once and announced.
-fn told(stored: &Counts, announced: &Counts, refused: u64, events: u64) -> bool {
+/// Tells whether each event is stored once and published.
+fn told(stored: &Counts, published: &Counts, rejected: u64, events: u64) -> bool {
     let times = |counts: &Counts, number| counts.get(&number).copied().unwrap_or_default();
     let lost = (0..events).filter(|number| times(stored, *number) == 0).count();
     let doubled = (0..events).filter(|number| times(stored, *number) > 1).count();
-    let silent = (0..events).filter(|number| times(announced, *number) == 0).count();
-    let repeated = (0..events).filter(|number| times(announced, *number) > 1).count();
-    println!("lost {lost}, stored twice {doubled}, not announced {silent}, not acknowledged {refused}");
-    println!("announced more than once, as it may be: {repeated}");
-    lost == 0 && doubled == 0 && silent == 0 && refused == 0
+    let silent = (0..events).filter(|number| times(published, *number) == 0).count();
+    let repeated = (0..events).filter(|number| times(published, *number) > 1).count();
+    println!("lost {lost}, stored twice {doubled}, not published {silent}, not acknowledged {rejected}");
+    println!("published more than once, as it may be: {repeated}");
+    lost == 0 && doubled == 0 && silent == 0 && rejected == 0
 }
 
 impl Took {

@@ -1,4 +1,4 @@
-//! A local stack, and what it has stored and announced.
+//! A local stack, and what it has stored and published.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use livehooks::dev::{Announced, Options, Outage, Stack};
+use livehooks::dev::{NotificationLog, Options, Outage, Stack};
 use livehooks::keys_file::KeysFile;
 use livehooks::local::local_sdk_config;
 use livehooks_aws::store;
@@ -30,7 +30,7 @@ pub struct Local {
     pub real: Runtime,
     pub stack: Stack,
     pub keys: Arc<KeysFile>,
-    pub announced: watch::Receiver<Counts>,
+    pub published: watch::Receiver<Counts>,
     /// The number of the next event.
     pub numbers: AtomicU64,
 }
@@ -49,9 +49,9 @@ impl Local {
             verbose: false,
         }));
         let stack = stack.unwrap_or_else(|error| panic!("{error}"));
-        let (counts, announced) = watch::channel(Counts::new());
-        real.spawn(count(stack.announced.clone(), counts));
-        Self { real, stack, keys: keys.clone(), announced, numbers: AtomicU64::new(0) }
+        let (counts, published) = watch::channel(Counts::new());
+        real.spawn(count(stack.published.clone(), counts));
+        Self { real, stack, keys: keys.clone(), published, numbers: AtomicU64::new(0) }
     }
 
     /// A wire to the stack with all functions cold.
@@ -59,13 +59,13 @@ impl Local {
         Arc::new(Wire::new(self.real.handle(), self.stack.url(), &self.keys, pace))
     }
 
-    /// How often each event was announced, once everything is that was stored before.
-    pub fn all_announced(&self) -> Counts {
-        let mut announced = self.announced.clone();
-        let number = MARK + announced.borrow().len() as u64;
+    /// How often each event was published, once everything is that was stored before.
+    pub fn all_published(&self) -> Counts {
+        let mut published = self.published.clone();
+        let number = MARK + published.borrow().len() as u64;
         let mark = Event { at: Duration::ZERO, room: "mark".into(), number };
         simulate(sender::any().deliver(&self.wire(Pace::default()), &mark));
-        let counts = self.real.block_on(announced.wait_for(|counts| counts.contains_key(&number)));
+        let counts = self.real.block_on(published.wait_for(|counts| counts.contains_key(&number)));
         let mut counts = counts.expect("the log lasts as long as the stack").clone();
         counts.retain(|number, _| *number < MARK);
         counts
@@ -93,15 +93,15 @@ impl Local {
         });
     }
 
-    /// How often each event was announced, as soon as `is_enough`, or when nothing new comes for `standstill`.
-    pub fn announced_until(&self, standstill: Duration, is_enough: impl Fn(&Counts) -> bool) -> Counts {
-        let mut announced = self.announced.clone();
-        announced.mark_changed();
+    /// How often each event was published, as soon as `is_enough`, or when nothing new comes for `standstill`.
+    pub fn published_until(&self, standstill: Duration, is_enough: impl Fn(&Counts) -> bool) -> Counts {
+        let mut published = self.published.clone();
+        published.mark_changed();
         self.real.block_on(async {
             loop {
-                let is_new = async { announced.changed().await };
+                let is_new = async { published.changed().await };
                 let comes = tokio::time::timeout(standstill, is_new).await.is_ok();
-                let counts = announced.borrow_and_update();
+                let counts = published.borrow_and_update();
                 if is_enough(&counts) || !comes {
                     return counts.clone();
                 }
@@ -126,15 +126,15 @@ impl Local {
     }
 }
 
-async fn count(announced: Arc<Announced>, counts: watch::Sender<Counts>) {
+async fn count(published: Arc<NotificationLog>, counts: watch::Sender<Counts>) {
     #[derive(Deserialize)]
-    struct Announcement<'a> {
+    struct Notification<'a> {
         #[serde(borrow)]
         message: &'a serde_json::value::RawValue,
     }
-    let mut cursor = announced.cursor(true);
-    while let Some(entry) = announced.next(&mut cursor).await {
-        let entry: Announcement<'_> = serde_json::from_str(&entry).expect("announcements are JSON");
+    let mut cursor = published.cursor(true);
+    while let Some(entry) = published.next(&mut cursor).await {
+        let entry: Notification<'_> = serde_json::from_str(&entry).expect("notifications are JSON");
         counts.send_modify(|counts| add(counts, entry.message.get()));
     }
 }

@@ -57,9 +57,9 @@ impl Plan {
     /// Every provider's rooms live through the outage.
     ///
     /// # Panics
-    /// Where an event is stored twice, or stored and not announced.
+    /// Where an event is stored twice, or stored and not published.
     pub fn run(self, local: &Local) -> Vec<Cost> {
-        local.stack.faults.refuse_fallback.store(!self.has_queue, Ordering::SeqCst);
+        local.stack.faults.reject_fallback.store(!self.has_queue, Ordering::SeqCst);
         let numbers: Vec<Range<u64>> = sender::ALL.iter().map(|_| self.numbers(local)).collect();
         let rooms = sender::ALL.iter().zip(&numbers);
         let rooms = rooms.flat_map(|(sender, numbers)| {
@@ -71,7 +71,7 @@ impl Plan {
         wire::simulate(async {
             let table = async {
                 sleep(QUIET).await;
-                local.set_table(Some(Fault::Refuses));
+                local.set_table(Some(Fault::Rejects));
                 sleep(self.lasts).await;
                 local.set_table(None);
             };
@@ -79,11 +79,11 @@ impl Plan {
             join(table, join_all(rooms)).await;
         });
         local.recovered();
-        let (stored, announced) = (local.stored(), local.all_announced());
+        let (stored, published) = (local.stored(), local.all_published());
         let cost = |(sender, numbers): (&'static Sender, &Range<u64>)| {
             for number in numbers.clone().filter(|number| stored.contains_key(number)) {
                 assert_eq!(stored[&number], 1, "{} {number} is stored once", sender.provider.name);
-                assert!(announced.contains_key(&number), "{} {number} is announced", sender.provider.name);
+                assert!(published.contains_key(&number), "{} {number} is published", sender.provider.name);
             }
             let lost = numbers.clone().filter(|number| !stored.contains_key(number)).count();
             Cost { provider: sender.provider.name, sent: numbers.clone().count(), lost }

@@ -22,7 +22,7 @@ pub enum Behaviour {
     Status(u16, Option<&'static str>),
     /// To a place that answers 200 to whatever comes.
     Redirect(u16),
-    Refuse,
+    Reject,
     Close,
     Silence,
 }
@@ -52,7 +52,7 @@ pub const CASES: [(&str, Behaviour); 27] = [
     ("503 with `Retry-After: 60`", Behaviour::Status(503, Some("60"))),
     ("429 with `Retry-After: 60`", Behaviour::Status(429, Some("60"))),
     ("504", Behaviour::Status(504, None)),
-    ("connection refused", Behaviour::Refuse),
+    ("connection refused", Behaviour::Reject),
     ("connection closed", Behaviour::Close),
     ("no answer", Behaviour::Silence),
 ];
@@ -84,13 +84,13 @@ struct Endpoint {
 pub fn observe(keys: &Arc<KeysFile>) -> Observed {
     let real = real_runtime();
     let endpoint = Endpoint::default();
-    let (answering, closing, refusing) = real.block_on(async {
+    let (answering, closing, rejecting) = real.block_on(async {
         let listen = async || TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
-        let (answering, closing, refusing) = (listen().await, listen().await, listen().await);
+        let (answering, closing, rejecting) = (listen().await, listen().await, listen().await);
         let url = |listener: &TcpListener| {
             format!("http://{}", listener.local_addr().expect("a listener has an address"))
         };
-        let urls = (url(&answering), url(&closing), url(&refusing));
+        let urls = (url(&answering), url(&closing), url(&rejecting));
         let app = Router::new()
             .route("/{case}/webhooks/{provider}", axum::routing::any(answer))
             .with_state(endpoint.clone());
@@ -102,7 +102,7 @@ pub fn observe(keys: &Arc<KeysFile>) -> Observed {
         let mut fates = Vec::new();
         for (case, (_, behaviour)) in CASES.iter().enumerate() {
             let base = match behaviour {
-                Behaviour::Refuse => refusing.clone(),
+                Behaviour::Reject => rejecting.clone(),
                 Behaviour::Close => closing.clone(),
                 _ => format!("{answering}/{case}"),
             };

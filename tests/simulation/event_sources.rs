@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use livehooks::providers::{ALL, WAYS};
-use livehooks_aws::Relay;
-use livehooks_aws::config::{KeySource, RecoverConfig, RelayConfig};
+use livehooks::providers::{ALL, PIPELINES};
+use livehooks_aws::Notifier;
+use livehooks_aws::config::{KeySource, NotifyConfig, RecoverConfig};
 use livehooks_aws::recover::{self, Recover};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -26,10 +26,10 @@ const KEYS_REFRESH: Duration = Duration::from_secs(31);
 const REDRIVES: usize = 3;
 
 impl Scenario {
-    /// The event source of the relay: from a checkpoint on, again and again until it is accepted.
+    /// The event source of the notifier: from a checkpoint on, again and again until it is accepted.
     pub async fn relaying(&self) {
         let mut checkpoint = 0;
-        let mut instance: Option<(Arc<Process>, Relay)> = None;
+        let mut instance: Option<(Arc<Process>, Notifier)> = None;
         let mut pause = SHORTEST_PAUSE;
         loop {
             let records = self.records(checkpoint);
@@ -40,11 +40,11 @@ impl Scenario {
                 sleep(SHORTEST_PAUSE).await;
                 continue;
             }
-            let (process, relay) = instance.take().unwrap_or_else(|| self.relay());
+            let (process, notifier) = instance.take().unwrap_or_else(|| self.notifier());
             let event = serde_json::from_value(json!({ "Records": records })).unwrap();
             let handled = match self.mutant {
                 Some(Mutant::PublishesInline) => Some(Default::default()),
-                _ => process.live(relay.handle(&event)).await,
+                _ => process.live(notifier.handle(&event)).await,
             };
             let Some(response) = handled else {
                 sleep(pause).await;
@@ -56,27 +56,27 @@ impl Scenario {
             });
             let end = checkpoint + records.len();
             let next = Mutant::checkpoint(self.mutant, failed.collect(), end);
-            self.aws.log(format_args!("{} relayed {checkpoint}..{end}, goes on at {next}", process.name()));
+            self.aws.log(format_args!("{} published {checkpoint}..{end}, goes on at {next}", process.name()));
             // The event source may hand out again what it was told is done.
             if !self.aws.chance(0.05) {
                 checkpoint = next;
             }
             pause = if next < end { LONGEST_PAUSE.min(2 * pause) } else { SHORTEST_PAUSE };
             sleep(pause).await;
-            instance = Some((process, relay));
+            instance = Some((process, notifier));
         }
     }
 
-    fn relay(&self) -> (Arc<Process>, Relay) {
+    fn notifier(&self) -> (Arc<Process>, Notifier) {
         let process = self.process("notify");
-        let config = RelayConfig {
+        let config = NotifyConfig {
             table: "Events".into(),
             topic_arn: "arn:aws:sns:us-east-1:000000000000:livehooks".into(),
             quarantine_queue_url: QUARANTINE_URL.into(),
             batches_at_once: 8,
         };
-        let relay = Relay::new(config, &sdk_config(&self.aws, &process, self.mutant));
-        (process, relay)
+        let notifier = Notifier::new(config, &sdk_config(&self.aws, &process, self.mutant));
+        (process, notifier)
     }
 
     /// The event source of recover: what is not done stays in the queue.
@@ -127,7 +127,7 @@ impl Scenario {
             dead_letter_queue_url: DEAD_LETTERS_URL.into(),
             deadline: livehooks_aws::config::RECOVER_DEADLINE,
         };
-        let recover = Recover::new(WAYS, config, &sdk_config(&self.aws, &process, self.mutant));
+        let recover = Recover::new(PIPELINES, config, &sdk_config(&self.aws, &process, self.mutant));
         (process, recover)
     }
 

@@ -38,7 +38,7 @@ mutants! {
     ChecksThenPuts => "accepted as new",
     /// Publishes, then stores.
     PublishesBeforeStoring => "published before it was stored",
-    /// Publishes after the write, in the same function, and has no relay.
+    /// Publishes after the write, in the same function, and has no notifier.
     PublishesInline => "stored, and never published",
     /// Answers, then stores.
     AnswersBeforeStoring => "answered 200 accepted, and is not stored",
@@ -152,7 +152,7 @@ impl Mutant {
         use livehooks_aws::Receipt;
         let known = || {
             Outcome::Stored(Receipt {
-                written: livehooks_aws::store::Written::Duplicate {
+                written: livehooks_aws::store::PutOutcome::Duplicate {
                     id: delivery.name.clone(),
                     altered: false,
                 },

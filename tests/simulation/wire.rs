@@ -222,7 +222,7 @@ impl Wire {
                     }
                     match if is_partial { state.rng.u8(..4) } else { 0 } {
                         1 => failures += &failure(id, "InternalError", false),
-                        // Taken, and yet told as failed.
+                        // RecoveredDelivery, and yet told as failed.
                         2 => {
                             state.publish(message);
                             failures += &failure(id, "InternalError", false);

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::harness::{EXAMPLE, Local, body, options};
 
 #[tokio::test]
-async fn every_sample_is_accepted_known_stored_and_announced() {
+async fn every_sample_is_accepted_known_stored_and_published() {
     let local = Local::start().await;
     let mut count = 0;
     for entry in ALL {
@@ -23,10 +23,10 @@ async fn every_sample_is_accepted_known_stored_and_announced() {
         }
     }
     let stored = local.events().await;
-    let announced = local.announcements(count).await;
+    let published = local.notifications(count).await;
     assert_eq!(stored.len(), count);
-    let messages: Vec<&Value> = announced.iter().map(|announcement| &announcement["message"]).collect();
-    assert!(stored.iter().all(|event| messages.contains(&event)), "what is announced is what is stored");
+    let messages: Vec<&Value> = published.iter().map(|notification| &notification["message"]).collect();
+    assert!(stored.iter().all(|event| messages.contains(&event)), "what is published is what is stored");
 
     let found: BTreeSet<&str> = stored.iter().map(|event| event["type"].as_str().unwrap()).collect();
     let all: BTreeSet<&str> = EventType::ALL.iter().map(|kind| kind.as_str()).collect();
@@ -40,7 +40,7 @@ async fn every_sample_is_accepted_known_stored_and_announced() {
 async fn attributes_are_those_of_the_event() {
     let local = Local::start().await;
     local.status(EXAMPLE, body(EXAMPLE, "participant_joined", |_| ()).as_bytes()).await;
-    let attributes = &local.announcements(1).await[0]["attributes"];
+    let attributes = &local.notifications(1).await[0]["attributes"];
     assert_eq!(attributes["provider"], EXAMPLE);
     assert_eq!(attributes["type"], "live.participant.joined");
     assert_eq!(attributes["room_id"], "room01");
@@ -71,7 +71,7 @@ async fn events_are_filtered_and_limited_newest_first() {
 }
 
 #[tokio::test]
-async fn a_refusal_tells_the_sender_nothing_and_the_developer_all() {
+async fn a_rejection_tells_the_sender_nothing_and_the_developer_all() {
     let local = Local::start().await;
     let url = format!("{}/webhooks/videosdk", local.stack.url());
     let answer = local.client.post(url).body("{}").send().await.unwrap();
@@ -82,7 +82,7 @@ async fn a_refusal_tells_the_sender_nothing_and_the_developer_all() {
 
     let rejections: Value = serde_json::from_str(&local.get("/api/rejections").await).unwrap();
     assert_eq!(rejections[0]["provider"], "videosdk");
-    assert_eq!(rejections[0]["diagnosis"], "missing_header");
+    assert_eq!(rejections[0]["reason"], "missing_header");
     assert!(rejections[0]["advice"].as_str().unwrap().len() > 20);
 }
 
@@ -100,11 +100,11 @@ async fn the_api_answers_to_loopback_names_only_and_webhooks_to_any() {
 }
 
 #[tokio::test]
-async fn announcements_come_as_server_sent_events_one_line_each() {
+async fn notifications_come_as_server_sent_events_one_line_each() {
     let local = Local::start().await;
     let pretty = "{\n  \"event\": \"room_created\",\r\n  \"room\": {\"room_id\": \"r\"},\n  \"id\": \"1\"\n}";
     local.status(EXAMPLE, pretty.as_bytes()).await;
-    local.announcements(1).await;
+    local.notifications(1).await;
     let url = format!("{}/api/announcements?replay=all", local.stack.url());
     let mut answer = local.client.get(url).send().await.unwrap();
     assert_eq!(answer.headers()["content-type"], "text/event-stream");
@@ -113,8 +113,8 @@ async fn announcements_come_as_server_sent_events_one_line_each() {
         text += std::str::from_utf8(&answer.chunk().await.unwrap().unwrap()).unwrap();
     }
     let data = text.trim_end().strip_prefix("data: ").unwrap();
-    let announcement: Value = serde_json::from_str(data).unwrap();
-    assert_eq!(announcement["message"]["data"]["raw"]["room"]["room_id"], "r");
+    let notification: Value = serde_json::from_str(data).unwrap();
+    assert_eq!(notification["message"]["data"]["raw"]["room"]["room_id"], "r");
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn a_provider_without_keys_is_asked_to_come_again_and_the_page_says_how_to
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{problem}");
     assert_eq!(local.stack.queue.bodies().unwrap(), (vec![], vec![]));
     let (rows, _) = local.stack.report.log().changes(0, 10);
-    assert_eq!(rows[0].diagnosis.as_deref(), Some("keys_not_set"));
+    assert_eq!(rows[0].reason.as_deref(), Some("keys_not_set"));
     assert!(rows[0].advice.unwrap().contains("--keys FILE"));
 }
 
@@ -144,7 +144,7 @@ async fn a_taken_port_is_named() {
 }
 
 #[tokio::test]
-async fn announcements_reach_the_developers_app_even_if_it_comes_late() {
+async fn notifications_reach_the_developers_app_even_if_it_comes_late() {
     use axum::routing::post;
     let reserved = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = reserved.local_addr().unwrap();
@@ -154,7 +154,7 @@ async fn announcements_reach_the_developers_app_even_if_it_comes_late() {
     local
         .status(EXAMPLE, body(EXAMPLE, "participant_joined", |places| places.room = "Zoë".into()).as_bytes())
         .await;
-    local.announcements(1).await;
+    local.notifications(1).await;
 
     let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
     let failures = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(2));

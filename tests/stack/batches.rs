@@ -1,4 +1,4 @@
-//! The relay against a topic that fails in every way that SNS can, at random: what it packs, what it takes for done,
+//! The notifier against a topic that fails in every way that SNS can, at random: what it packs, what it takes for done,
 //! and from where on it wants the records again.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,8 +11,8 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use livehooks::local::local_sdk_config;
-use livehooks_aws::Relay;
-use livehooks_aws::config::RelayConfig;
+use livehooks_aws::Notifier;
+use livehooks_aws::config::NotifyConfig;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -48,8 +48,8 @@ struct Batch {
 
 async fn answer(State(aws): State<Aws>, body: Bytes) -> Response {
     if let Ok(call) = serde_json::from_slice::<Value>(&body) {
-        let announcement: Value = serde_json::from_str(call["MessageBody"].as_str().unwrap()).unwrap();
-        aws.quarantined.lock().unwrap().insert(number(announcement["message"].as_str().unwrap()));
+        let notification: Value = serde_json::from_str(call["MessageBody"].as_str().unwrap()).unwrap();
+        aws.quarantined.lock().unwrap().insert(number(notification["message"].as_str().unwrap()));
         let answer = r#"{"MessageId":"1","MD5OfMessageBody":""}"#;
         return ([("content-type", "application/x-amz-json-1.0")], answer).into_response();
     }
@@ -101,7 +101,7 @@ fn number(message: &str) -> usize {
     event["id"].as_str().unwrap().parse().unwrap()
 }
 
-async fn start() -> (Aws, Relay) {
+async fn start() -> (Aws, Notifier) {
     let aws = Aws::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -109,13 +109,13 @@ async fn start() -> (Aws, Relay) {
         axum::Router::new().fallback(answer).layer(DefaultBodyLimit::max(4 << 20)).with_state(aws.clone());
     tokio::spawn(axum::serve(listener, app).into_future());
     let sdk = local_sdk_config(address).to_builder().retry_config(RetryConfig::disabled()).build();
-    let config = RelayConfig {
+    let config = NotifyConfig {
         table: "Events".into(),
         topic_arn: "arn:aws:sns:us-east-1:000000000000:livehooks".into(),
         quarantine_queue_url: format!("http://{address}/000000000000/quarantine"),
         batches_at_once: 1,
     };
-    (aws, Relay::new(config, &sdk))
+    (aws, Notifier::new(config, &sdk))
 }
 
 /// Stream records of these sizes.
@@ -145,7 +145,7 @@ fn sequence_number(index: usize) -> String {
 #[test]
 fn batches_fit_keep_the_order_and_a_failure_is_told_by_its_lowest_sequence_number() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (aws, relay) = runtime.block_on(start());
+    let (aws, notifier) = runtime.block_on(start());
     let size = prop_oneof![12 => 0..2_000_usize, 3 => 0..60_000_usize, 1 => 250_000..270_000_usize];
     let fate = prop_oneof![
         30 => Just(Fate::Taken),
@@ -156,7 +156,7 @@ fn batches_fit_keep_the_order_and_a_failure_is_told_by_its_lowest_sequence_numbe
     let checked = TestRunner::new(config).run(&vec((size, fate), 0..40), |records_to_be| {
         let (sizes, fates): (Vec<usize>, Vec<Fate>) = records_to_be.into_iter().unzip();
         aws.fates.lock().unwrap().clone_from(&fates);
-        let response = runtime.block_on(relay.handle(&records(sizes.into_iter())));
+        let response = runtime.block_on(notifier.handle(&records(sizes.into_iter())));
         let wanted: Vec<String> = response
             .batch_item_failures
             .into_iter()

@@ -12,7 +12,7 @@ use livehooks_aws::config::KeySource;
 use livehooks_core::livekit::LiveKit;
 use livehooks_core::videosdk::VideoSdk;
 
-use crate::cloud::{Cloud, START, after, public_keys, request, said};
+use crate::fake_aws::{FakeAws, START, after, public_keys, request, said};
 use crate::harness::{KEYS, body};
 
 /// A delivery as API Gateway hands it on, signed and received at `at`.
@@ -42,16 +42,16 @@ fn envelope(
     livehooks_aws::gateway::request(&envelope.to_string()).unwrap()
 }
 
-async fn stored(cloud: &Cloud) -> Vec<Stored> {
-    cloud.items().await.iter().map(|item| Stored::read(item).unwrap()).collect()
+async fn stored(aws: &FakeAws) -> Vec<Stored> {
+    aws.items().await.iter().map(|item| Stored::read(item).unwrap()).collect()
 }
 
 #[tokio::test]
 async fn who_comes_back_while_the_leave_waits_for_a_cold_start_is_present() {
     for is_rest in [false, true] {
-        let cloud = Cloud::start().await;
-        let warm = cloud.ingest::<VideoSdk>(&public_keys("videosdk"));
-        let cold = cloud.ingest::<VideoSdk>(&public_keys("videosdk"));
+        let aws = FakeAws::start().await;
+        let warm = aws.ingest::<VideoSdk>(&public_keys("videosdk"));
+        let cold = aws.ingest::<VideoSdk>(&public_keys("videosdk"));
         let delivery = |name, second| sent("videosdk", name, after(second), is_rest);
         let (came, left, came_back) = (
             delivery("participant-joined", 0),
@@ -62,7 +62,7 @@ async fn who_comes_back_while_the_leave_waits_for_a_cold_start_is_present() {
         assert_eq!(said(warm.receive_at(&came_back, after(62)).await), "accepted");
         assert_eq!(said(cold.receive_at(&left, after(64)).await), "accepted");
 
-        let stored = stored(&cloud).await;
+        let stored = stored(&aws).await;
         let timelines = Timeline::of_rooms(stored.iter().map(|stored| &stored.event));
         let mut lanes = timelines.iter().flat_map(|timeline| &timeline.lanes);
         let participant = lanes.find(|lane| lane.kind == LaneKind::Participant).unwrap();
@@ -76,8 +76,8 @@ async fn who_comes_back_while_the_leave_waits_for_a_cold_start_is_present() {
 #[tokio::test]
 async fn a_repeat_is_a_duplicate_for_ten_seconds_by_the_gateways_clock() {
     for (second, expected) in [(9, "duplicate"), (10, "accepted")] {
-        let cloud = Cloud::start().await;
-        let ingest = cloud.ingest::<VideoSdk>(&public_keys("videosdk"));
+        let aws = FakeAws::start().await;
+        let ingest = aws.ingest::<VideoSdk>(&public_keys("videosdk"));
         let delivery = |second| sent("videosdk", "participant-joined", after(second), false);
         assert_eq!(said(ingest.receive_at(&delivery(0), after(8)).await), "accepted");
         assert_eq!(said(ingest.receive_at(&delivery(second), after(20)).await), expected);
@@ -86,20 +86,20 @@ async fn a_repeat_is_a_duplicate_for_ten_seconds_by_the_gateways_clock() {
 
 #[tokio::test]
 async fn deliveries_of_one_millisecond_keep_their_order() {
-    let cloud = Cloud::start().await;
-    let ingest = cloud.ingest::<VideoSdk>(&public_keys("videosdk"));
+    let aws = FakeAws::start().await;
+    let ingest = aws.ingest::<VideoSdk>(&public_keys("videosdk"));
     for name in ["participant-joined", "participant-left", "participant-joined"] {
         let request = sent("videosdk", name, START, false);
         assert_eq!(said(ingest.receive_at(&request, after(1)).await), "accepted", "{name}");
     }
-    let times: Vec<_> = stored(&cloud).await.iter().map(|stored| stored.received_at).collect();
+    let times: Vec<_> = stored(&aws).await.iter().map(|stored| stored.received_at).collect();
     assert!(times.is_sorted_by(|one, next| one < next), "{times:?}");
 }
 
 #[tokio::test]
 async fn a_token_that_expires_while_its_function_starts_still_counts_and_so_it_does_behind_the_queue() {
-    let cloud = Cloud::start().await;
-    let ingest = cloud.ingest::<LiveKit>(&public_keys("livekit"));
+    let aws = FakeAws::start().await;
+    let ingest = aws.ingest::<LiveKit>(&public_keys("livekit"));
     let body = body("livekit", "participant_joined", |_| ());
     // Five minutes and the leeway ago: this is its last second.
     let signed_at = START - SignedDuration::from_mins(6);
@@ -109,11 +109,11 @@ async fn a_token_that_expires_while_its_function_starts_still_counts_and_so_it_d
     assert_eq!(said(ingest.receive_at(&through_the_gateway, after(1)).await), "accepted");
 
     let late = sent("livekit", "participant_left", START, false);
-    cloud.down.table.store(true, SeqCst);
+    aws.down.table.store(true, SeqCst);
     assert_eq!(said(ingest.receive_at(&late, after(3)).await), "queued");
-    cloud.down.table.store(false, SeqCst);
-    let recover = cloud.recover("livekit", KeySource::Inline(public_keys("livekit").to_string()));
-    assert!(cloud.recover_batch(&recover, after(86_400)).await[0].is_settled());
-    let times: Vec<_> = stored(&cloud).await.iter().map(|stored| stored.received_at.as_second()).collect();
+    aws.down.table.store(false, SeqCst);
+    let recover = aws.recover("livekit", KeySource::Inline(public_keys("livekit").to_string()));
+    assert!(aws.recover_batch(&recover, after(86_400)).await[0].is_settled());
+    let times: Vec<_> = stored(&aws).await.iter().map(|stored| stored.received_at.as_second()).collect();
     assert_eq!(times, [START.as_second(); 2]);
 }

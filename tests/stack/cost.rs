@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::{Json, Router};
 use jiff::Timestamp;
-use livehooks::local::{PATIENCE, local_sdk_config};
+use livehooks::local::{LOCAL_TIMEOUT, local_sdk_config};
 use livehooks::providers::Entry;
 use livehooks_aws::Ingest;
 use livehooks_aws::config::{IngestConfig, KeySource};
@@ -40,7 +40,7 @@ async fn requests<P: Provider>(kind: &str, body_bytes: usize) -> Vec<(String, Va
         table: "Events".into(),
         keys: KeySource::Inline(KEYS.secret(entry).to_string()),
         retention: jiff::SignedDuration::from_hours(24 * 90),
-        deadline: PATIENCE,
+        deadline: LOCAL_TIMEOUT,
         fallback: None,
     };
     let ingest = Ingest::<P>::new(config, &sdk);

@@ -6,22 +6,22 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lambda_http::Request;
 use livehooks::dev::DeadLetter;
-use livehooks::local::PATIENCE;
+use livehooks::local::LOCAL_TIMEOUT;
 use livehooks_aws::config::KeySource;
 use livehooks_aws::fallback::message;
-use livehooks_aws::recover::{Taken, response};
+use livehooks_aws::recover::{RecoveredDelivery, response};
 use livehooks_aws::{Fault, Outcome, Recover};
 use livehooks_core::Delivery;
 use serde_json::json;
 
-use crate::cloud::{Cloud, START, after, public_keys, request, said, signed_request};
+use crate::fake_aws::{FakeAws, START, after, public_keys, request, said, signed_request};
 use crate::harness::{EXAMPLE, Example};
 use crate::recover::{inline, only};
 use crate::sizes::{noise, padded};
 
 /// The reasons of the dead letters.
-pub fn reasons(cloud: &Cloud) -> Vec<String> {
-    let letters = cloud.queue.receive_dead(10, after(100_000), after(100_000)).unwrap();
+pub fn reasons(aws: &FakeAws) -> Vec<String> {
+    let letters = aws.queue.receive_dead(10, after(100_000), after(100_000)).unwrap();
     letters.into_iter().map(|letter| attribute(&letter, "reason")).collect()
 }
 
@@ -30,14 +30,14 @@ fn attribute(letter: &DeadLetter, name: &str) -> String {
 }
 
 /// A delivery that was answered 200 while the secret was unusable, and the recover function.
-async fn queued_without_keys() -> (Cloud, Recover) {
-    let cloud = Cloud::start().await;
-    *cloud.secret.lock().unwrap() = "not JSON".into();
-    let ingest = cloud.ingest_with::<Example>(|_| ());
+async fn queued_without_keys() -> (FakeAws, Recover) {
+    let aws = FakeAws::start().await;
+    *aws.secret.lock().unwrap() = "not JSON".into();
+    let ingest = aws.ingest_with::<Example>(|_| ());
     let genuine = signed_request(EXAMPLE, &secret("right"), br#"{"id":"1"}"#, START);
     assert_eq!(said(ingest.receive_at(&genuine, START).await), "queued");
-    let recover = cloud.recover(EXAMPLE, KeySource::SecretsManager("keys".into()));
-    (cloud, recover)
+    let recover = aws.recover(EXAMPLE, KeySource::SecretsManager("keys".into()));
+    (aws, recover)
 }
 
 fn secret(value: &str) -> serde_json::Value {
@@ -48,63 +48,64 @@ fn secret(value: &str) -> serde_json::Value {
 
 #[tokio::test]
 async fn a_typo_in_a_secret_costs_no_delivery_that_was_answered_200() {
-    let (cloud, recover) = queued_without_keys().await;
-    let body = cloud.queue.bodies().unwrap().0;
-    *cloud.secret.lock().unwrap() = secret("right ").to_string();
-    let recovered = cloud.recover_batch(&recover, after(60)).await;
+    let (aws, recover) = queued_without_keys().await;
+    let body = aws.queue.bodies().unwrap().0;
+    *aws.secret.lock().unwrap() = secret("right ").to_string();
+    let recovered = aws.recover_batch(&recover, after(60)).await;
     assert_eq!(only(&recovered), ("401".into(), true));
     assert!(recovered[0].result.as_ref().unwrap().is_dead_lettered);
-    assert_eq!(cloud.queue.bodies().unwrap(), (vec![], body), "it is kept as it was");
-    let letter = cloud.queue.receive_dead(1, after(60), after(60)).unwrap().remove(0);
+    assert_eq!(aws.queue.bodies().unwrap(), (vec![], body), "it is kept as it was");
+    let letter = aws.queue.receive_dead(1, after(60), after(60)).unwrap().remove(0);
     assert_eq!(attribute(&letter, "reason"), "wrong_key");
     assert_eq!(attribute(&letter, "provider"), EXAMPLE);
     assert_eq!(attribute(&letter, "received_at"), START.to_string());
 
-    *cloud.secret.lock().unwrap() = secret("right").to_string();
-    assert_eq!(cloud.queue.redrive(after(90)).unwrap(), 1);
-    assert_eq!(only(&cloud.recover_batch(&recover, after(90)).await), ("accepted".into(), true));
-    assert_eq!(cloud.queue.bodies().unwrap(), (vec![], vec![]));
-    let items = cloud.items().await;
+    *aws.secret.lock().unwrap() = secret("right").to_string();
+    assert_eq!(aws.queue.redrive(after(90)).unwrap(), 1);
+    assert_eq!(only(&aws.recover_batch(&recover, after(90)).await), ("accepted".into(), true));
+    assert_eq!(aws.queue.bodies().unwrap(), (vec![], vec![]));
+    let items = aws.items().await;
     assert_eq!(items[0]["received_at"].as_s().unwrap(), "2025-10-30T09:03:20.000000000Z");
 }
 
 #[tokio::test]
 async fn what_the_dead_letter_queue_does_not_take_stays_in_the_fallback_queue() {
     for hangs in [false, true] {
-        let (cloud, _) = queued_without_keys().await;
+        let (aws, _) = queued_without_keys().await;
         let wrong = || KeySource::Inline(secret("wrong").to_string());
-        let deadline = if hangs { Duration::from_millis(300) } else { PATIENCE };
-        let recover = cloud.recover_within(deadline, EXAMPLE, wrong());
-        cloud.down.dead_letters.store(true, SeqCst);
-        cloud.down.hangs.store(hangs, SeqCst);
-        let recovered = cloud.recover_batch(&recover, after(60)).await;
+        let deadline = if hangs { Duration::from_millis(300) } else { LOCAL_TIMEOUT };
+        let recover = aws.recover_within(deadline, EXAMPLE, wrong());
+        aws.down.dead_letters.store(true, SeqCst);
+        aws.down.hangs.store(hangs, SeqCst);
+        let recovered = aws.recover_batch(&recover, after(60)).await;
         assert_eq!(only(&recovered), ("503".into(), false));
         assert_eq!(response(&recovered).batch_item_failures.len(), 1);
         let Outcome::Failed(fault) = &recovered[0].result.as_ref().unwrap().outcome else { panic!() };
         assert_eq!(fault.code(), "dead_letter_queue");
-        assert_eq!(cloud.waiting(), 1);
+        assert_eq!(aws.waiting(), 1);
 
-        cloud.down.dead_letters.store(false, SeqCst);
-        let recover = cloud.recover(EXAMPLE, wrong());
-        assert_eq!(only(&cloud.recover_batch(&recover, after(61)).await), ("401".into(), true));
-        assert_eq!((cloud.waiting(), reasons(&cloud)), (0, vec!["wrong_key".to_owned()]));
+        aws.down.dead_letters.store(false, SeqCst);
+        let recover = aws.recover(EXAMPLE, wrong());
+        assert_eq!(only(&aws.recover_batch(&recover, after(61)).await), ("401".into(), true));
+        assert_eq!((aws.waiting(), reasons(&aws)), (0, vec!["wrong_key".to_owned()]));
     }
 }
 
 /// What becomes of a delivery that is queued as it is: its reason, and whether it is dead-lettered.
 async fn rejected(request: &Request, received_at: Timestamp) -> (&'static str, bool) {
-    let cloud = Cloud::start().await;
+    let aws = FakeAws::start().await;
     let delivery = Delivery { headers: request.headers(), url_token: None, body: request.body().as_ref() };
     let message = message::<Example>(&delivery, received_at, &Fault::StoreTimeout(1)).unwrap();
-    cloud.queue.send(&message, received_at).unwrap();
-    let recover = cloud.recover(EXAMPLE, KeySource::Inline(secret("right").to_string()));
-    let recovered = cloud.recover_batch(&recover, received_at).await;
-    assert!(recovered[0].is_settled() && cloud.waiting() == 0);
-    let Ok(Taken { outcome: Outcome::Rejected(rejection), is_dead_lettered, .. }) = &recovered[0].result
+    aws.queue.send(&message, received_at).unwrap();
+    let recover = aws.recover(EXAMPLE, KeySource::Inline(secret("right").to_string()));
+    let recovered = aws.recover_batch(&recover, received_at).await;
+    assert!(recovered[0].is_settled() && aws.waiting() == 0);
+    let Ok(RecoveredDelivery { outcome: Outcome::Rejected(rejection), is_dead_lettered, .. }) =
+        &recovered[0].result
     else {
         panic!("{recovered:?}")
     };
-    assert_eq!(reasons(&cloud).len(), usize::from(*is_dead_lettered));
+    assert_eq!(reasons(&aws).len(), usize::from(*is_dead_lettered));
     (rejection.code(), *is_dead_lettered)
 }
 
@@ -137,12 +138,12 @@ async fn only_what_no_change_of_keys_could_let_in_is_dropped() {
 
 #[tokio::test]
 async fn what_the_table_cannot_hold_is_dead_lettered() {
-    let cloud = Cloud::start().await;
-    *cloud.secret.lock().unwrap() = "not JSON".into();
+    let aws = FakeAws::start().await;
+    *aws.secret.lock().unwrap() = "not JSON".into();
     let request = request(EXAMPLE, &padded(&noise(700_000)), START);
-    let ingest = cloud.ingest_with::<Example>(|_| ());
+    let ingest = aws.ingest_with::<Example>(|_| ());
     assert_eq!(said(ingest.receive_at(&request, START).await), "queued");
-    let recover = cloud.recover(EXAMPLE, inline(EXAMPLE));
-    assert_eq!(only(&cloud.recover_batch(&recover, after(60)).await), ("413".into(), true));
-    assert_eq!((cloud.waiting(), reasons(&cloud)), (0, vec!["too_large".to_owned()]));
+    let recover = aws.recover(EXAMPLE, inline(EXAMPLE));
+    assert_eq!(only(&aws.recover_batch(&recover, after(60)).await), ("413".into(), true));
+    assert_eq!((aws.waiting(), reasons(&aws)), (0, vec!["too_large".to_owned()]));
 }

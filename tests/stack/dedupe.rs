@@ -4,7 +4,7 @@ use uuid::Uuid;
 use crate::harness::{EXAMPLE, Local, body};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_copies_at_once_make_one_item_and_one_announcement() {
+async fn two_hundred_copies_at_once_make_one_item_and_one_notification() {
     for (provider, name) in [(EXAMPLE, "participant_joined"), ("videosdk", "participant-joined")] {
         let local = Local::start().await;
         let body = body(provider, name, |_| ());
@@ -12,7 +12,7 @@ async fn two_hundred_copies_at_once_make_one_item_and_one_announcement() {
         assert_eq!(copies.iter().filter(|status| *status == "accepted").count(), 1, "{provider}");
         assert_eq!(copies.iter().filter(|status| *status == "duplicate").count(), 199, "{provider}");
         assert_eq!(local.events().await.len(), 1, "{provider}");
-        assert_eq!(local.announced_by_now().await.len(), 1, "{provider}");
+        assert_eq!(local.published_by_now().await.len(), 1, "{provider}");
     }
 }
 
@@ -30,7 +30,7 @@ async fn a_join_after_a_leave_is_kept_though_its_bytes_are_those_of_the_first() 
     let ids: Vec<&str> = events.iter().map(|event| event["id"].as_str().unwrap()).collect();
     let (sequence, _) = ids[0].split_once('.').unwrap();
     assert_eq!(ids, [0, 1, 2].map(|occurrence| format!("{sequence}.{occurrence}")));
-    assert_eq!(local.announced_by_now().await.len(), 3);
+    assert_eq!(local.published_by_now().await.len(), 3);
 }
 
 #[tokio::test]

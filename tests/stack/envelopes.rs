@@ -1,7 +1,7 @@
 use lambda_http::{Body, Request};
 use livehooks::dev::Database;
 use livehooks::envelope::Delivered;
-use livehooks::local::{PATIENCE, local_sdk_config};
+use livehooks::local::{LOCAL_TIMEOUT, local_sdk_config};
 use livehooks_aws::Ingest;
 use livehooks_aws::config::{IngestConfig, KeySource};
 use livehooks_core::for_each_provider;
@@ -46,7 +46,7 @@ async fn answers<P: Signer>(kind: &str) -> Vec<(Fixture, Form, u16, Value)> {
             table: "Events".into(),
             keys: KeySource::Inline(fixture.keys.to_string()),
             retention: jiff::SignedDuration::from_hours(24 * 90),
-            deadline: PATIENCE,
+            deadline: LOCAL_TIMEOUT,
             fallback: None,
         };
         let ingest = Ingest::<P>::new(config, &sdk);
@@ -80,7 +80,7 @@ async fn every_authentic_delivery_is_taken_through_api_gateway_in_every_form() {
 }
 
 #[tokio::test]
-async fn every_forged_delivery_is_refused_through_api_gateway_in_every_form() {
+async fn every_forged_delivery_is_rejected_through_api_gateway_in_every_form() {
     let forged = for_each_provider!(P => answers::<P>("err").await);
     for (fixture, form, status, answer) in forged.into_iter().flatten() {
         assert_eq!(status, 401, "{}, {form:?}: {answer}", fixture.name());

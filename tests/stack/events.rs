@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use aws_lambda_events::event::dynamodb::Event;
 use livehooks::dev::Database;
-use livehooks::local::{PATIENCE, local_sdk_config};
-use livehooks_aws::config::{IngestConfig, RelayConfig};
-use livehooks_aws::{Ingest, Relay};
+use livehooks::local::{LOCAL_TIMEOUT, local_sdk_config};
+use livehooks_aws::config::{IngestConfig, NotifyConfig};
+use livehooks_aws::{Ingest, Notifier};
 use livehooks_core::for_each_provider;
 use livehooks_signing::Signer;
 use serde::de::DeserializeOwned;
@@ -34,7 +34,8 @@ async fn check<P: Signer>() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let sdk = local_sdk_config(listener.local_addr().unwrap());
     tokio::spawn(Database::open(None).unwrap().serve(listener));
-    let config = IngestConfig { deadline: PATIENCE, ..IngestConfig::read(environment(P::FUNCTION)).unwrap() };
+    let config =
+        IngestConfig { deadline: LOCAL_TIMEOUT, ..IngestConfig::read(environment(P::FUNCTION)).unwrap() };
     let ingest = Ingest::<P>::new(config, &sdk);
     let mut files: Vec<PathBuf> =
         fs::read_dir(root().join(P::NAME)).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -57,17 +58,17 @@ async fn check<P: Signer>() {
 }
 
 #[tokio::test]
-async fn each_is_accepted_refused_or_known_as_its_name_says() {
+async fn each_is_accepted_rejected_or_known_as_its_name_says() {
     for_each_provider!(P => check::<P>().await);
 }
 
 #[tokio::test]
-async fn the_batch_of_the_stream_is_announced() {
+async fn the_batch_of_the_stream_is_published() {
     let local = Local::start().await;
-    let mut config = RelayConfig::read(environment("NotifyFunction")).unwrap();
+    let mut config = NotifyConfig::read(environment("NotifyFunction")).unwrap();
     config.quarantine_queue_url = format!("http://{}/000000000000/quarantine", local.stack.aws);
-    let relay = Relay::new(config, &local_sdk_config(local.stack.aws));
+    let notifier = Notifier::new(config, &local_sdk_config(local.stack.aws));
     let event: Event = read(&root().join("notify/stream.json"));
-    assert!(relay.handle(&event).await.batch_item_failures.is_empty());
-    assert_eq!(local.announcements(event.records.len()).await.len(), event.records.len());
+    assert!(notifier.handle(&event).await.batch_item_failures.is_empty());
+    assert_eq!(local.notifications(event.records.len()).await.len(), event.records.len());
 }

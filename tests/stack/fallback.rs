@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue};
 use lambda_http::{Request, RequestExt};
 use livehooks::dev::Outage;
-use livehooks::local::PATIENCE;
+use livehooks::local::LOCAL_TIMEOUT;
 use livehooks::providers::ALL;
 use livehooks::samples;
 use livehooks_aws::fallback::{MESSAGE_BYTES_MAX, QueuedDelivery, message};
@@ -18,32 +18,32 @@ use livehooks_core::{Delivery, Keys, Provider, for_each_provider};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::cloud::{Cloud, START, after, public_keys, request, said, signed_request};
+use crate::fake_aws::{FakeAws, START, after, public_keys, request, said, signed_request};
 use crate::fixture::Fixture;
 use crate::harness::{EXAMPLE, Example, Local, body};
 
 #[tokio::test]
 async fn an_outage_of_the_table_loses_nothing_and_no_sender_notices() {
     let local = Local::start().await;
-    *local.stack.faults.table.lock().unwrap() = Some(Outage::Refuses);
+    *local.stack.faults.table.lock().unwrap() = Some(Outage::Rejects);
     for entry in ALL {
         let name = samples::of(entry)[0].name;
         assert_eq!(local.status(entry.name, body(entry.name, name, |_| ()).as_bytes()).await, "queued");
     }
     *local.stack.faults.table.lock().unwrap() = None;
-    let announced = local.announcements(ALL.len()).await;
+    let published = local.notifications(ALL.len()).await;
     let stored = local.events().await;
     assert_eq!(stored.len(), ALL.len());
-    assert!(announced.iter().all(|announcement| stored.contains(&announcement["message"])));
+    assert!(published.iter().all(|notification| stored.contains(&notification["message"])));
     assert_eq!(local.stack.queue.bodies().unwrap(), (vec![], vec![]));
-    assert_eq!(local.announced_by_now().await.len(), ALL.len());
+    assert_eq!(local.published_by_now().await.len(), ALL.len());
 }
 
 #[tokio::test]
 async fn with_table_and_queue_down_the_sender_is_asked_to_come_back() {
     let local = Local::start().await;
-    *local.stack.faults.table.lock().unwrap() = Some(Outage::Refuses);
-    local.stack.faults.refuse_fallback.store(true, SeqCst);
+    *local.stack.faults.table.lock().unwrap() = Some(Outage::Rejects);
+    local.stack.faults.reject_fallback.store(true, SeqCst);
     let (status, problem) = local.post(EXAMPLE, body(EXAMPLE, "participant_joined", |_| ()).as_bytes()).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{problem}");
     assert_eq!(local.stack.queue.bodies().unwrap(), (vec![], vec![]));
@@ -57,44 +57,44 @@ async fn a_queued_delivery_survives_a_crash() {
         Local::start_with(|options| options.data = Some(data)).await
     };
     let first = start().await;
-    *first.stack.faults.table.lock().unwrap() = Some(Outage::Refuses);
+    *first.stack.faults.table.lock().unwrap() = Some(Outage::Rejects);
     let body = body(EXAMPLE, "participant_joined", |places| places.id = "1".into());
     assert_eq!(first.status(EXAMPLE, body.as_bytes()).await, "queued");
     first.stop().await;
 
     let second = start().await;
-    assert_eq!(second.announcements(1).await[0]["message"]["id"], "1");
+    assert_eq!(second.notifications(1).await[0]["message"]["id"], "1");
     assert_eq!(second.events().await.len(), 1);
 }
 
 #[tokio::test]
 async fn a_table_or_keys_that_hang_lead_to_the_queue_after_the_deadline() {
-    let cloud = Cloud::start().await;
-    *cloud.secret.lock().unwrap() = public_keys(EXAMPLE).to_string();
-    cloud.down.hangs.store(true, SeqCst);
-    for (down, code) in [(&cloud.down.secrets, "keys_unavailable"), (&cloud.down.table, "store_timeout")] {
+    let aws = FakeAws::start().await;
+    *aws.secret.lock().unwrap() = public_keys(EXAMPLE).to_string();
+    aws.down.hangs.store(true, SeqCst);
+    for (down, code) in [(&aws.down.secrets, "keys_unavailable"), (&aws.down.table, "store_timeout")] {
         down.store(true, SeqCst);
-        let ingest = cloud.ingest_with::<Example>(|config| config.deadline = Duration::from_millis(300));
+        let ingest = aws.ingest_with::<Example>(|config| config.deadline = Duration::from_millis(300));
         let outcome = ingest.receive_at(&request(EXAMPLE, b"{}", START), START).await;
         let Outcome::Queued { id, fault } = &outcome else { panic!("{outcome:?}") };
         assert_eq!(fault.code(), code);
-        let event = cloud.queue.receive(1, START).unwrap().event;
+        let event = aws.queue.receive(1, START).unwrap().event;
         assert_eq!(event.records[0].message_id.as_ref(), Some(id));
         down.store(false, SeqCst);
     }
 }
 
 #[tokio::test]
-async fn a_reading_of_keys_that_was_given_up_never_becomes_a_refusal() {
-    let cloud = Cloud::start().await;
-    *cloud.secret.lock().unwrap() = json!({ "keys": { "a": "old" } }).to_string();
-    let ingest = cloud.ingest_with::<Example>(|config| config.deadline = Duration::from_millis(300));
+async fn a_reading_of_keys_that_was_given_up_never_becomes_a_rejection() {
+    let aws = FakeAws::start().await;
+    *aws.secret.lock().unwrap() = json!({ "keys": { "a": "old" } }).to_string();
+    let ingest = aws.ingest_with::<Example>(|config| config.deadline = Duration::from_millis(300));
     let old = signed_request(EXAMPLE, &json!({ "keys": { "a": "old" } }), b"{}", START);
     assert_eq!(said(ingest.receive_at(&old, START).await), "accepted");
 
-    *cloud.secret.lock().unwrap() = json!({ "keys": { "a": "new" } }).to_string();
-    cloud.down.secrets.store(true, SeqCst);
-    cloud.down.hangs.store(true, SeqCst);
+    *aws.secret.lock().unwrap() = json!({ "keys": { "a": "new" } }).to_string();
+    aws.down.secrets.store(true, SeqCst);
+    aws.down.hangs.store(true, SeqCst);
     // The first is cut off while it reads; the second comes before the next reading is due.
     for seconds in [40, 41] {
         let new = signed_request(EXAMPLE, &json!({ "keys": { "a": "new" } }), b"{}", after(seconds));
@@ -104,11 +104,11 @@ async fn a_reading_of_keys_that_was_given_up_never_becomes_a_refusal() {
 
 /// With keys that cannot be read, by a function that has just started.
 async fn queues_only_what_some_keys_may_let_in<P: Provider>() {
-    let cloud = Cloud::start().await;
-    cloud.down.secrets.store(true, SeqCst);
+    let aws = FakeAws::start().await;
+    aws.down.secrets.store(true, SeqCst);
     let [mut queued, mut rejected] = [0, 0];
     for fixture in ["ok", "err"].iter().flat_map(|kind| Fixture::all(P::NAME, kind)) {
-        let ingest = cloud.ingest_with::<P>(|_| ());
+        let ingest = aws.ingest_with::<P>(|_| ());
         let outcome = ingest.receive_at(&recorded(&fixture), fixture.now).await;
         match (P::precheck(&fixture.delivery(), fixture.now), outcome) {
             (Ok(()), Outcome::Queued { .. }) => queued += 1,
@@ -120,7 +120,7 @@ async fn queues_only_what_some_keys_may_let_in<P: Provider>() {
         }
     }
     assert!(queued > 10 && rejected > 0, "{}: {queued} and {rejected}", P::NAME);
-    assert_eq!(cloud.waiting(), queued);
+    assert_eq!(aws.waiting(), queued);
 }
 
 #[tokio::test]
@@ -133,45 +133,45 @@ async fn without_keys_what_no_keys_could_let_in_is_rejected_and_all_else_is_queu
 
 #[tokio::test]
 async fn noise_does_not_wait_for_keys_that_hang_and_is_not_queued_for_them() {
-    let cloud = Cloud::start().await;
+    let aws = FakeAws::start().await;
     let keys = public_keys(EXAMPLE).to_string();
-    *cloud.secret.lock().unwrap() = keys.clone();
+    *aws.secret.lock().unwrap() = keys.clone();
     let impatient = |config: &mut livehooks_aws::config::IngestConfig| {
         config.deadline = Duration::from_millis(300);
     };
-    let ingest = cloud.ingest_with::<Example>(impatient);
+    let ingest = aws.ingest_with::<Example>(impatient);
     let authentic = |seconds| request(EXAMPLE, format!(r#"{{"id":"{seconds}"}}"#).as_bytes(), after(seconds));
     let noise = Request::new("{}".into());
     assert_eq!(said(ingest.receive_at(&authentic(0), START).await), "accepted");
 
-    cloud.down.secrets.store(true, SeqCst);
-    cloud.down.hangs.store(true, SeqCst);
+    aws.down.secrets.store(true, SeqCst);
+    aws.down.hangs.store(true, SeqCst);
     let started = std::time::Instant::now();
     for seconds in 40..50 {
         assert_eq!(said(ingest.receive_at(&noise, after(seconds)).await), "401");
     }
-    let cold = cloud.ingest_with::<Example>(|_| ());
+    let cold = aws.ingest_with::<Example>(|_| ());
     assert_eq!(said(cold.receive_at(&noise, START).await), "401");
-    assert!(started.elapsed() < PATIENCE, "a reading of the keys that hangs takes as long");
+    assert!(started.elapsed() < LOCAL_TIMEOUT, "a reading of the keys that hangs takes as long");
     // When keys are old, everything has them read again; what is noise is told from the rest after that.
     assert_eq!(said(ingest.receive_at(&noise, after(400)).await), "401");
     assert_eq!(said(ingest.receive_at(&authentic(401), after(401)).await), "accepted");
-    assert_eq!(cloud.waiting(), 0);
+    assert_eq!(aws.waiting(), 0);
 }
 
 #[tokio::test]
 async fn keys_that_were_never_set_lead_to_503_and_nothing_is_queued() {
-    let cloud = Cloud::start().await;
-    *cloud.secret.lock().unwrap() = json!({ "keys": {} }).to_string();
-    let ingest = cloud.ingest_with::<Example>(|_| ());
+    let aws = FakeAws::start().await;
+    *aws.secret.lock().unwrap() = json!({ "keys": {} }).to_string();
+    let ingest = aws.ingest_with::<Example>(|_| ());
     let delivery = |seconds| request(EXAMPLE, b"{}", after(seconds));
     let outcome = ingest.receive_at(&delivery(0), START).await;
     assert!(matches!(&outcome, Outcome::Failed(Fault::KeysNotSet { .. })), "{outcome:?}");
     assert_eq!(said(outcome), "503");
     assert_eq!(said(ingest.receive_at(&Request::new("{}".into()), after(1)).await), "401");
-    assert_eq!(cloud.waiting(), 0);
+    assert_eq!(aws.waiting(), 0);
 
-    *cloud.secret.lock().unwrap() = public_keys(EXAMPLE).to_string();
+    *aws.secret.lock().unwrap() = public_keys(EXAMPLE).to_string();
     assert_eq!(
         said(ingest.receive_at(&delivery(4), after(4)).await),
         "503",
@@ -189,10 +189,10 @@ fn recorded(fixture: &Fixture) -> Request {
 }
 
 async fn never_queues_while_all_is_well<P: Provider>() {
-    let cloud = Cloud::start().await;
+    let aws = FakeAws::start().await;
     for kind in ["ok", "err"] {
         for fixture in Fixture::all(P::NAME, kind) {
-            let ingest = cloud.ingest::<P>(&fixture.keys);
+            let ingest = aws.ingest::<P>(&fixture.keys);
             let outcome = ingest.receive_at(&recorded(&fixture), fixture.now).await;
             match outcome {
                 Outcome::Stored(_) => assert_eq!(kind, "ok", "{}", fixture.name()),
@@ -204,7 +204,7 @@ async fn never_queues_while_all_is_well<P: Provider>() {
     let mut hostile = request(P::NAME, &vec![b'['; 1 << 16], START);
     hostile.headers_mut().append("authorization", HeaderValue::from_bytes(b"\xff\xfe").unwrap());
     hostile.headers_mut().append("x-large", HeaderValue::from_str(&"x".repeat(8_000)).unwrap());
-    let ingest = cloud.ingest::<P>(&public_keys(P::NAME));
+    let ingest = aws.ingest::<P>(&public_keys(P::NAME));
     for body in [vec![], vec![0xff; 1 << 16], vec![b'x'; (1 << 20) + 1], noise(1 << 16)] {
         let mut request = request(P::NAME, &body, START);
         ingest.receive_at(&request, START).await;
@@ -212,7 +212,7 @@ async fn never_queues_while_all_is_well<P: Provider>() {
         ingest.receive_at(&request, START).await;
     }
     ingest.receive_at(&hostile, START).await;
-    assert_eq!(cloud.waiting(), 0, "{}", P::NAME);
+    assert_eq!(aws.waiting(), 0, "{}", P::NAME);
 }
 
 #[tokio::test]
@@ -295,9 +295,9 @@ async fn a_body_of_one_mebibyte_fits_unless_no_table_could_hold_it() {
     }
     assert!(queued(&noise(1 << 20)).unwrap_err().starts_with("expected a message of at most 1048320 bytes"));
 
-    let cloud = Cloud::start().await;
-    cloud.down.table.store(true, SeqCst);
-    let ingest = cloud.ingest::<Example>(&public_keys(EXAMPLE));
+    let aws = FakeAws::start().await;
+    aws.down.table.store(true, SeqCst);
+    let ingest = aws.ingest::<Example>(&public_keys(EXAMPLE));
     for (body, expected) in [(&text, "queued"), (&noise(1 << 20), "503")] {
         let request = request(EXAMPLE, body, START);
         assert_eq!(said(ingest.receive_at(&request, START).await), expected);

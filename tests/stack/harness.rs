@@ -76,12 +76,12 @@ impl Local {
         events
     }
 
-    /// The first `count` announcements since the start; waits for them. Each event is valid by the schema.
-    pub async fn announcements(&self, count: usize) -> Vec<Value> {
-        let mut cursor = self.stack.announced.cursor(true);
+    /// The first `count` notifications since the start; waits for them. Each event is valid by the schema.
+    pub async fn notifications(&self, count: usize) -> Vec<Value> {
+        let mut cursor = self.stack.published.cursor(true);
         let mut found = Vec::new();
         while found.len() < count {
-            let entry = self.stack.announced.next(&mut cursor).await.unwrap();
+            let entry = self.stack.published.next(&mut cursor).await.unwrap();
             let entry: Value = serde_json::from_str(&entry).unwrap();
             schema::check(&entry["message"].to_string()).unwrap();
             found.push(entry);
@@ -89,17 +89,17 @@ impl Local {
         found
     }
 
-    /// Announces one more event and returns everything that was announced before it: nothing is in flight
-    /// behind it, because the relay keeps the order of the stream.
-    pub async fn announced_by_now(&self) -> Vec<Value> {
+    /// Publishes one more event and returns everything that was published before it: nothing is in flight
+    /// behind it, because the notifier keeps the order of the stream.
+    pub async fn published_by_now(&self) -> Vec<Value> {
         let last = Uuid::new_v4().to_string();
         self.status(EXAMPLE, body(EXAMPLE, "room_created", |places| places.id = last.clone()).as_bytes())
             .await;
-        let mut cursor = self.stack.announced.cursor(true);
+        let mut cursor = self.stack.published.cursor(true);
         let mut found = Vec::new();
         loop {
             let entry: Value =
-                serde_json::from_str(&self.stack.announced.next(&mut cursor).await.unwrap()).unwrap();
+                serde_json::from_str(&self.stack.published.next(&mut cursor).await.unwrap()).unwrap();
             if entry["message"]["id"] == last.as_str() {
                 return found;
             }

@@ -13,10 +13,10 @@ use futures::future::{join, join_all};
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::Request;
 use livehooks::dev::Database;
-use livehooks::local::{PATIENCE, local_sdk_config};
+use livehooks::local::{LOCAL_TIMEOUT, local_sdk_config};
 use livehooks::providers::Entry;
 use livehooks_aws::config::{IngestConfig, KeySource};
-use livehooks_aws::store::Written;
+use livehooks_aws::store::PutOutcome;
 use livehooks_aws::{Ingest, Outcome};
 use livehooks_core::videosdk::VideoSdk;
 use proptest::collection::vec;
@@ -78,7 +78,7 @@ impl Race {
             table: "Events".into(),
             keys: KeySource::Inline(KEYS.secret(Entry::named("videosdk").unwrap()).to_string()),
             retention: SignedDuration::from_hours(24 * 90),
-            deadline: PATIENCE,
+            deadline: LOCAL_TIMEOUT,
             fallback: None,
         };
         Self { turns, ingest: Ingest::new(config, &sdk), client: Client::new(&local_sdk_config(address)) }
@@ -97,7 +97,7 @@ impl Race {
             unfinished.set(unfinished.get() - 1);
             self.turns.changed.notify_one();
             match outcome {
-                Outcome::Stored(receipt) => usize::from(matches!(receipt.written, Written::New { .. })),
+                Outcome::Stored(receipt) => usize::from(matches!(receipt.written, PutOutcome::New { .. })),
                 other => panic!("{other:?}"),
             }
         }));

@@ -106,7 +106,7 @@ async fn while_the_newest_keys_cannot_be_read_a_failed_verification_is_our_fault
         secrets.set(unreadable);
         let first = after(if unreadable.is_none() { 30 } else { 60 });
         assert!(ring.newer(first).await.is_err());
-        // The sender's next attempt comes before the next reading, and must not be refused for good either.
+        // The sender's next attempt comes before the next reading, and must not be rejected for good either.
         assert!(ring.newer(first + SignedDuration::from_secs(1)).await.is_err());
         ring.current(first).await.unwrap();
     }

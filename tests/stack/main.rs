@@ -5,7 +5,7 @@ mod fixture;
 #[path = "../common/schema.rs"]
 mod schema;
 
-mod cloud;
+mod fake_aws;
 mod harness;
 
 mod adversaries;
@@ -21,9 +21,9 @@ mod fallback;
 mod faults;
 mod interleavings;
 mod keys;
+mod notify;
+mod notify_concurrency;
 mod properties;
 mod recover;
 mod redaction;
-mod relay;
-mod relay_at_once;
 mod sizes;

@@ -150,7 +150,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
-    fn a_signed_body_that_was_changed_anywhere_is_refused(
+    fn a_signed_body_that_was_changed_anywhere_is_rejected(
         entry in provider(), which: Index, edits in vec(edit(), 1..12),
     ) {
         let keys = signing(entry);
@@ -167,7 +167,7 @@ proptest! {
     }
 
     #[test]
-    fn a_credential_that_was_changed_anywhere_is_refused_or_the_same(
+    fn a_credential_that_was_changed_anywhere_is_rejected_or_the_same(
         entry in provider(), which: Index, edits in vec(edit(), 1..12),
     ) {
         let keys = signing(entry);

@@ -11,8 +11,8 @@ use livehooks_core::livekit::LiveKit;
 use livehooks_core::videosdk::VideoSdk;
 use serde_json::json;
 
-use crate::cloud::{Cloud, START, after, batch, public_keys, request, said, signed_request};
 use crate::dead_letters::reasons;
+use crate::fake_aws::{FakeAws, START, after, batch, public_keys, request, said, signed_request};
 use crate::harness::{EXAMPLE, Example, body};
 
 pub fn inline(provider: &str) -> KeySource {
@@ -27,124 +27,124 @@ pub fn only(recovered: &[Recovered]) -> (String, bool) {
 
 #[tokio::test]
 async fn a_token_that_has_expired_while_it_waited_still_counts() {
-    let cloud = Cloud::start().await;
-    let ingest = cloud.ingest::<LiveKit>(&public_keys("livekit"));
-    let recover = cloud.recover("livekit", inline("livekit"));
+    let aws = FakeAws::start().await;
+    let ingest = aws.ingest::<LiveKit>(&public_keys("livekit"));
+    let recover = aws.recover("livekit", inline("livekit"));
     let body = body("livekit", "participant_joined", |_| ());
     let request = request("livekit", body.as_bytes(), START);
-    cloud.down.table.store(true, SeqCst);
+    aws.down.table.store(true, SeqCst);
     assert_eq!(said(ingest.receive_at(&request, START).await), "queued");
-    assert_eq!(only(&cloud.recover_batch(&recover, after(60)).await), ("503".into(), false));
-    assert_eq!(cloud.waiting(), 1);
+    assert_eq!(only(&aws.recover_batch(&recover, after(60)).await), ("503".into(), false));
+    assert_eq!(aws.waiting(), 1);
 
-    cloud.down.table.store(false, SeqCst);
-    let (tomorrow, still) = (after(86_400), cloud.queue.clone());
-    assert_eq!(said(ingest.receive_at(&request, tomorrow).await), "401", "sent again it would be refused");
-    assert_eq!(only(&cloud.recover_batch(&recover, tomorrow).await), ("accepted".into(), true));
+    aws.down.table.store(false, SeqCst);
+    let (tomorrow, still) = (after(86_400), aws.queue.clone());
+    assert_eq!(said(ingest.receive_at(&request, tomorrow).await), "401", "sent again it would be rejected");
+    assert_eq!(only(&aws.recover_batch(&recover, tomorrow).await), ("accepted".into(), true));
     assert_eq!(still.bodies().unwrap(), (vec![], vec![]));
-    let items = cloud.items().await;
+    let items = aws.items().await;
     assert_eq!(items.len(), 1);
     assert_eq!(items[0]["received_at"].as_s().unwrap(), "2025-10-30T09:03:20.000000000Z");
 }
 
 #[tokio::test]
 async fn an_outage_of_the_keys_at_a_cold_start_loses_nothing_and_lets_nobody_in() {
-    let cloud = Cloud::start().await;
-    *cloud.secret.lock().unwrap() = public_keys(EXAMPLE).to_string();
-    cloud.down.secrets.store(true, SeqCst);
-    let ingest = cloud.ingest_with::<Example>(|_| ());
-    let recover = cloud.recover(EXAMPLE, KeySource::SecretsManager("keys".into()));
+    let aws = FakeAws::start().await;
+    *aws.secret.lock().unwrap() = public_keys(EXAMPLE).to_string();
+    aws.down.secrets.store(true, SeqCst);
+    let ingest = aws.ingest_with::<Example>(|_| ());
+    let recover = aws.recover(EXAMPLE, KeySource::SecretsManager("keys".into()));
     let forged = signed_request(EXAMPLE, &json!({ "keys": { "a": "forged" } }), b"{}", START);
     for request in [request(EXAMPLE, br#"{"id":"1"}"#, START), forged] {
         assert_eq!(said(ingest.receive_at(&request, START).await), "queued");
     }
-    for message in cloud.recover_batch(&recover, after(10)).await {
+    for message in aws.recover_batch(&recover, after(10)).await {
         assert!(!message.is_settled(), "without keys nothing is dropped: {message:?}");
     }
 
-    cloud.down.secrets.store(false, SeqCst);
-    let recovered = cloud.recover_batch(&recover, after(20)).await;
+    aws.down.secrets.store(false, SeqCst);
+    let recovered = aws.recover_batch(&recover, after(20)).await;
     let said: Vec<String> =
         recovered.iter().map(|message| said(message.result.clone().unwrap().outcome)).collect();
     assert_eq!(said, ["accepted", "401"]);
-    assert_eq!((cloud.waiting(), cloud.items().await.len()), (0, 1));
-    assert_eq!(reasons(&cloud), ["unknown_issuer"]);
+    assert_eq!((aws.waiting(), aws.items().await.len()), (0, 1));
+    assert_eq!(reasons(&aws), ["unknown_issuer"]);
 }
 
 #[tokio::test]
 async fn keys_that_were_added_since_they_were_read_let_in_what_they_signed() {
-    let cloud = Cloud::start().await;
+    let aws = FakeAws::start().await;
     let keys = |secret: &str| json!({ "keys": { "a": secret } });
-    *cloud.secret.lock().unwrap() = keys("old").to_string();
-    let recover = cloud.recover(EXAMPLE, KeySource::SecretsManager("keys".into()));
-    let ingest = cloud.ingest_with::<Example>(|_| ());
-    cloud.down.table.store(true, SeqCst);
+    *aws.secret.lock().unwrap() = keys("old").to_string();
+    let recover = aws.recover(EXAMPLE, KeySource::SecretsManager("keys".into()));
+    let ingest = aws.ingest_with::<Example>(|_| ());
+    aws.down.table.store(true, SeqCst);
     let old = signed_request(EXAMPLE, &keys("old"), br#"{"id":"1"}"#, START);
     assert_eq!(said(ingest.receive_at(&old, START).await), "queued");
-    cloud.recover_batch(&recover, after(1)).await;
+    aws.recover_batch(&recover, after(1)).await;
 
-    *cloud.secret.lock().unwrap() = json!({ "keys": { "a": "old", "b": "new" } }).to_string();
+    *aws.secret.lock().unwrap() = json!({ "keys": { "a": "old", "b": "new" } }).to_string();
     let new = signed_request(EXAMPLE, &json!({ "keys": { "b": "new" } }), br#"{"id":"2"}"#, after(10));
-    let ingest = cloud.ingest_with::<Example>(|_| ());
+    let ingest = aws.ingest_with::<Example>(|_| ());
     assert_eq!(said(ingest.receive_at(&new, after(10)).await), "queued");
-    cloud.down.table.store(false, SeqCst);
+    aws.down.table.store(false, SeqCst);
     // Its own keys would reject the second one, and are old enough to be read again.
-    assert!(cloud.recover_batch(&recover, after(32)).await.iter().all(Recovered::is_settled));
-    assert_eq!(cloud.items().await.len(), 2);
+    assert!(aws.recover_batch(&recover, after(32)).await.iter().all(Recovered::is_settled));
+    assert_eq!(aws.items().await.len(), 2);
 }
 
 #[tokio::test]
 async fn a_message_that_comes_twice_is_one_event() {
     for (provider, name) in [(EXAMPLE, "participant_joined"), ("videosdk", "participant-joined")] {
-        let cloud = Cloud::start().await;
+        let aws = FakeAws::start().await;
         let body = body(provider, name, |_| ());
-        cloud.down.table.store(true, SeqCst);
-        queue(&cloud, provider, &body, 0).await;
-        cloud.down.table.store(false, SeqCst);
-        let recover = cloud.recover(provider, inline(provider));
-        let event = cloud.queue.receive(10, after(100)).unwrap().event;
+        aws.down.table.store(true, SeqCst);
+        queue(&aws, provider, &body, 0).await;
+        aws.down.table.store(false, SeqCst);
+        let recover = aws.recover(provider, inline(provider));
+        let event = aws.queue.receive(10, after(100)).unwrap().event;
         let first = recover.recover_at(&event, after(100)).await;
         let second = recover.recover_at(&event, after(5_000)).await;
         assert_eq!(only(&first), ("accepted".into(), true));
         assert_eq!(only(&second), ("duplicate".into(), true));
-        assert_eq!(cloud.items().await.len(), 1);
+        assert_eq!(aws.items().await.len(), 1);
     }
 }
 
-async fn receive(cloud: &Cloud, provider: &str, body: &str, seconds: i64) -> String {
+async fn receive(aws: &FakeAws, provider: &str, body: &str, seconds: i64) -> String {
     let request = request(provider, body.as_bytes(), after(seconds));
     let keys = public_keys(provider);
     said(match provider {
-        "videosdk" => cloud.ingest::<VideoSdk>(&keys).receive_at(&request, after(seconds)).await,
-        _ => cloud.ingest::<Example>(&keys).receive_at(&request, after(seconds)).await,
+        "videosdk" => aws.ingest::<VideoSdk>(&keys).receive_at(&request, after(seconds)).await,
+        _ => aws.ingest::<Example>(&keys).receive_at(&request, after(seconds)).await,
     })
 }
 
-async fn queue(cloud: &Cloud, provider: &str, body: &str, seconds: i64) {
-    assert_eq!(receive(cloud, provider, body, seconds).await, "queued");
+async fn queue(aws: &FakeAws, provider: &str, body: &str, seconds: i64) {
+    assert_eq!(receive(aws, provider, body, seconds).await, "queued");
 }
 
 /// Events of one sequence, each received at its second: those that are queued come into the table later, in
 /// the order in which they stand here. Returns how many events there are then.
 async fn stored(direct: &[(&str, i64)], queued: &[(&str, i64)]) -> usize {
-    let cloud = Cloud::start().await;
-    cloud.down.table.store(true, SeqCst);
+    let aws = FakeAws::start().await;
+    aws.down.table.store(true, SeqCst);
     for (name, seconds) in queued {
-        queue(&cloud, VideoSdk::NAME, &body("videosdk", name, |_| ()), *seconds).await;
+        queue(&aws, VideoSdk::NAME, &body("videosdk", name, |_| ()), *seconds).await;
     }
-    cloud.down.table.store(false, SeqCst);
+    aws.down.table.store(false, SeqCst);
     for (name, seconds) in direct {
-        receive(&cloud, VideoSdk::NAME, &body("videosdk", name, |_| ()), *seconds).await;
+        receive(&aws, VideoSdk::NAME, &body("videosdk", name, |_| ()), *seconds).await;
     }
-    let recover = cloud.recover("videosdk", inline("videosdk"));
-    while cloud.waiting() > 0 {
+    let recover = aws.recover("videosdk", inline("videosdk"));
+    while aws.waiting() > 0 {
         // One by one: a batch would be put in order.
-        let event = cloud.queue.receive(1, after(1_000)).unwrap().event;
+        let event = aws.queue.receive(1, after(1_000)).unwrap().event;
         let message = recover.recover_at(&event, after(1_000)).await.remove(0);
         assert!(message.is_settled(), "{message:?}");
-        cloud.queue.delete(&message.message_id).unwrap();
+        aws.queue.delete(&message.message_id).unwrap();
     }
-    cloud.items().await.len()
+    aws.items().await.len()
 }
 
 const JOIN: &str = "participant-joined";
@@ -166,26 +166,26 @@ async fn a_sequence_is_the_same_in_whatever_order_its_events_come_out_of_the_que
 
 #[tokio::test]
 async fn a_poison_message_ends_in_the_dead_letter_queue_and_holds_nothing_up() {
-    let cloud = Cloud::start().await;
-    cloud.queue.send("poison", START).unwrap();
-    cloud.down.table.store(true, SeqCst);
-    queue(&cloud, EXAMPLE, "{}", 0).await;
-    cloud.down.table.store(false, SeqCst);
-    let recover = cloud.recover(EXAMPLE, inline(EXAMPLE));
-    let first = cloud.recover_batch(&recover, after(1)).await;
+    let aws = FakeAws::start().await;
+    aws.queue.send("poison", START).unwrap();
+    aws.down.table.store(true, SeqCst);
+    queue(&aws, EXAMPLE, "{}", 0).await;
+    aws.down.table.store(false, SeqCst);
+    let recover = aws.recover(EXAMPLE, inline(EXAMPLE));
+    let first = aws.recover_batch(&recover, after(1)).await;
     assert!(matches!(&first[0].result, Err(Unrecoverable::Unreadable(_))), "{first:?}");
     assert!(first[1].is_settled());
     for _ in 1..RECEIVES_MAX {
-        assert_eq!(cloud.recover_batch(&recover, after(2)).await.len(), 1);
+        assert_eq!(aws.recover_batch(&recover, after(2)).await.len(), 1);
     }
-    assert!(cloud.recover_batch(&recover, after(3)).await.is_empty());
-    assert_eq!(cloud.queue.bodies().unwrap(), (vec![], vec!["poison".to_owned()]));
+    assert!(aws.recover_batch(&recover, after(3)).await.is_empty());
+    assert_eq!(aws.queue.bodies().unwrap(), (vec![], vec!["poison".to_owned()]));
 }
 
 #[tokio::test]
 async fn whatever_is_no_delivery_of_a_known_provider_is_wanted_again() {
-    let cloud = Cloud::start().await;
-    let recover = cloud.recover(EXAMPLE, inline(EXAMPLE));
+    let aws = FakeAws::start().await;
+    let recover = aws.recover(EXAMPLE, inline(EXAMPLE));
     let good = json!({
         "provider": EXAMPLE, "received_at": "2025-10-30T09:03:20Z", "fault": "store",
         "url_token": null, "headers": [], "body": "e30=", "gzip": false,

@@ -21,9 +21,9 @@ async fn secrets_in_bodies_stay_in_the_table() {
             items.items().iter().map(|item| store::unpack(item.get("event")).unwrap()).collect();
         assert!(stored.iter().any(|event| event.contains(&body)), "the table keeps the body byte for byte");
 
-        let announced = local.announced_by_now().await;
+        let published = local.published_by_now().await;
         let shown = local.get("/api/events").await;
-        for text in [serde_json::to_string(&announced).unwrap(), shown] {
+        for text in [serde_json::to_string(&published).unwrap(), shown] {
             assert!(!text.contains(secret.trim_matches('"')), "{pointer} is shown");
             assert!(text.contains("[redacted]"));
         }

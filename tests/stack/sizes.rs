@@ -20,19 +20,19 @@ pub fn noise(bytes: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_large_event_is_stored_whole_and_announced_with_a_pointer() {
+async fn a_large_event_is_stored_whole_and_published_with_a_pointer() {
     let local = Local::start().await;
     let body = padded(&"x".repeat(400_000));
     assert_eq!(local.status(EXAMPLE, &body).await, "accepted");
     let stored = local.events().await;
     assert_eq!(serde_json::to_vec(&stored[0]["data"]["raw"]).unwrap().len(), body.len());
-    let announced = &local.announcements(1).await[0]["message"];
-    assert_eq!(announced["dataref"], format!("dynamodb://Events/{EXAMPLE}%23large/0"));
-    assert_eq!(announced["data"], json!({ "room": { "id": "r" } }));
+    let published = &local.notifications(1).await[0]["message"];
+    assert_eq!(published["dataref"], format!("dynamodb://Events/{EXAMPLE}%23large/0"));
+    assert_eq!(published["data"], json!({ "room": { "id": "r" } }));
 }
 
 #[tokio::test]
-async fn an_event_that_no_item_can_hold_is_refused_for_good() {
+async fn an_event_that_no_item_can_hold_is_rejected_for_good() {
     let local = Local::start().await;
     let (status, problem) = local.post(EXAMPLE, &padded(&noise(700_000))).await;
     assert_eq!(
@@ -40,7 +40,7 @@ async fn an_event_that_no_item_can_hold_is_refused_for_good() {
         (StatusCode::PAYLOAD_TOO_LARGE, Some("Payload Too Large"))
     );
     let rejections: Value = serde_json::from_str(&local.get("/api/rejections").await).unwrap();
-    assert_eq!(rejections[0]["diagnosis"], "too_large");
+    assert_eq!(rejections[0]["reason"], "too_large");
     assert!(rejections[0]["detail"].as_str().unwrap().starts_with("expected at most 399360 bytes, found "));
 }
 

@@ -1,15 +1,15 @@
-//! Where events go that are announced again: a topic, or a developer's app.
+//! Where events go that are published again: a topic, or a developer's app.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use livehooks_aws::{Announcement, describe};
+use livehooks_aws::{Notification, describe};
 
 use crate::forward::HttpTarget;
 use crate::history::Source;
 
-/// Where announcements go.
+/// Where notifications go.
 pub(super) enum Destination {
     /// An SNS topic.
     Topic {
@@ -27,16 +27,16 @@ pub(super) enum Destination {
     },
 }
 
-/// What became of one announcement.
+/// What became of one notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
     Yes,
     NotNow,
-    /// It was refused for what it is.
+    /// It was rejected for what it is.
     Never(String),
 }
 
-/// What became of a batch: each of its announcements, and why the rest was not taken.
+/// What became of a batch: each of its notifications, and why the rest was not taken.
 pub(super) struct Answer {
     pub(super) each: Vec<Taken>,
     pub(super) failure: Option<String>,
@@ -50,7 +50,7 @@ impl Destination {
         Self::Topic { client: aws_sdk_sns::Client::new(&source.sdk), arn: source.topic_arn.clone() }
     }
 
-    /// How many announcements go out at once.
+    /// How many notifications go out at once.
     pub(super) fn batch_max(&self) -> usize {
         match self {
             Self::Topic { .. } => 10,
@@ -62,7 +62,7 @@ impl Destination {
     pub(super) async fn send<T>(
         &self,
         batch: &[T],
-        announcement: impl Fn(&T) -> &Announcement,
+        notification: impl Fn(&T) -> &Notification,
         stop: &AtomicBool,
     ) -> Answer {
         let mut each = vec![Taken::NotNow; batch.len()];
@@ -75,7 +75,7 @@ impl Destination {
             if attempt > 0 {
                 tokio::time::sleep(BACKOFF * 2_u32.pow(attempt - 1)).await;
             }
-            let sent: Vec<_> = left.iter().map(|at| (*at, announcement(&batch[*at]))).collect();
+            let sent: Vec<_> = left.iter().map(|at| (*at, notification(&batch[*at]))).collect();
             failure = match self {
                 Self::App { app, topic_arn } => post(app, topic_arn, &sent, &mut each).await.err(),
                 Self::Topic { client, arn } => publish(client, arn, &sent, &mut each).await.err(),
@@ -89,13 +89,13 @@ impl Destination {
 async fn post(
     app: &HttpTarget,
     topic_arn: &str,
-    sent: &[(usize, &Announcement)],
+    sent: &[(usize, &Notification)],
     each: &mut [Taken],
 ) -> Result<(), String> {
-    for (at, announcement) in sent {
+    for (at, notification) in sent {
         let attributes: Vec<(&str, &str)> =
-            announcement.attributes.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        app.post(topic_arn, &announcement.message, &attributes).await?;
+            notification.attributes.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        app.post(topic_arn, &notification.message, &attributes).await?;
         each[*at] = Taken::Yes;
     }
     Ok(())
@@ -104,10 +104,10 @@ async fn post(
 async fn publish(
     client: &aws_sdk_sns::Client,
     arn: &str,
-    sent: &[(usize, &Announcement)],
+    sent: &[(usize, &Notification)],
     each: &mut [Taken],
 ) -> Result<(), String> {
-    let entries = sent.iter().map(|(at, announcement)| announcement.entry(&at.to_string()));
+    let entries = sent.iter().map(|(at, notification)| notification.entry(&at.to_string()));
     let entries = entries.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
     let publish = client.publish_batch().topic_arn(arn).set_publish_batch_request_entries(Some(entries));
     let answer = publish.send().await.map_err(|error| describe(&error))?;
@@ -138,8 +138,8 @@ mod tests {
     use crate::dev::{Options, PublishFault, Stack};
     use crate::keys_file::KeysFile;
 
-    fn announcement(id: usize) -> Announcement {
-        Announcement { message: format!("{{\"id\":\"{id}\"}}"), attributes: Default::default() }
+    fn notification(id: usize) -> Notification {
+        Notification { message: format!("{{\"id\":\"{id}\"}}"), attributes: Default::default() }
     }
 
     #[tokio::test]
@@ -161,8 +161,8 @@ mod tests {
             PublishFault::Silent(0),
         ];
         stack.faults.publish.lock().unwrap().extend(faults);
-        let batch: Vec<Announcement> = (0..4).map(announcement).collect();
-        let answer = destination.send(&batch, |announcement| announcement, &AtomicBool::new(false)).await;
+        let batch: Vec<Notification> = (0..4).map(notification).collect();
+        let answer = destination.send(&batch, |notification| notification, &AtomicBool::new(false)).await;
         assert_eq!(answer.failure, None);
         let taken = |at: usize| answer.each[at] == Taken::Yes;
         assert!(taken(0) && taken(1) && taken(3), "{:?}", answer.each);
@@ -172,10 +172,10 @@ mod tests {
             answer.each
         );
 
-        let mut cursor = stack.announced.cursor(true);
+        let mut cursor = stack.published.cursor(true);
         let mut told = Vec::new();
         for _ in 0..3 {
-            told.push(stack.announced.next(&mut cursor).await.unwrap());
+            told.push(stack.published.next(&mut cursor).await.unwrap());
         }
         let ids: Vec<bool> = ["0", "3", "1"]
             .iter()
@@ -184,7 +184,7 @@ mod tests {
             .collect();
         assert_eq!(ids, [true; 3], "{told:?}");
         assert_eq!(
-            stack.announced.bytes(),
+            stack.published.bytes(),
             told.iter().map(|entry| entry.len() as u64 + 8).sum::<u64>(),
             "each once"
         );

@@ -35,7 +35,7 @@ pub struct Dev {
     /// Every provider's keys [default: made once, beside the data]
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
-    /// Post every announcement to this URL, as SNS would
+    /// Post every notification to this URL, as SNS would
     #[arg(long, value_name = "URL")]
     forward_to: Option<String>,
 }

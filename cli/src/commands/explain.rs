@@ -1,4 +1,4 @@
-//! `livehooks explain`: the whole story of one event, from delivery to announcement.
+//! `livehooks explain`: the whole story of one event, from delivery to notification.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -39,7 +39,7 @@ struct Story<'a> {
     assurance: &'a str,
     dedupe: Dedupe<'a>,
     stored: Place<'a>,
-    announced: Announced,
+    published: Published,
 }
 
 #[derive(Serialize)]
@@ -59,11 +59,11 @@ struct Place<'a> {
     expires_at: Option<Timestamp>,
 }
 
-/// Whether it was announced, as far as that can be known.
+/// Whether it was published, as far as that can be known.
 #[derive(Serialize)]
-struct Announced {
+struct Published {
     /// Absent where only the logs know.
-    is_announced: Option<bool>,
+    is_published: Option<bool>,
     detail: String,
     /// Commands that show more.
     look: Vec<String>,
@@ -131,15 +131,15 @@ async fn story<'a>(source: &'a Source, stored: &'a Stored) -> Result<Story<'a>, 
             body_sha256: &stored.body_sha256,
             expires_at: stored.expires_at,
         },
-        announced: match &source.stack {
-            None => announced_locally(stored).await,
-            Some(_) => announced_in_aws(source, stored).await,
+        published: match &source.stack {
+            None => published_locally(stored).await,
+            Some(_) => published_in_aws(source, stored).await,
         },
     })
 }
 
-/// The local stack has a log of all announcements since its start.
-async fn announced_locally(stored: &Stored) -> Announced {
+/// The local stack has a log of all notifications since its start.
+async fn published_locally(stored: &Stored) -> Published {
     let base = Running::read().map_or_else(|| "http://127.0.0.1:3000".into(), |running| running.url);
     let url = format!("{base}/api/announcements?replay=all&follow=false");
     let read = async { reqwest::get(&url).await?.error_for_status()?.text().await };
@@ -147,7 +147,7 @@ async fn announced_locally(stored: &Stored) -> Announced {
         Ok(log) => log,
         Err(error) => {
             let detail = format!("not known: {}", causes(&error.without_url()));
-            return Announced { is_announced: None, detail, look: vec![format!("curl -N '{url}'")] };
+            return Published { is_published: None, detail, look: vec![format!("curl -N '{url}'")] };
         }
     };
     #[derive(serde::Deserialize)]
@@ -171,11 +171,11 @@ async fn announced_locally(stored: &Stored) -> Announced {
         (first, 0) => format!("{first}× since the local stack started"),
         (first, replays) => format!("{first}× since the local stack started, and replayed {replays}×"),
     };
-    Announced { is_announced: (!first.is_empty()).then_some(true), detail, look: Vec::new() }
+    Published { is_published: (!first.is_empty()).then_some(true), detail, look: Vec::new() }
 }
 
-/// The relay counts what it announces and logs only what went wrong.
-async fn announced_in_aws(source: &Source, stored: &Stored) -> Announced {
+/// The notifier counts what it publishes and logs only what went wrong.
+async fn published_in_aws(source: &Source, stored: &Stored) -> Published {
     let region = source.stack.as_ref().map_or("", |stack| stack.region.as_str());
     let search = |group: String, pattern: &str| {
         let from = stored.received_at.as_millisecond().saturating_sub(60_000);
@@ -186,9 +186,9 @@ async fn announced_in_aws(source: &Source, stored: &Stored) -> Announced {
     let ingest = source.log_group("IngestLogGroup").await;
     let notify = source.log_group("NotifyLogGroup").await;
     let id = safe(&stored.event.id, 200).replace(['\'', '"'], "?");
-    Announced {
-        is_announced: None,
-        detail: "the relay logs only what it could not announce: no line after the time of receipt means that it was".into(),
+    Published {
+        is_published: None,
+        detail: "the notifier logs only what it could not publish: no line after the time of receipt means that it was".into(),
         look: vec![search(notify, "?ERROR ?WARN"), search(ingest, &format!("\"{id}\""))],
     }
 }
@@ -230,12 +230,12 @@ fn tell(source: &Source, stored: &Stored, story: &Story<'_>) -> Result<(), Comma
     if let Some(expires_at) = stored.expires_at {
         say("", &format!("expires {}", time(expires_at)))?;
     }
-    let announced = match story.announced.is_announced {
-        Some(true) => styled(GREEN, &story.announced.detail),
-        _ => styled(YELLOW, &story.announced.detail),
+    let published = match story.published.is_published {
+        Some(true) => styled(GREEN, &story.published.detail),
+        _ => styled(YELLOW, &story.published.detail),
     };
-    say("announced", &announced)?;
-    for look in &story.announced.look {
+    say("published", &published)?;
+    for look in &story.published.look {
         say("", look)?;
     }
     Ok(())

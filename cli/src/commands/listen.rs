@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use livehooks_aws::Announcement;
+use livehooks_aws::Notification;
 use serde::{Deserialize, Serialize};
 
 use super::run_state::StateFile;
@@ -42,7 +42,7 @@ Events come as SNS would post them (raw delivery, attributes as headers), in the
 app answers 2xx. The first time it begins now, or with --since; later it goes on where it stopped, however long ago, for each \
 stack and URL. An event may come twice: take source and id together as the key.
 
-A stream's shard serves two readers well, and the relay is one of them: with several developers on one \
+A stream's shard serves two readers well, and the notifier is one of them: with several developers on one \
 stack, subscribe queues to the topic instead.")]
 pub struct Listen {
     /// The app's URL
@@ -237,7 +237,7 @@ impl<'a> Listener<'a> {
 
     async fn deliver(&self, stored: &Stored) -> Result<(), CommandError> {
         let occurrence = stored.occurrence.to_string();
-        let made = Announcement::new(&stored.json, &self.source.table, &stored.event_key, &occurrence);
+        let made = Notification::new(&stored.json, &self.source.table, &stored.event_key, &occurrence);
         let made = made.map_err(|why| HistoryError::NoEvent { event_key: stored.event_key.clone(), why })?;
         let attributes: Vec<(&str, &str)> =
             made.attributes.iter().map(|(name, value)| (*name, value.as_str())).collect();

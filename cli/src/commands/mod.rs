@@ -8,12 +8,12 @@ pub mod explain;
 pub mod inspect;
 pub mod keys;
 pub mod listen;
-pub mod open_ends;
 pub mod queue;
 pub mod replay;
 pub mod rooms;
 pub mod send;
 pub mod timeline;
+pub mod unfinished;
 pub mod verify;
 
 mod destination;

@@ -1,4 +1,4 @@
-//! `livehooks replay`: stored events, announced again.
+//! `livehooks replay`: stored events, published again.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
-use livehooks_aws::Announcement;
+use livehooks_aws::Notification;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -22,7 +22,7 @@ use crate::forward::HttpTarget;
 use crate::history::{Filter, HistoryError, Place, Source};
 use crate::terminal::{BOLD, GREEN, RED, length, line, local, safe, styled};
 
-/// What to announce again, and where to.
+/// What to publish again, and where to.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     group(clap::ArgGroup::new("target").required(true).args(["to", "to_topic", "dry_run"])),
@@ -32,9 +32,9 @@ use crate::terminal::{BOLD, GREEN, RED, length, line, local, safe, styled};
   cargo livehooks replay --stack live --since 2026-01-31 --type 'live.recording.*' --to-topic --rate 50
 
 Events go out oldest first, each with a `replayid` of its own. Ctrl-C stops after what is on its way; the same \
-command goes on from there, and nothing is announced twice in one run. --to-topic needs sns:Publish.
+command goes on from there, and nothing is published twice in one run. --to-topic needs sns:Publish.
 
-Exit status: 0 all announced, 1 some were refused for good, 2 it stopped on an error, 130 stopped by Ctrl-C."
+Exit status: 0 all published, 1 some were rejected for good, 2 it stopped on an error, 130 stopped by Ctrl-C."
 )]
 pub struct Replay {
     /// Post to this URL, as SNS does with raw delivery
@@ -43,7 +43,7 @@ pub struct Replay {
     /// Publish on the stack's topic, to all subscribers
     #[arg(long)]
     to_topic: bool,
-    /// Show what would be announced, and do nothing
+    /// Show what would be published, and do nothing
     #[arg(long, conflicts_with_all = ["to", "to_topic"])]
     dry_run: bool,
     /// At most so many events a second
@@ -52,7 +52,7 @@ pub struct Replay {
     /// Begin anew, where the same command was stopped before
     #[arg(long)]
     fresh: bool,
-    /// What was announced, one event a line, as JSON
+    /// What was published, one event a line, as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -70,9 +70,9 @@ struct Run {
     /// The times between which events belong to it, as they were meant when it began.
     since: Option<Timestamp>,
     until: Timestamp,
-    /// How many are done with, those included that were refused for good.
+    /// How many are done with, those included that were rejected for good.
     count: u64,
-    refused: u64,
+    rejected: u64,
     /// Up to where all are done with.
     done: Option<Place>,
     /// What is done with behind that.
@@ -85,11 +85,11 @@ const RESUMED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 /// An event on its way.
 pub(super) struct Pending {
     place: Place,
-    announcement: Announcement,
+    notification: Notification,
 }
 
 impl Replay {
-    /// Announces them again.
+    /// Publishes them again.
     ///
     /// # Errors
     /// Where the table cannot be read, or the target does not take events.
@@ -122,7 +122,7 @@ impl Replay {
             since: filter.since,
             until: filter.until.map_or(now, |until| until.min(now)),
             count: 0,
-            refused: 0,
+            rejected: 0,
             done: None,
             ahead: Vec::new(),
         });
@@ -136,24 +136,24 @@ impl Replay {
                 run.count
             );
         }
-        let ended = self.announce(&source, &destination, &state, &mut run, left).await;
+        let ended = self.publish(&source, &destination, &state, &mut run, left).await;
         let said = match &ended {
             Ok(Ending::Interrupted) | Err(_) => {
                 format!(
-                    "{} of {} events are announced; the same command goes on from there",
+                    "{} of {} events are published; the same command goes on from there",
                     run.count,
                     places.len()
                 )
             }
             Ok(_) => {
                 state.forget();
-                let count = run.count - run.refused;
-                styled(GREEN, format!("announced {count} events again, run {}", run.id))
+                let count = run.count - run.rejected;
+                styled(GREEN, format!("published {count} events again, run {}", run.id))
             }
         };
         anstream::eprintln!("{said}");
-        if run.refused > 0 {
-            anstream::eprintln!("{}", styled(RED, format!("{} were refused for good", run.refused)));
+        if run.rejected > 0 {
+            anstream::eprintln!("{}", styled(RED, format!("{} were rejected for good", run.rejected)));
         }
         ended
     }
@@ -179,11 +179,11 @@ impl Replay {
         }
         let rate = u64::from(self.rate.get());
         let takes = length(SignedDuration::from_secs((places.len() as u64 / rate) as i64));
-        anstream::eprintln!("{} events would be announced again, in about {takes}", places.len());
+        anstream::eprintln!("{} events would be published again, in about {takes}", places.len());
         Ok(Ending::Fine)
     }
 
-    async fn announce(
+    async fn publish(
         &self,
         source: &Source,
         destination: &Destination,
@@ -202,7 +202,7 @@ impl Replay {
             let batch = self.batch(source, destination, run, &mut left).await?;
             let stop = AtomicBool::new(false);
             let mut sending =
-                std::pin::pin!(destination.send(&batch, |pending| &pending.announcement, &stop));
+                std::pin::pin!(destination.send(&batch, |pending| &pending.notification, &stop));
             // What is on its way is waited for: only its answer says whether it has to go out again.
             let taken = tokio::select! {
                 taken = &mut sending => taken,
@@ -217,11 +217,11 @@ impl Replay {
             state.save(run)?;
             for (pending, taken) in batch.iter().zip(&taken.each) {
                 match taken {
-                    Taken::Yes if self.json => bar.suspend(|| line(single(&pending.announcement.message)))?,
+                    Taken::Yes if self.json => bar.suspend(|| line(single(&pending.notification.message)))?,
                     Taken::Yes | Taken::NotNow => {}
                     Taken::Never(why) => {
                         let key = safe(&pending.place.event_key, 120);
-                        bar.suspend(|| anstream::eprintln!("refused for good: {key}: {why}"));
+                        bar.suspend(|| anstream::eprintln!("rejected for good: {key}: {why}"));
                     }
                 }
             }
@@ -247,7 +247,7 @@ impl Replay {
             }
         }
         bar.finish_and_clear();
-        Ok(if run.refused > 0 { Ending::No } else { Ending::Fine })
+        Ok(if run.rejected > 0 { Ending::No } else { Ending::Fine })
     }
 
     /// The next events, as many as go out at once.
@@ -271,15 +271,15 @@ impl Replay {
             };
             let json = with_replay_id(&stored.json, &run.replay_id(place));
             let occurrence = place.occurrence.to_string();
-            let announcement = Announcement::new(&json, &source.table, &place.event_key, &occurrence);
-            let announcement = announcement
+            let notification = Notification::new(&json, &source.table, &place.event_key, &occurrence);
+            let notification = notification
                 .map_err(|why| HistoryError::NoEvent { event_key: place.event_key.clone(), why })?;
-            bytes += announcement.bytes();
-            if !batch.is_empty() && bytes > livehooks_aws::announcement::MESSAGE_BYTES_MAX {
+            bytes += notification.bytes();
+            if !batch.is_empty() && bytes > livehooks_aws::notification::MESSAGE_BYTES_MAX {
                 break;
             }
             let place = place.clone();
-            batch.push(Pending { place, announcement });
+            batch.push(Pending { place, notification });
             left.next();
         }
         Ok(batch)
@@ -310,7 +310,7 @@ impl Run {
                 (_, false) => self.ahead.push(pending.place.clone()),
             }
             self.count += 1;
-            self.refused += u64::from(matches!(taken, Taken::Never(_)));
+            self.rejected += u64::from(matches!(taken, Taken::Never(_)));
         }
     }
 }

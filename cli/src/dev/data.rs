@@ -1,4 +1,4 @@
-//! The data folder: the database, the fallback queue, how far its stream was relayed, and which format that is.
+//! The data folder: the database, the fallback queue, how far its stream was published, and which format that is.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -86,8 +86,8 @@ impl DataFolder {
         self.folder.join("queue.db")
     }
 
-    /// How far the stream was relayed, if that was of this stream.
-    pub(super) fn relayed(&self, start: &Position) -> Option<String> {
+    /// How far the stream was published, if that was of this stream.
+    pub(super) fn published(&self, start: &Position) -> Option<String> {
         let checkpoint = self.read::<Checkpoint>("relayed.json", "relayed.json").ok()??;
         (checkpoint.stream_arn == start.stream_arn).then_some(checkpoint.sequence_number)
     }

@@ -11,36 +11,36 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use livehooks_aws::Announcement;
+use livehooks_aws::Notification;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use super::{Announced, Queue};
+use super::{NotificationLog, Queue};
 use crate::local::guard::Guard;
 
 /// How a service fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outage {
     /// It answers 500, at once.
-    Refuses,
+    Rejects,
     /// It never answers.
     Hangs,
 }
 
-/// What goes wrong next, so that tests can see the handlers and the relay live through it.
+/// What goes wrong next, so that tests can see the handlers and the notifier live through it.
 #[derive(Debug, Default)]
 pub struct Faults {
     /// How the table fails, for as long as it stands here.
     pub table: Mutex<Option<Outage>>,
     /// Whether the fallback queue is out of order.
-    pub refuse_fallback: AtomicBool,
+    pub reject_fallback: AtomicBool,
     /// Whether the dead-letter queue is out of order.
-    pub refuse_dead_letters: AtomicBool,
+    pub reject_dead_letters: AtomicBool,
     /// Answers for the next batches: an HTTP error for the whole, or failed entries by position.
     pub publish: Mutex<Vec<PublishFault>>,
     /// Whether the quarantine queue is out of order.
-    pub refuse_quarantine: AtomicBool,
+    pub reject_quarantine: AtomicBool,
     /// What was put into quarantine.
     pub quarantined: Mutex<Vec<String>>,
 }
@@ -66,7 +66,7 @@ impl Faults {
 
 #[derive(Clone)]
 pub(super) struct Endpoint {
-    pub(super) announced: Arc<Announced>,
+    pub(super) published: Arc<NotificationLog>,
     pub(super) queue: Queue,
     pub(super) faults: Arc<Faults>,
     /// The latest move of dead letters, as SQS lists it.
@@ -125,11 +125,11 @@ impl Endpoint {
                     let message_id = Uuid::new_v4();
                     successes +=
                         &format!("<member><Id>{id}</Id><MessageId>{message_id}</MessageId></member>");
-                    taken.push(Announcement { message: message.clone(), attributes: attributes(&field) });
+                    taken.push(Notification { message: message.clone(), attributes: attributes(&field) });
                 }
             }
         }
-        if self.announced.push(&taken).is_err() {
+        if self.published.push(&taken).is_err() {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
         let result = format!(
@@ -155,7 +155,7 @@ fn attributes<'a>(field: &impl Fn(&str) -> Option<&'a String>) -> BTreeMap<&'sta
     for index in 1.. {
         let Some(name) = field(&format!("MessageAttributes.entry.{index}.Name")) else { break };
         let value = field(&format!("MessageAttributes.entry.{index}.Value.StringValue"));
-        let known = livehooks_aws::announcement::ATTRIBUTES.iter().find(|known| *known == name);
+        let known = livehooks_aws::notification::ATTRIBUTES.iter().find(|known| *known == name);
         if let (Some(known), Some(value)) = (known, value) {
             attributes.insert(*known, value.clone());
         }

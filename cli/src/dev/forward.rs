@@ -1,4 +1,4 @@
-//! `--forward-to`: every announcement to the developer's own app, in order, until it answers 2xx.
+//! `--forward-to`: every notification to the developer's own app, in order, until it answers 2xx.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Announced, Report};
+use super::{NotificationLog, Report};
 use crate::forward::HttpTarget;
 use crate::local::TOPIC_ARN;
 
@@ -17,10 +17,10 @@ struct Entry<'a> {
     attributes: BTreeMap<String, String>,
 }
 
-pub(super) async fn run(app: HttpTarget, announced: Arc<Announced>, report: Arc<Report>) {
-    let mut cursor = announced.cursor(true);
-    announced.set_delivered(0);
-    while let Some(entry) = announced.next(&mut cursor).await {
+pub(super) async fn run(app: HttpTarget, published: Arc<NotificationLog>, report: Arc<Report>) {
+    let mut cursor = published.cursor(true);
+    published.set_delivered(0);
+    while let Some(entry) = published.next(&mut cursor).await {
         // The log holds what this process wrote into it.
         if let Ok(entry) = serde_json::from_str::<Entry<'_>>(&entry) {
             let attributes: Vec<(&str, &str)> =
@@ -28,6 +28,6 @@ pub(super) async fn run(app: HttpTarget, announced: Arc<Announced>, report: Arc<
             let trouble = |why: &str| report.trouble("forward", why);
             app.post_until_taken(TOPIC_ARN, entry.message.get(), &attributes, trouble).await;
         }
-        announced.set_delivered(cursor.read_bytes());
+        published.set_delivered(cursor.read_bytes());
     }
 }

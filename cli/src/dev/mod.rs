@@ -1,15 +1,14 @@
-//! The local stack: the real handlers, an embedded DynamoDB and the real relay, in one process.
+//! The local stack: the real handlers, an embedded DynamoDB and the real notifier, in one process.
 //!
 //! ```text
 //! web            POST /webhooks/…  ->  the functions' own handlers ->  database (DynamoDB on loopback)
 //!                                                                  ->  queue, in an outage (SQS on loopback)
 //! queue_poller   queue             ->  the function's own Recover  ->  database
 //!                                                                  ->  dead letters (SQS on loopback)
-//! stream_poller  database's stream ->  the function's own Relay    ->  endpoint (SNS and SQS on loopback)
-//! announced      what the endpoint took: a log with a cursor per reader (API, --forward-to)
+//! stream_poller  database's stream ->  the function's own Notifier    ->  endpoint (SNS and SQS on loopback)
+//! published      what the endpoint took: a log with a cursor per reader (API, --forward-to)
 //! ```
 
-mod announced;
 mod data;
 mod database;
 mod dead_letters;
@@ -17,6 +16,7 @@ mod dynamodb_api;
 mod endpoint;
 mod forward;
 mod notes;
+mod notification_log;
 mod outage;
 mod queue;
 mod queue_poller;
@@ -29,26 +29,26 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use livehooks_aws::config::{FallbackConfig, KeySource, RecoverConfig, RelayConfig};
-use livehooks_aws::{Recover, Relay};
+use livehooks_aws::config::{FallbackConfig, KeySource, NotifyConfig, RecoverConfig};
+use livehooks_aws::{Notifier, Recover};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-pub use announced::Announced;
 pub use data::DataError;
 pub use database::Database;
 pub use dead_letters::{Counts, DeadLetter};
 pub use endpoint::{Faults, Outage, PublishFault};
+pub use notification_log::NotificationLog;
 pub use queue::{Queue, RECEIVES_MAX};
-pub use report::{Refusal, Report};
+pub use report::{RejectedDelivery, Report};
 pub use sqs::{DEAD_LETTER_PATH, FALLBACK_PATH};
-pub use web::Inlets;
+pub use web::WebhookRoutes;
 
 use crate::forward::HttpTarget;
 use crate::history::Source;
 use crate::keys_file::KeysFile;
-use crate::local::{PATIENCE, TABLE, TOPIC_ARN, local_sdk_config};
-use crate::providers::{ALL, Entry, WAYS};
+use crate::local::{LOCAL_TIMEOUT, TABLE, TOPIC_ARN, local_sdk_config};
+use crate::providers::{ALL, Entry, PIPELINES};
 use data::DataFolder;
 use web::RETENTION;
 
@@ -65,7 +65,7 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// Every provider's keys.
     pub keys: KeysFile,
-    /// The developer's own app, to which every announcement is posted.
+    /// The developer's own app, to which every notification is posted.
     pub forward_to: Option<String>,
     /// Whether each event is told on the terminal.
     pub verbose: bool,
@@ -97,11 +97,11 @@ pub struct Stack {
     pub aws: SocketAddr,
     /// What has happened.
     pub report: Arc<Report>,
-    /// What was announced.
-    pub announced: Arc<Announced>,
+    /// What was published.
+    pub published: Arc<NotificationLog>,
     /// The deliveries that wait for the table.
     pub queue: Queue,
-    /// What the local AWS is to refuse; for tests.
+    /// What the local AWS is to reject; for tests.
     pub faults: Arc<Faults>,
     tasks: JoinSet<()>,
 }
@@ -127,23 +127,23 @@ impl Stack {
         let address = listener.local_addr().map_err(other)?;
         let dynamodb_address = dynamodb.local_addr().map_err(other)?;
         let aws_address = aws.local_addr().map_err(other)?;
-        let announced = Arc::new(Announced::new().map_err(other)?);
+        let published = Arc::new(NotificationLog::new().map_err(other)?);
         let report = Arc::new(Report::new(options.verbose));
         let faults = Arc::new(Faults::default());
 
         let mut tasks = JoinSet::new();
         tasks.spawn(database.serve(dynamodb));
-        let (log, waiting, wrong) = (announced.clone(), queue.clone(), faults.clone());
+        let (log, waiting, wrong) = (published.clone(), queue.clone(), faults.clone());
         tasks.spawn(endpoint::serve(
             aws,
             options.aws_host,
-            endpoint::Endpoint { announced: log, queue: waiting, faults: wrong, moves: Arc::default() },
+            endpoint::Endpoint { published: log, queue: waiting, faults: wrong, moves: Arc::default() },
         ));
         if let Some(url) = forward_to {
-            tasks.spawn(forward::run(url, announced.clone(), report.clone()));
+            tasks.spawn(forward::run(url, published.clone(), report.clone()));
         }
-        let relay = Relay::new(
-            RelayConfig {
+        let notifier = Notifier::new(
+            NotifyConfig {
                 table: TABLE.into(),
                 topic_arn: TOPIC_ARN.into(),
                 quarantine_queue_url: format!("http://{aws_address}{}", sqs::QUARANTINE_PATH),
@@ -154,35 +154,35 @@ impl Stack {
         );
         let sdk = outage::sdk_config(dynamodb_address, aws_address, faults.clone());
         let source = Source::local(dynamodb_address, aws_address);
-        let recover = Recover::new(WAYS, recover_config(&options.keys, aws_address), &sdk);
+        let recover = Recover::new(PIPELINES, recover_config(&options.keys, aws_address), &sdk);
         let fallback = FallbackConfig {
             queue_url: format!("http://{aws_address}{}", FALLBACK_PATH),
-            deadline: PATIENCE,
+            deadline: LOCAL_TIMEOUT,
         };
-        let inlets = Inlets { sdk, fallback, report: report.clone(), stored: Arc::default() };
+        let routes = WebhookRoutes { sdk, fallback, report: report.clone(), stored: Arc::default() };
         let queue_poller = queue_poller::QueuePoller {
             queue: queue.clone(),
             recover,
             report: report.clone(),
-            stored: inlets.stored.clone(),
+            stored: routes.stored.clone(),
         };
         let stream_poller = stream_poller::StreamPoller {
             database,
-            relay,
-            announced: announced.clone(),
+            notifier,
+            published: published.clone(),
             report: report.clone(),
             folder,
-            stored: inlets.stored.clone(),
+            stored: routes.stored.clone(),
         };
         tasks.spawn(stream_poller.run());
         tasks.spawn(queue_poller.run());
-        tasks.spawn(web::serve(listener, inlets, source, options.keys.clone(), announced.clone()));
+        tasks.spawn(web::serve(listener, routes, source, options.keys.clone(), published.clone()));
         Ok(Self {
             address,
             dynamodb: dynamodb_address,
             aws: aws_address,
             report,
-            announced,
+            published,
             queue,
             faults,
             tasks,
@@ -230,6 +230,6 @@ fn recover_config(keys: &KeysFile, aws: SocketAddr) -> RecoverConfig {
         keys: ALL.iter().map(inline).collect(),
         retention: RETENTION,
         dead_letter_queue_url: format!("http://{aws}{DEAD_LETTER_PATH}"),
-        deadline: PATIENCE,
+        deadline: LOCAL_TIMEOUT,
     }
 }

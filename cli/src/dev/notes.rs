@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::Announced;
+use super::NotificationLog;
 use crate::inspect::Log;
 
 #[derive(Deserialize)]
@@ -19,13 +19,13 @@ struct Message {
     id: String,
 }
 
-/// Notes when each event was announced, as long as the local stack runs.
-pub(super) async fn note_announcements(announced: Arc<Announced>, log: Arc<Log>) {
-    let mut cursor = announced.cursor(true);
-    while let Some(entry) = announced.next(&mut cursor).await {
+/// Notes when each event was published, as long as the local stack runs.
+pub(super) async fn note_notifications(published: Arc<NotificationLog>, log: Arc<Log>) {
+    let mut cursor = published.cursor(true);
+    while let Some(entry) = published.next(&mut cursor).await {
         let now = Timestamp::now();
         if let Ok(Entry { message }) = serde_json::from_str(&entry) {
-            log.announced(&message.provider, &message.id, now);
+            log.published(&message.provider, &message.id, now);
         }
     }
 }

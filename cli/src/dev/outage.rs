@@ -14,11 +14,11 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use livehooks_aws::http_client;
 
 use super::{Faults, Outage};
-use crate::local::{PATIENCE, local_sdk_config};
+use crate::local::{LOCAL_TIMEOUT, local_sdk_config};
 
 /// The table at `dynamodb`, as far as `faults` let it through, and the queue at `sqs`.
 pub(super) fn sdk_config(dynamodb: SocketAddr, sqs: SocketAddr, faults: Arc<Faults>) -> SdkConfig {
-    let client = http_client::client(http_client::mozilla(), PATIENCE);
+    let client = http_client::client(http_client::mozilla(), LOCAL_TIMEOUT);
     local_sdk_config(dynamodb)
         .to_builder()
         .service_config(SqsAt(sqs))
@@ -58,7 +58,7 @@ impl HttpConnector for Line<SharedHttpConnector> {
         let outage = if target.starts_with("DynamoDB_") { self.faults.table_outage() } else { None };
         match outage {
             None => self.inner.call(request),
-            Some(Outage::Refuses) => {
+            Some(Outage::Rejects) => {
                 let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR.into();
                 HttpConnectorFuture::ready(Ok(HttpResponse::new(status, "".into())))
             }

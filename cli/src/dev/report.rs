@@ -1,12 +1,12 @@
-//! What happened: a line on the terminal for each delivery, and the latest refusals.
+//! What happened: a line on the terminal for each delivery, and the latest rejections.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use livehooks_aws::recover::{Recovered, TOO_LARGE, Taken};
-use livehooks_aws::store::Written;
+use livehooks_aws::recover::{Recovered, RecoveredDelivery, TOO_LARGE};
+use livehooks_aws::store::PutOutcome;
 use livehooks_aws::{Fault, Outcome, Receipt};
 use livehooks_core::Rejection;
 use serde::Serialize;
@@ -14,31 +14,31 @@ use serde::Serialize;
 use crate::inspect::{Became, Log, Row};
 use crate::terminal::{DIM, GREEN, RED, YELLOW, safe, styled};
 
-/// A delivery that was refused.
+/// A delivery that was rejected.
 #[derive(Clone, Debug, Serialize)]
-pub struct Refusal {
+pub struct RejectedDelivery {
     /// When it came.
     pub time: Timestamp,
     /// Where it came.
     pub provider: &'static str,
     /// Why, as a stable code.
-    pub diagnosis: &'static str,
+    pub reason: &'static str,
     /// Why, in words; never a secret.
     pub detail: String,
     /// What to do about it.
     pub advice: &'static str,
 }
 
-impl Refusal {
+impl RejectedDelivery {
     fn new(provider: &'static str, time: Timestamp, rejection: &Rejection) -> Self {
-        let (diagnosis, advice) = (rejection.code(), rejection.advice());
-        Self { time, provider, diagnosis, detail: rejection.to_string(), advice }
+        let (reason, advice) = (rejection.code(), rejection.advice());
+        Self { time, provider, reason, detail: rejection.to_string(), advice }
     }
 
     fn too_large(provider: &'static str, time: Timestamp, bytes: usize, bytes_max: usize) -> Self {
         let detail = format!("expected at most {bytes_max} bytes, found {bytes}");
         let advice = "no provider sends as much: see who does";
-        Self { time, provider, diagnosis: TOO_LARGE, detail, advice }
+        Self { time, provider, reason: TOO_LARGE, detail, advice }
     }
 }
 
@@ -46,14 +46,14 @@ impl Refusal {
 pub struct Report {
     verbose: bool,
     log: Arc<Log>,
-    refusals: Mutex<VecDeque<Refusal>>,
+    rejections: Mutex<VecDeque<RejectedDelivery>>,
 }
 
-const REFUSALS_MAX: usize = 1_000;
+const REJECTIONS_MAX: usize = 1_000;
 
 impl Report {
     pub(super) fn new(verbose: bool) -> Self {
-        Self { verbose, log: Arc::default(), refusals: Mutex::default() }
+        Self { verbose, log: Arc::default(), rejections: Mutex::default() }
     }
 
     /// What became of each delivery.
@@ -61,9 +61,9 @@ impl Report {
         &self.log
     }
 
-    /// The latest refusals, newest first.
-    pub fn refusals(&self) -> Vec<Refusal> {
-        self.refusals.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    /// The latest rejections, newest first.
+    pub fn rejections(&self) -> Vec<RejectedDelivery> {
+        self.rejections.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// Tells what became of a delivery that was received at this time.
@@ -71,9 +71,9 @@ impl Report {
         match outcome {
             Outcome::Stored(receipt) => {
                 let said = match &receipt.written {
-                    Written::New { .. } => styled(GREEN, "accepted"),
-                    Written::Duplicate { altered: false, .. } => styled(YELLOW, "duplicate"),
-                    Written::Duplicate { altered: true, .. } => {
+                    PutOutcome::New { .. } => styled(GREEN, "accepted"),
+                    PutOutcome::Duplicate { altered: false, .. } => styled(YELLOW, "duplicate"),
+                    PutOutcome::Duplicate { altered: true, .. } => {
                         styled(YELLOW, "duplicate (same id, another body: the first one stays)")
                     }
                 };
@@ -83,17 +83,20 @@ impl Report {
                 let detail = format!("{}: {fault}", fault.code());
                 self.line(provider, styled(YELLOW, "queued"), &detail);
                 self.log.push(Row {
-                    diagnosis: Some(fault.code().into()),
+                    reason: Some(fault.code().into()),
                     detail: Some(fault.to_string()),
                     advice: Some("it waits as it came and is stored as soon as that is possible"),
                     ..Row::new(Became::Queued, provider, received)
                 });
             }
             Outcome::Rejected(rejection) => {
-                self.refused("refused", Refusal::new(provider, received, rejection));
+                self.rejected("rejected", RejectedDelivery::new(provider, received, rejection));
             }
             Outcome::TooLarge { bytes, bytes_max } => {
-                self.refused("refused", Refusal::too_large(provider, received, *bytes, *bytes_max));
+                self.rejected(
+                    "rejected",
+                    RejectedDelivery::too_large(provider, received, *bytes, *bytes_max),
+                );
             }
             Outcome::Failed(fault) => {
                 let advice = match fault {
@@ -105,7 +108,7 @@ impl Report {
                 let detail = format!("{}: {fault}; {advice}", fault.code());
                 self.line(provider, styled(RED, "not taken"), &detail);
                 self.log.push(Row {
-                    diagnosis: Some(fault.code().into()),
+                    reason: Some(fault.code().into()),
                     detail: Some(fault.to_string()),
                     advice: Some(advice),
                     ..Row::new(Became::Failed, provider, received)
@@ -116,25 +119,27 @@ impl Report {
 
     /// What became of a delivery that was queued.
     pub(super) fn recovered(&self, recovered: &Recovered) {
-        let Ok(Taken { provider, received_at, outcome, is_dead_lettered }) = &recovered.result else {
+        let Ok(RecoveredDelivery { provider, received_at, outcome, is_dead_lettered }) = &recovered.result
+        else {
             return;
         };
         match outcome {
             Outcome::Stored(receipt) => {
                 let said = match &receipt.written {
-                    Written::New { .. } => styled(GREEN, "recovered"),
-                    Written::Duplicate { .. } => styled(YELLOW, "recovered duplicate"),
+                    PutOutcome::New { .. } => styled(GREEN, "recovered"),
+                    PutOutcome::Duplicate { .. } => styled(YELLOW, "recovered duplicate"),
                 };
                 self.stored(provider, *received_at, receipt, said);
             }
             Outcome::Rejected(rejection) if *is_dead_lettered => {
                 let advice = "it is kept: put the keys right, then run `cargo livehooks queue redrive`";
-                let refusal = Refusal { advice, ..Refusal::new(provider, *received_at, rejection) };
-                self.refused("dead-lettered", refusal);
+                let rejection =
+                    RejectedDelivery { advice, ..RejectedDelivery::new(provider, *received_at, rejection) };
+                self.rejected("dead-lettered", rejection);
             }
             Outcome::TooLarge { bytes, bytes_max } if *is_dead_lettered => {
-                let refusal = Refusal::too_large(provider, *received_at, *bytes, *bytes_max);
-                self.refused("dead-lettered", refusal);
+                let rejection = RejectedDelivery::too_large(provider, *received_at, *bytes, *bytes_max);
+                self.rejected("dead-lettered", rejection);
             }
             _ => self.outcome(provider, *received_at, outcome),
         }
@@ -143,7 +148,7 @@ impl Report {
     /// Why this queued delivery has to wait, and others with it.
     pub(super) fn not_recovered(&self, first: &Recovered, count: usize) {
         let why = match &first.result {
-            Ok(Taken { outcome: Outcome::Failed(fault), .. }) => fault.to_string(),
+            Ok(RecoveredDelivery { outcome: Outcome::Failed(fault), .. }) => fault.to_string(),
             Ok(_) => return,
             Err(why) => why.to_string(),
         };
@@ -168,18 +173,18 @@ impl Report {
         self.print(provider, &text);
     }
 
-    fn refused(&self, what: &str, refusal: Refusal) {
-        let Refusal { provider, diagnosis, detail, advice, .. } = &refusal;
-        self.line(provider, styled(RED, format!("{what}: {diagnosis}")), &format!("{detail}; {advice}"));
+    fn rejected(&self, what: &str, rejection: RejectedDelivery) {
+        let RejectedDelivery { provider, reason, detail, advice, .. } = &rejection;
+        self.line(provider, styled(RED, format!("{what}: {reason}")), &format!("{detail}; {advice}"));
         self.log.push(Row {
-            diagnosis: Some((*diagnosis).into()),
+            reason: Some((*reason).into()),
             detail: Some(detail.clone()),
             advice: Some(advice),
-            ..Row::new(Became::Refused, provider, refusal.time)
+            ..Row::new(Became::Rejected, provider, rejection.time)
         });
-        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        refusals.push_front(refusal);
-        refusals.truncate(REFUSALS_MAX);
+        let mut rejections = self.rejections.lock().unwrap_or_else(PoisonError::into_inner);
+        rejections.push_front(rejection);
+        rejections.truncate(REJECTIONS_MAX);
     }
 
     fn line(&self, provider: &str, said: String, detail: &str) {
@@ -196,8 +201,8 @@ impl Report {
 
 fn row(provider: &str, received: Timestamp, receipt: &Receipt) -> Row {
     let (became, id, altered) = match &receipt.written {
-        Written::New { id } => (Became::Stored, id, None),
-        Written::Duplicate { id, altered } => (Became::Duplicate, id, Some(*altered)),
+        PutOutcome::New { id } => (Became::Stored, id, None),
+        PutOutcome::Duplicate { id, altered } => (Became::Duplicate, id, Some(*altered)),
     };
     Row {
         stored: (became == Became::Stored).then(Timestamp::now),

@@ -66,9 +66,9 @@ impl Endpoint {
         let message = request["MessageBody"].as_str().unwrap_or_default();
         let target = target(request);
         let is_out_of_order = match target {
-            Target::Fallback => &self.faults.refuse_fallback,
-            Target::DeadLetters => &self.faults.refuse_dead_letters,
-            Target::Quarantine => &self.faults.refuse_quarantine,
+            Target::Fallback => &self.faults.reject_fallback,
+            Target::DeadLetters => &self.faults.reject_dead_letters,
+            Target::Quarantine => &self.faults.reject_quarantine,
         };
         if is_out_of_order.load(Ordering::Relaxed) {
             return Err(SqsError::OutOfOrder);

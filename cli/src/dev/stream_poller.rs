@@ -1,15 +1,15 @@
-//! The table's stream, handed to the relay's own code batch by batch, as Lambda's event source would.
+//! The table's stream, handed to the notifier's own code batch by batch, as Lambda's event source would.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use livehooks_aws::Relay;
+use livehooks_aws::Notifier;
 use tokio::sync::Notify;
 
 use super::data::{DataFolder, Position};
 use super::database::Database;
-use super::{Announced, Report};
+use super::{NotificationLog, Report};
 
 const BATCH: usize = 100;
 /// How soon a write that did not come through the web handlers is noticed.
@@ -18,8 +18,8 @@ const RETRY: Duration = Duration::from_millis(500);
 
 pub(super) struct StreamPoller {
     pub(super) database: Database,
-    pub(super) relay: Relay,
-    pub(super) announced: Arc<Announced>,
+    pub(super) notifier: Notifier,
+    pub(super) published: Arc<NotificationLog>,
     pub(super) report: Arc<Report>,
     pub(super) folder: Option<DataFolder>,
     /// Rung after each stored event.
@@ -35,7 +35,7 @@ impl StreamPoller {
                 Ok(true) => continue,
                 Ok(false) => IDLE,
                 Err(why) => {
-                    self.report.trouble("relay", &why);
+                    self.report.trouble("notifier", &why);
                     RETRY
                 }
             };
@@ -60,31 +60,31 @@ impl StreamPoller {
         if event.records.is_empty() {
             return Ok(false);
         }
-        let response = self.relay.handle(&event).await;
+        let response = self.notifier.handle(&event).await;
         let failed =
             response.batch_item_failures.into_iter().next().and_then(|failure| failure.item_identifier);
         let sequence_numbers = event.records.into_iter().filter_map(|record| record.change.sequence_number);
         let done = sequence_numbers.take_while(|number| Some(number) != failed.as_ref()).last();
         if done.is_some() {
             at.after = done;
-            unsaved.push_back((self.announced.bytes(), at.clone()));
+            unsaved.push_back((self.published.bytes(), at.clone()));
         }
         match failed {
             None => Ok(true),
-            Some(number) => Err(format!("record {number} was not taken and will be relayed again")),
+            Some(number) => Err(format!("record {number} was not taken and will be published again")),
         }
     }
 
     fn start(&self) -> Result<Position, String> {
         let mut start = self.database.stream_start()?;
-        start.after = self.folder.as_ref().and_then(|folder| folder.relayed(&start));
+        start.after = self.folder.as_ref().and_then(|folder| folder.published(&start));
         Ok(start)
     }
 
     /// A position is kept only when everything before it has reached the developer's own app, if one was
     /// named: after a crash it gets the rest again.
     fn save(&self, unsaved: &mut VecDeque<(u64, Position)>) -> Result<(), String> {
-        let delivered = self.announced.delivered();
+        let delivered = self.published.delivered();
         let mut last = None;
         while unsaved.front().is_some_and(|(bytes, _)| *bytes <= delivered) {
             last = unsaved.pop_front();

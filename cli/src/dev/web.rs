@@ -22,13 +22,13 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use super::notes::note_announcements;
-use super::{Announced, Report};
+use super::notes::note_notifications;
+use super::{NotificationLog, Report};
 use crate::history::{Filter, Source};
 use crate::inspect::{self, Inspected, Sending};
 use crate::keys_file::KeysFile;
 use crate::local::guard::Guard;
-use crate::local::{PATIENCE, TABLE, problem};
+use crate::local::{LOCAL_TIMEOUT, TABLE, problem};
 use crate::providers::{Entry, Sender};
 
 /// What API Gateway lets through.
@@ -40,7 +40,7 @@ const EVENTS_DEFAULT: usize = 100;
 
 /// What all ways in share.
 #[derive(Clone)]
-pub struct Inlets {
+pub struct WebhookRoutes {
     pub(super) sdk: SdkConfig,
     pub(super) fallback: FallbackConfig,
     pub(super) report: Arc<Report>,
@@ -51,29 +51,29 @@ pub struct Inlets {
 struct Api {
     source: Source,
     report: Arc<Report>,
-    announced: Arc<Announced>,
+    published: Arc<NotificationLog>,
 }
 
 pub(super) async fn serve(
     listener: TcpListener,
-    inlets: Inlets,
+    routes: WebhookRoutes,
     source: Source,
     keys: KeysFile,
-    announced: Arc<Announced>,
+    published: Arc<NotificationLog>,
 ) {
-    let log = inlets.report.log().clone();
+    let log = routes.report.log().clone();
     let sending =
         listener.local_addr().ok().map(|to| Sending { url: format!("http://{to}"), keys: keys.clone() });
     let page = inspect::router(Inspected { source: source.clone(), log: log.clone(), sending });
     tokio::spawn(inspect::fill(source.clone(), log.clone()));
-    tokio::spawn(note_announcements(announced.clone(), log));
-    let api = Api { source, report: inlets.report.clone(), announced };
+    tokio::spawn(note_notifications(published.clone(), log));
+    let api = Api { source, report: routes.report.clone(), published };
     let api = Router::new()
         .route("/api/events", get(events))
         .route("/api/rejections", get(rejections))
-        .route("/api/announcements", get(announcements))
+        .route("/api/announcements", get(notifications))
         .with_state(api);
-    let webhooks = for_each_provider!(P => inlets.mount::<P>(&keys));
+    let webhooks = for_each_provider!(P => routes.mount::<P>(&keys));
     let webhooks = webhooks.into_iter().fold(Router::new(), Router::merge);
     let open =
         Router::new().route("/healthz", get(async || axum::Json(json!({ "status": "ok" })))).merge(webhooks);
@@ -82,7 +82,7 @@ pub(super) async fn serve(
     let _ = axum::serve(listener, app).await;
 }
 
-impl Inlets {
+impl WebhookRoutes {
     /// The paths of one provider's function.
     fn mount<P: Sender>(&self, keys: &KeysFile) -> Router {
         let secret = Entry::named(P::NAME).map_or(Value::Null, |entry| keys.secret(entry));
@@ -90,13 +90,13 @@ impl Inlets {
             table: TABLE.into(),
             keys: KeySource::Inline(secret.to_string()),
             retention: RETENTION,
-            deadline: PATIENCE,
+            deadline: LOCAL_TIMEOUT,
             fallback: Some(self.fallback.clone()),
         };
         let ingest = Arc::new(Ingest::<P>::new(config, &self.sdk));
-        let inlets = self.clone();
+        let routes = self.clone();
         let handler = async move |path: Option<Path<String>>, request: Request| {
-            take_in(&inlets, &ingest, path.map(|Path(token)| token), request).await
+            process(&routes, &ingest, path.map(|Path(token)| token), request).await
         };
         let path = format!("/webhooks/{}", P::NAME);
         let app = Router::new().route(&path, post(handler.clone()));
@@ -104,8 +104,8 @@ impl Inlets {
     }
 }
 
-async fn take_in<P: Sender>(
-    inlets: &Inlets,
+async fn process<P: Sender>(
+    routes: &WebhookRoutes,
     ingest: &Ingest<P>,
     token: Option<String>,
     request: Request,
@@ -125,9 +125,9 @@ async fn take_in<P: Sender>(
             bytes_max: livehooks_aws::config::BODY_BYTES_MAX,
         },
     };
-    inlets.report.outcome(P::NAME, received, &outcome);
+    routes.report.outcome(P::NAME, received, &outcome);
     if matches!(outcome, Outcome::Stored(_)) {
-        inlets.stored.notify_one();
+        routes.stored.notify_one();
     }
     outcome.into_response().map(|body| Body::from(body.to_vec()))
 }
@@ -155,7 +155,7 @@ async fn events(State(api): State<Api>, Query(query): Query<Events>) -> Response
 }
 
 async fn rejections(State(api): State<Api>) -> Response {
-    axum::Json(api.report.refusals()).into_response()
+    axum::Json(api.report.rejections()).into_response()
 }
 
 #[derive(Deserialize)]
@@ -164,7 +164,7 @@ struct Replay {
     follow: Option<bool>,
 }
 
-async fn announcements(State(api): State<Api>, Query(query): Query<Replay>) -> Response {
+async fn notifications(State(api): State<Api>, Query(query): Query<Replay>) -> Response {
     let from_start = match query.replay.as_deref() {
         None => false,
         Some("all") => true,
@@ -174,16 +174,16 @@ async fn announcements(State(api): State<Api>, Query(query): Query<Replay>) -> R
         }
     };
     let (sender, receiver) = tokio::sync::mpsc::channel(16);
-    let mut cursor = api.announced.cursor(from_start);
-    let end = if query.follow == Some(false) { api.announced.bytes() } else { u64::MAX };
+    let mut cursor = api.published.cursor(from_start);
+    let end = if query.follow == Some(false) { api.published.bytes() } else { u64::MAX };
     tokio::spawn(async move {
         while cursor.read_bytes() < end {
             let entry = tokio::select! {
                 () = sender.closed() => return,
-                entry = api.announced.next(&mut cursor) => entry,
+                entry = api.published.next(&mut cursor) => entry,
             };
             let Some(entry) = entry else { return };
-            // Line ends can stand only between JSON's tokens: one announcement is one line.
+            // Line ends can stand only between JSON's tokens: one notification is one line.
             let line = sse::Event::default().data(entry.replace(['\r', '\n'], " "));
             if sender.send(Ok::<_, Infallible>(line)).await.is_err() {
                 return;

@@ -11,7 +11,7 @@ use super::HistoryError;
 use crate::local::lock_file::Running;
 use crate::local::{TABLE, TOPIC_ARN, local_sdk_config};
 
-/// A table of events, and the topic on which they are announced.
+/// A table of events, and the topic on which they are published.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// DynamoDB.

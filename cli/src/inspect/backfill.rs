@@ -12,7 +12,7 @@ const POLL: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(30);
 
 impl From<&Stored> for Row {
-    /// Of a stored event the table knows when it was received, not when it was stored and announced.
+    /// Of a stored event the table knows when it was received, not when it was stored and published.
     fn from(stored: &Stored) -> Self {
         let event = &stored.event;
         Self {

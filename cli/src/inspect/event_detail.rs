@@ -52,7 +52,7 @@ struct Times<'a> {
     basis: &'a str,
     received: Timestamp,
     stored: Option<Timestamp>,
-    announced: Option<Timestamp>,
+    published: Option<Timestamp>,
 }
 
 #[derive(Serialize)]
@@ -114,7 +114,7 @@ pub(super) async fn event(State(inspected): State<Inspected>, Query(place): Quer
             basis: &event.timebasis,
             received: stored.received_at,
             stored: first.and_then(|row| row.stored),
-            announced: first.and_then(|row| row.announced),
+            published: first.and_then(|row| row.published),
         },
         verification: Verification::of(&stored),
         dedupe: DedupeFacts {

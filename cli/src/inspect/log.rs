@@ -28,7 +28,7 @@ pub enum Became {
     /// It is in the fallback queue as it came, because of our fault.
     Queued,
     /// It is not authentic, or too large.
-    Refused,
+    Rejected,
     /// It was not taken, and that was our fault.
     Failed,
 }
@@ -44,7 +44,7 @@ pub struct Row {
     pub provider: String,
     pub received: Timestamp,
     pub stored: Option<Timestamp>,
-    pub announced: Option<Timestamp>,
+    pub published: Option<Timestamp>,
     pub id: Option<String>,
     pub r#type: Option<String>,
     pub provider_type: Option<String>,
@@ -54,8 +54,8 @@ pub struct Row {
     pub is_cut: Option<bool>,
     /// Of a duplicate: the provider sent another body under the same id.
     pub altered: Option<bool>,
-    /// Of a refusal or a fault: why, as a stable code.
-    pub diagnosis: Option<String>,
+    /// Of a rejection or a fault: why, as a stable code.
+    pub reason: Option<String>,
     /// Why, in words.
     pub detail: Option<String>,
     /// What to do about it.
@@ -76,7 +76,7 @@ struct Rows {
     changes: BTreeMap<u64, u64>,
     /// Where each stored event's row is.
     stored: HashMap<(String, String), u64>,
-    /// Announced before their rows were written.
+    /// Published before their rows were written.
     early: HashMap<(String, String), Timestamp>,
     version: u64,
     next: u64,
@@ -91,7 +91,7 @@ impl Row {
             provider: provider.to_owned(),
             received,
             stored: None,
-            announced: None,
+            published: None,
             id: None,
             r#type: None,
             provider_type: None,
@@ -99,7 +99,7 @@ impl Row {
             participant: None,
             is_cut: None,
             altered: None,
-            diagnosis: None,
+            reason: None,
             detail: None,
             advice: None,
         }
@@ -148,7 +148,7 @@ impl Log {
             rows.next += 1;
             FIRST + rows.next
         });
-        row.announced = row.announced.or(rows.rows.get(&n).and_then(|(_, row)| row.announced));
+        row.published = row.published.or(rows.rows.get(&n).and_then(|(_, row)| row.published));
         rows.insert(n, row);
         self.publish(&rows);
     }
@@ -167,15 +167,15 @@ impl Log {
         self.publish(&rows);
     }
 
-    /// Notes when an event was announced; its first time counts.
-    pub fn announced(&self, provider: &str, id: &str, time: Timestamp) {
+    /// Notes when an event was published; its first time counts.
+    pub fn published(&self, provider: &str, id: &str, time: Timestamp) {
         let key = (provider.to_owned(), id.to_owned());
         let mut rows = self.lock();
         match rows.stored.get(&key).copied() {
             Some(n) => {
                 let Some((_, mut row)) = rows.rows.get(&n).cloned() else { return };
-                if row.announced.is_none() {
-                    row.announced = Some(time);
+                if row.published.is_none() {
+                    row.published = Some(time);
                     rows.insert(n, row);
                     self.publish(&rows);
                 }
@@ -224,7 +224,7 @@ impl Rows {
             row.cut();
         }
         if let Some(key) = row.key().filter(|_| row.became == Became::Stored) {
-            row.announced = row.announced.or(self.early.remove(&key));
+            row.published = row.published.or(self.early.remove(&key));
             self.stored.insert(key, n);
         }
         self.version += 1;
@@ -267,20 +267,20 @@ mod tests {
         log.push(row(Became::Stored, "b"));
         let (first, version) = log.changes(0, 2);
         assert_eq!(ids(&first), ["a", "a"]);
-        log.announced("p", "a", NOW);
-        log.announced("p", "a", Timestamp::MAX);
+        log.published("p", "a", NOW);
+        log.published("p", "a", Timestamp::MAX);
         let (rest, version) = log.changes(version, 10);
         assert_eq!(ids(&rest), ["b", "a"]);
-        assert_eq!((rest[1].announced, rest[1].n), (Some(NOW), first[0].n));
+        assert_eq!((rest[1].published, rest[1].n), (Some(NOW), first[0].n));
         assert!(log.changes(version, 10).0.is_empty());
     }
 
     #[test]
-    fn an_announcement_may_be_seen_before_its_row() {
+    fn an_notification_may_be_seen_before_its_row() {
         let log = Log::default();
-        log.announced("p", "a", NOW);
+        log.published("p", "a", NOW);
         log.push(row(Became::Stored, "a"));
-        assert_eq!(log.of_event("p", "a")[0].announced, Some(NOW));
+        assert_eq!(log.of_event("p", "a")[0].published, Some(NOW));
     }
 
     #[test]
@@ -313,10 +313,10 @@ mod tests {
     fn a_stored_event_that_is_told_twice_stands_once() {
         let log = Log::default();
         log.push_earlier(vec![row(Became::Stored, "a")]);
-        log.announced("p", "a", NOW);
+        log.published("p", "a", NOW);
         log.push(Row { stored: Some(NOW), ..row(Became::Stored, "a") });
         let rows = log.of_event("p", "a");
-        assert_eq!((rows.len(), rows[0].stored, rows[0].announced), (1, Some(NOW), Some(NOW)));
+        assert_eq!((rows.len(), rows[0].stored, rows[0].published), (1, Some(NOW), Some(NOW)));
     }
 
     #[test]

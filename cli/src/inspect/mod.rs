@@ -38,7 +38,7 @@ pub struct Inspected {
     /// Where the events are stored.
     pub source: Source,
     /// What became of each delivery. The local stack sees every one; of a deployed stack only the table is
-    /// read, where duplicates and refusals leave no trace.
+    /// read, where duplicates and rejections leave no trace.
     pub log: Arc<Log>,
     /// How a delivery can be sent again; only the local stack's keys are at hand.
     pub sending: Option<Sending>,

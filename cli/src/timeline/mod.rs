@@ -122,7 +122,7 @@ pub struct Marker {
 
 /// What has started and was never said to have ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct OpenEnd {
+pub struct UnfinishedSpan {
     /// The provider's name.
     pub provider: String,
     /// The room's id.
@@ -181,14 +181,14 @@ impl Timeline {
     }
 
     /// What has started here and was never said to have ended, by time.
-    pub fn open_ends(&self) -> Vec<OpenEnd> {
+    pub fn unfinished(&self) -> Vec<UnfinishedSpan> {
         let mut open = Vec::new();
         for lane in &self.lanes {
             for span in &lane.spans {
                 let (Some(since), None, Some(event)) = (span.from, &span.ended_by, &span.started_by) else {
                     continue;
                 };
-                open.push(OpenEnd {
+                open.push(UnfinishedSpan {
                     provider: self.provider.clone(),
                     room: self.room.clone(),
                     session: span.session.clone(),

@@ -94,7 +94,7 @@ fn what_was_lost_is_a_gap() {
             "participant cy: ?30-60"
         ]
     );
-    let open: Vec<_> = Timeline::of_rooms(&events)[0].open_ends();
+    let open: Vec<_> = Timeline::of_rooms(&events)[0].unfinished();
     let open: Vec<_> =
         open.iter().map(|open| (open.kind.as_str(), open.key.as_str(), open.event.as_str())).collect();
     assert_eq!(
@@ -145,7 +145,7 @@ fn recordings_start_are_ready_and_fail() {
     let timeline = &Timeline::of_rooms(&events)[0];
     let markers: Vec<_> = timeline.lanes.iter().flat_map(|lane| &lane.markers).collect();
     assert_eq!(markers.iter().map(|marker| marker.is_failure).collect::<Vec<_>>(), [false, true]);
-    assert!(timeline.open_ends().is_empty());
+    assert!(timeline.unfinished().is_empty());
 }
 
 #[test]
@@ -218,7 +218,7 @@ proptest! {
                     prop_assert!(from <= to, "{span:?}");
                 }
             }
-            timeline.open_ends();
+            timeline.unfinished();
         }
         let mut other = events.clone();
         if !other.is_empty() {

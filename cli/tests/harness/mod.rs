@@ -84,8 +84,8 @@ impl Dev {
         answer
     }
 
-    /// The first announcement since the start; waits for it.
-    pub fn announcement(&self) -> Value {
+    /// The first notification since the start; waits for it.
+    pub fn notification(&self) -> Value {
         let lines = BufReader::new(self.connect("/api/announcements?replay=all")).lines();
         let data = lines.map(Result::unwrap).find_map(|line| line.strip_prefix("data: ").map(str::to_owned));
         serde_json::from_str(&data.unwrap()).unwrap()

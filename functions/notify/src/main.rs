@@ -2,5 +2,5 @@
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    livehooks_aws::relay::run().await
+    livehooks_aws::notify::run().await
 }

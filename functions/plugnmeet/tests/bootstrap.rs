@@ -37,9 +37,9 @@ async fn the_binary_answers_counts_and_logs_and_keeps_every_secret_to_itself() {
     let run = Run::of(BINARY, &endpoint, &[("PROVIDER_SECRET", &secret())], &invocations).await;
 
     let statuses: Vec<Value> = run.answers.iter().map(said).collect();
-    let refused = json!([401, 401]);
+    let rejected = json!([401, 401]);
     let expected =
-        json!([[200, "accepted"], [200, "duplicate"], refused, refused, [400, 400], [200, "duplicate"]]);
+        json!([[200, "accepted"], [200, "duplicate"], rejected, rejected, [400, 400], [200, "duplicate"]]);
     assert_eq!(json!(statuses), expected);
     assert!(run.log.contains(r#""Namespace":"livehooks/test""#), "{}", run.log);
     assert!(run.counted("Accepted", "provider", "plugnmeet"), "{}", run.log);
@@ -49,8 +49,8 @@ async fn the_binary_answers_counts_and_logs_and_keeps_every_secret_to_itself() {
     assert!(run.counted("Rejected", "reason", "malformed_request"), "{}", run.log);
     assert!(run.counted("RejectedAfterSignature", "reason", "body_altered"), "{}", run.log);
     assert!(run.lines.iter().any(|line| line["AckLatency"].is_array()), "{}", run.log);
-    let is_refusal = |line: &Value| line["reason"] == "expired" && line["level"] == "WARN";
-    assert!(run.lines.iter().any(is_refusal), "{}", run.log);
+    let is_rejection = |line: &Value| line["reason"] == "expired" && line["level"] == "WARN";
+    assert!(run.lines.iter().any(is_rejection), "{}", run.log);
     run.keeps_every_secret(&secret(), &invocations);
 }
 

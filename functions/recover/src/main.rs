@@ -1,9 +1,9 @@
 //! Lambda function: deliveries that were queued in an outage, to the table.
 
-use livehooks_aws::recover::{Way, run};
+use livehooks_aws::recover::{ProviderPipeline, run};
 use livehooks_core::for_each_provider;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    run(&for_each_provider!(P => Way::of::<P>())).await
+    run(&for_each_provider!(P => ProviderPipeline::of::<P>())).await
 }

@@ -77,9 +77,9 @@ impl std::fmt::Debug for KeySource {
     }
 }
 
-/// The settings of the relay.
+/// The settings of the notifier.
 #[derive(Clone, Debug)]
-pub struct RelayConfig {
+pub struct NotifyConfig {
     /// `TABLE_NAME`, for the pointer in events that travel without their raw part.
     pub table: String,
     /// `TOPIC_ARN`.
@@ -145,7 +145,7 @@ impl RecoverConfig {
     }
 }
 
-impl RelayConfig {
+impl NotifyConfig {
     /// Reads the settings through `lookup`, which is `std::env::var` in a function.
     ///
     /// # Errors
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn every_missing_setting_is_named_at_once() {
-        let error = RelayConfig::read(|_| None).unwrap_err().to_string();
+        let error = NotifyConfig::read(|_| None).unwrap_err().to_string();
         for name in ["TABLE_NAME", "TOPIC_ARN", "QUARANTINE_QUEUE_URL"] {
             assert!(error.contains(name), "{name} is not in: {error}");
         }

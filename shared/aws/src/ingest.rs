@@ -17,9 +17,9 @@ use tracing::{error, warn};
 use crate::config::{IngestConfig, env};
 use crate::fallback::Fallback;
 use crate::gateway::{Answer, MalformedEvent, ReceiveClock};
-use crate::intake::Intake;
 use crate::outcome::{Outcome, Receipt};
-use crate::store::Written;
+use crate::pipeline::Pipeline;
+use crate::store::PutOutcome;
 use crate::{Fault, KeyRing, Store, clients, gateway, telemetry};
 
 /// Runs one provider's function until Lambda stops it.
@@ -42,7 +42,7 @@ pub async fn run<P: Provider>() -> Result<(), lambda_http::Error> {
 
 /// One provider's way in.
 pub struct Ingest<P: Provider> {
-    intake: Intake<P>,
+    pipeline: Pipeline<P>,
     fallback: Option<Fallback>,
     clock: ReceiveClock,
 }
@@ -54,7 +54,7 @@ impl<P: Provider> Ingest<P> {
         let store = Store::new(aws_sdk_dynamodb::Client::new(sdk), config.table, config.retention);
         let fallback = config.fallback.map(|fallback| Fallback::new(fallback, sdk));
         Self {
-            intake: Intake { keys, store, deadline: config.deadline },
+            pipeline: Pipeline { keys, store, deadline: config.deadline },
             fallback,
             clock: ReceiveClock::default(),
         }
@@ -64,7 +64,7 @@ impl<P: Provider> Ingest<P> {
     /// function more processor time while it starts than ever after. What fails is told by the log now and
     /// by each answer later.
     pub async fn warm_up(&self) {
-        let _ = tokio::join!(self.intake.keys.current(Timestamp::now()), self.intake.store.warm_up());
+        let _ = tokio::join!(self.pipeline.keys.current(Timestamp::now()), self.pipeline.store.warm_up());
     }
 
     /// Answers one event of API Gateway, whatever stands in it.
@@ -101,7 +101,7 @@ impl<P: Provider> Ingest<P> {
             url_token: path.and_then(|parameters| parameters.first("token")),
             body: request.body().as_ref(),
         };
-        match self.intake.take_in(&delivery, received_at, now).await {
+        match self.pipeline.process(&delivery, received_at, now).await {
             Outcome::Failed(fault) if fault.leads_to_queue() => {
                 self.fall_back(&delivery, received_at, fault).await
             }
@@ -125,8 +125,10 @@ impl Outcome {
     /// The whole status contract. What the outside sees never says why authentication failed.
     pub fn into_response(self) -> Response<Body> {
         match self {
-            Self::Stored(Receipt { written: Written::New { id }, .. }) => success("accepted", &id),
-            Self::Stored(Receipt { written: Written::Duplicate { id, .. }, .. }) => success("duplicate", &id),
+            Self::Stored(Receipt { written: PutOutcome::New { id }, .. }) => success("accepted", &id),
+            Self::Stored(Receipt { written: PutOutcome::Duplicate { id, .. }, .. }) => {
+                success("duplicate", &id)
+            }
             Self::Queued { id, .. } => success("queued", &id),
             Self::Rejected(_) => {
                 problem(StatusCode::UNAUTHORIZED, "The delivery could not be authenticated.")
@@ -172,11 +174,11 @@ pub fn record(provider: &'static str, outcome: &Outcome, elapsed: Duration) {
         }
         Outcome::Rejected(rejection) => {
             let (reason, advice) = (rejection.code(), rejection.advice());
-            warn!(provider, reason, detail = %rejection, advice, "delivery refused");
+            warn!(provider, reason, detail = %rejection, advice, "delivery rejected");
             counter!("Rejected", "provider" => provider, "reason" => reason).increment(1);
         }
         Outcome::TooLarge { bytes, bytes_max } => {
-            warn!(provider, bytes, bytes_max, "delivery refused: too large");
+            warn!(provider, bytes, bytes_max, "delivery rejected: too large");
             counter!("TooLarge", "provider" => provider).increment(1);
         }
         Outcome::Failed(fault) => {
@@ -190,7 +192,7 @@ pub fn record(provider: &'static str, outcome: &Outcome, elapsed: Duration) {
 /// Logs and counts an event that is no request.
 fn record_malformed(provider: &'static str, malformed: MalformedEvent) {
     let reason = "malformed_request";
-    warn!(provider, reason, detail = %malformed, "delivery refused");
+    warn!(provider, reason, detail = %malformed, "delivery rejected");
     counter!("Rejected", "provider" => provider, "reason" => reason).increment(1);
 }
 

@@ -5,12 +5,11 @@
 //!                      our fault -> fallback queue
 //! recover::run()       fallback queue -> verify -> normalize -> Store
 //!                      other keys might let it in -> dead-letter queue
-//! relay::run()         DynamoDB stream -> Relay -> SNS
+//! notify::run()         DynamoDB stream -> Notifier -> SNS
 //! ```
 //!
-//! Ingest never publishes and the relay never writes to the table: the stored item is the outbox.
+//! Ingest never publishes and the notifier never writes to the table: the stored item is the outbox.
 
-pub mod announcement;
 pub mod clients;
 pub mod config;
 pub mod fallback;
@@ -18,22 +17,23 @@ pub mod gateway;
 pub mod http_client;
 pub mod ingest;
 pub mod keys;
+pub mod notification;
+pub mod notify;
 pub mod recover;
-pub mod relay;
 pub mod store;
 pub mod telemetry;
 
 mod dead_letters;
 mod fault;
-mod intake;
 mod outcome;
+mod pipeline;
 mod publish_error;
 
-pub use announcement::Announcement;
 pub use fault::{Fault, describe};
 pub use ingest::Ingest;
 pub use keys::KeyRing;
+pub use notification::Notification;
+pub use notify::Notifier;
 pub use outcome::{Outcome, Receipt};
 pub use recover::Recover;
-pub use relay::Relay;
 pub use store::Store;

@@ -5,7 +5,7 @@ use metrics::counter;
 use tracing::{info, warn};
 
 use crate::Fault;
-use crate::store::Written;
+use crate::store::PutOutcome;
 
 /// What became of a delivery.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the names are those of the event's attributes")]
 pub struct Receipt {
-    pub written: Written,
+    pub written: PutOutcome,
     pub r#type: EventType,
     pub provider_type: Option<String>,
     pub room: Option<String>,
@@ -44,7 +44,7 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    pub(crate) fn new(written: Written, normalized: &Normalized<'_>) -> Self {
+    pub(crate) fn new(written: PutOutcome, normalized: &Normalized<'_>) -> Self {
         let event = &normalized.event;
         let participant = event.data.participant.as_ref();
         Self {
@@ -61,10 +61,10 @@ impl Receipt {
     /// Logs and counts an event that is in the table.
     pub(crate) fn record(&self, provider: &'static str) {
         let kind = self.r#type.as_str();
-        let (Written::New { id } | Written::Duplicate { id, .. }) = &self.written;
+        let (PutOutcome::New { id } | PutOutcome::Duplicate { id, .. }) = &self.written;
         let id = cut(id);
         match &self.written {
-            Written::New { .. } => {
+            PutOutcome::New { .. } => {
                 info!(provider, r#type = kind, id, "accepted");
                 counter!("Accepted", "provider" => provider).increment(1);
                 if self.r#type == EventType::Unknown {
@@ -77,7 +77,7 @@ impl Receipt {
                     counter!("UnknownType", "provider" => provider).increment(1);
                 }
             }
-            Written::Duplicate { altered, .. } => {
+            PutOutcome::Duplicate { altered, .. } => {
                 info!(provider, r#type = kind, id, "duplicate");
                 counter!("Duplicate", "provider" => provider).increment(1);
                 if *altered {

@@ -21,8 +21,8 @@ use tracing::error;
 use crate::config::{KeySource, RecoverConfig, env};
 use crate::dead_letters::DeadLetterQueue;
 use crate::fallback::QueuedDelivery;
-use crate::intake::Intake;
 use crate::outcome::Outcome;
+use crate::pipeline::Pipeline;
 use crate::{Fault, KeyRing, Store, clients, telemetry};
 
 /// The reason of a delivery that the table cannot hold.
@@ -32,10 +32,10 @@ pub const TOO_LARGE: &str = "too_large";
 ///
 /// # Errors
 /// Settings that are missing or wrong, all of them at once; then Lambda's own.
-pub async fn run(ways: &[Way]) -> Result<(), lambda_runtime::Error> {
+pub async fn run(pipelines: &[ProviderPipeline]) -> Result<(), lambda_runtime::Error> {
     let telemetry = telemetry::init()?;
-    let names: Vec<&str> = ways.iter().map(|way| way.name).collect();
-    let recover = Recover::new(ways, RecoverConfig::read(&names, env)?, &clients::from_env()?);
+    let names: Vec<&str> = pipelines.iter().map(|pipeline| pipeline.name).collect();
+    let recover = Recover::new(pipelines, RecoverConfig::read(&names, env)?, &clients::from_env()?);
     let (recover, telemetry) = (&recover, &telemetry);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let response = recover.handle(&event.payload).await;
@@ -45,23 +45,23 @@ pub async fn run(ways: &[Way]) -> Result<(), lambda_runtime::Error> {
     .await
 }
 
-/// One provider's way from the queue to the table.
+/// One provider's pipeline from the queue to the table.
 #[derive(Clone, Copy, Debug)]
-pub struct Way {
+pub struct ProviderPipeline {
     name: &'static str,
-    open: fn(KeySource, &Shared) -> Box<dyn TakeIn>,
+    open: fn(KeySource, &Shared) -> Box<dyn Process>,
 }
 
-impl Way {
-    /// The way of this provider.
+impl ProviderPipeline {
+    /// The pipeline of this provider.
     pub const fn of<P: Provider>() -> Self {
         Self { name: P::NAME, open: open::<P> }
     }
 }
 
-/// The way from the queue to the table, for every provider whose keys it has.
+/// The pipeline from the queue to the table, for every provider whose keys it has.
 pub struct Recover {
-    ways: BTreeMap<&'static str, Box<dyn TakeIn>>,
+    pipelines: BTreeMap<&'static str, Box<dyn Process>>,
     dead_letters: DeadLetterQueue,
     deadline: Duration,
 }
@@ -72,13 +72,13 @@ pub struct Recovered {
     /// The queue's id of the message.
     pub message_id: String,
     /// What became of the delivery in it, or why there is none.
-    pub result: Result<Taken, Unrecoverable>,
+    pub result: Result<RecoveredDelivery, Unrecoverable>,
 }
 
 /// What became of a delivery that came out of the queue.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the names are the documentation")]
-pub struct Taken {
+pub struct RecoveredDelivery {
     pub provider: &'static str,
     pub received_at: Timestamp,
     pub outcome: Outcome,
@@ -98,17 +98,19 @@ pub enum Unrecoverable {
 }
 
 impl Recover {
-    /// The ways of those providers that `config` has keys for.
-    pub fn new(ways: &[Way], config: RecoverConfig, sdk: &SdkConfig) -> Self {
+    /// The pipelines of those providers that `config` has keys for.
+    pub fn new(pipelines: &[ProviderPipeline], config: RecoverConfig, sdk: &SdkConfig) -> Self {
         let shared = Shared {
             secrets: aws_sdk_secretsmanager::Client::new(sdk),
             store: Store::new(aws_sdk_dynamodb::Client::new(sdk), config.table, config.retention),
             deadline: config.deadline,
         };
         let mut keys = config.keys;
-        let open = |way: &Way| Some((way.name, (way.open)(keys.remove(way.name)?, &shared)));
+        let open = |pipeline: &ProviderPipeline| {
+            Some((pipeline.name, (pipeline.open)(keys.remove(pipeline.name)?, &shared)))
+        };
         Self {
-            ways: ways.iter().filter_map(open).collect(),
+            pipelines: pipelines.iter().filter_map(open).collect(),
             dead_letters: DeadLetterQueue {
                 sqs: aws_sdk_sqs::Client::new(sdk),
                 url: config.dead_letter_queue_url,
@@ -132,7 +134,7 @@ impl Recover {
         let mut recovered = Vec::with_capacity(messages.len());
         for (message, read) in messages {
             let result = match read {
-                Ok(queued) => self.take_in(&queued, body(message), now).await,
+                Ok(queued) => self.process(&queued, body(message), now).await,
                 Err(why) => Err(Unrecoverable::Unreadable(why)),
             };
             let message_id = message.message_id.clone().unwrap_or_default();
@@ -141,29 +143,31 @@ impl Recover {
         recovered
     }
 
-    async fn take_in(
+    async fn process(
         &self,
         queued: &QueuedDelivery,
         message: &str,
         now: Timestamp,
-    ) -> Result<Taken, Unrecoverable> {
-        let way = self.ways.get_key_value(queued.provider.as_str());
-        let (provider, way) = way.ok_or_else(|| Unrecoverable::NoKeys(queued.provider.clone()))?;
+    ) -> Result<RecoveredDelivery, Unrecoverable> {
+        let pipeline = self.pipelines.get_key_value(queued.provider.as_str());
+        let (provider, pipeline) = pipeline.ok_or_else(|| Unrecoverable::NoKeys(queued.provider.clone()))?;
         let (delivery, received_at) = (queued.delivery(), queued.received_at);
         let until = Instant::now() + self.deadline;
-        let outcome = way.take_in(delivery, received_at, now).await;
+        let outcome = pipeline.process(delivery, received_at, now).await;
         let reason = match &outcome {
-            Outcome::Rejected(rejection) if way.depends_on_keys(&delivery, received_at) => rejection.code(),
+            Outcome::Rejected(rejection) if pipeline.depends_on_keys(&delivery, received_at) => {
+                rejection.code()
+            }
             Outcome::TooLarge { .. } => TOO_LARGE,
-            _ => return Ok(Taken { provider, received_at, outcome, is_dead_lettered: false }),
+            _ => return Ok(RecoveredDelivery { provider, received_at, outcome, is_dead_lettered: false }),
         };
         let put = self.dead_letters.put(message, reason, provider, received_at);
         let late = |_| Err(format!("no answer within {} ms", self.deadline.as_millis()));
         Ok(match timeout_at(until, put).await.unwrap_or_else(late) {
-            Ok(()) => Taken { provider, received_at, outcome, is_dead_lettered: true },
+            Ok(()) => RecoveredDelivery { provider, received_at, outcome, is_dead_lettered: true },
             Err(why) => {
                 let outcome = Outcome::Failed(Fault::DeadLetterQueue { reason, why });
-                Taken { provider, received_at, outcome, is_dead_lettered: false }
+                RecoveredDelivery { provider, received_at, outcome, is_dead_lettered: false }
             }
         })
     }
@@ -203,18 +207,28 @@ struct Shared {
     deadline: Duration,
 }
 
-type TakingIn<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+type Processing<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
-trait TakeIn: Send + Sync {
-    fn take_in<'a>(&'a self, delivery: Delivery<'a>, received_at: Timestamp, now: Timestamp) -> TakingIn<'a>;
+trait Process: Send + Sync {
+    fn process<'a>(
+        &'a self,
+        delivery: Delivery<'a>,
+        received_at: Timestamp,
+        now: Timestamp,
+    ) -> Processing<'a>;
 
     /// Whether other keys might let in what these have rejected.
     fn depends_on_keys(&self, delivery: &Delivery<'_>, received_at: Timestamp) -> bool;
 }
 
-impl<P: Provider> TakeIn for Intake<P> {
-    fn take_in<'a>(&'a self, delivery: Delivery<'a>, received_at: Timestamp, now: Timestamp) -> TakingIn<'a> {
-        Box::pin(async move { self.take_in(&delivery, received_at, now).await })
+impl<P: Provider> Process for Pipeline<P> {
+    fn process<'a>(
+        &'a self,
+        delivery: Delivery<'a>,
+        received_at: Timestamp,
+        now: Timestamp,
+    ) -> Processing<'a> {
+        Box::pin(async move { self.process(&delivery, received_at, now).await })
     }
 
     fn depends_on_keys(&self, delivery: &Delivery<'_>, received_at: Timestamp) -> bool {
@@ -222,9 +236,9 @@ impl<P: Provider> TakeIn for Intake<P> {
     }
 }
 
-fn open<P: Provider>(keys: KeySource, shared: &Shared) -> Box<dyn TakeIn> {
+fn open<P: Provider>(keys: KeySource, shared: &Shared) -> Box<dyn Process> {
     let keys = KeyRing::new(P::NAME, keys, shared.secrets.clone());
-    Box::new(Intake::<P> { keys, store: shared.store.clone(), deadline: shared.deadline })
+    Box::new(Pipeline::<P> { keys, store: shared.store.clone(), deadline: shared.deadline })
 }
 
 /// Logs and counts what became of a message of the fallback queue.

@@ -47,7 +47,7 @@ pub struct Store {
 
 /// What a write has found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Written {
+pub enum PutOutcome {
     /// The event is new.
     New {
         /// Its id.
@@ -64,7 +64,7 @@ pub enum Written {
 
 /// Why an event was not written.
 #[derive(Clone, Debug)]
-pub enum NotWritten {
+pub enum PutError {
     /// It does not fit into an item, even compressed.
     TooLarge {
         /// Its size after compression.
@@ -85,7 +85,7 @@ impl Store {
     /// Opens the connection that the first write will find open. Any answer will do.
     pub async fn warm_up(&self) {
         let key = AttributeValue::S("warm-up".into());
-        if let Err(NotWritten::Fault(fault)) = self.latest(key).await {
+        if let Err(PutError::Fault(fault)) = self.latest(key).await {
             warn!(fault = fault.code(), "the connection to the table was not opened beforehand: {fault}");
         }
     }
@@ -93,28 +93,28 @@ impl Store {
     /// Writes the event unless it is there already. May be given up at any time, and tried again.
     ///
     /// # Errors
-    /// [`NotWritten::TooLarge`] where the event fits into no item, a [`Fault`] for everything else.
-    pub async fn put(&self, event: &mut Normalized<'_>) -> Result<Written, NotWritten> {
+    /// [`PutError::TooLarge`] where the event fits into no item, a [`Fault`] for everything else.
+    pub async fn put(&self, event: &mut Normalized<'_>) -> Result<PutOutcome, PutError> {
         match event.dedupe {
             Dedupe::ProviderId(_) => self.put_by_id(event).await,
             Dedupe::Sequence(_) => self.put_in_sequence(event).await,
         }
     }
 
-    async fn put_by_id(&self, event: &mut Normalized<'_>) -> Result<Written, NotWritten> {
+    async fn put_by_id(&self, event: &mut Normalized<'_>) -> Result<PutOutcome, PutError> {
         let id = event.dedupe.event_id(0);
         Ok(match self.put_if_absent(event, 0).await? {
-            None => Written::New { id },
-            Some(there) => Written::Duplicate { id, altered: !has_body(&there, event) },
+            None => PutOutcome::New { id },
+            Some(there) => PutOutcome::Duplicate { id, altered: !has_body(&there, event) },
         })
     }
 
-    async fn put_in_sequence(&self, event: &mut Normalized<'_>) -> Result<Written, NotWritten> {
+    async fn put_in_sequence(&self, event: &mut Normalized<'_>) -> Result<PutOutcome, PutError> {
         let mut known = self.latest(AttributeValue::S(event.event_key())).await?;
         for _ in 0..ATTEMPTS {
             let twin = twin(&known, event);
             if let Some(Twin { occurrence, .. }) = twin.filter(|twin| twin.distance < SEQUENCE_WINDOW) {
-                return Ok(Written::Duplicate { id: event.dedupe.event_id(occurrence), altered: false });
+                return Ok(PutOutcome::Duplicate { id: event.dedupe.event_id(occurrence), altered: false });
             }
             let last = known.iter().filter_map(|item| number(item, "occurrence")).max();
             let next = last.map_or(0, |last| last + 1);
@@ -129,12 +129,12 @@ impl Store {
                             same_as, seconds, "kept as new, though the event next to it has the same body"
                         );
                     }
-                    return Ok(Written::New { id });
+                    return Ok(PutOutcome::New { id });
                 }
                 Some(there) => known.push(there),
             }
         }
-        Err(NotWritten::Fault(Fault::Contention(ATTEMPTS)))
+        Err(PutError::Fault(Fault::Contention(ATTEMPTS)))
     }
 
     /// The item that is in the event's place, or `None` where the event was put there.
@@ -142,7 +142,7 @@ impl Store {
         &self,
         event: &mut Normalized<'_>,
         occurrence: u64,
-    ) -> Result<Option<Item>, NotWritten> {
+    ) -> Result<Option<Item>, PutError> {
         let write_id = Uuid::new_v4().to_string();
         let item = self.item(event, occurrence, &write_id)?;
         let put = self
@@ -164,7 +164,7 @@ impl Store {
         }
     }
 
-    async fn latest(&self, event_key: AttributeValue) -> Result<Vec<Item>, NotWritten> {
+    async fn latest(&self, event_key: AttributeValue) -> Result<Vec<Item>, PutError> {
         let query = self
             .client
             .query()
@@ -184,8 +184,8 @@ impl Store {
         normalized: &mut Normalized<'_>,
         occurrence: u64,
         write_id: &str,
-    ) -> Result<Item, NotWritten> {
-        let fault = |error: serde_json::Error| NotWritten::Fault(Fault::Store(error.to_string()));
+    ) -> Result<Item, PutError> {
+        let fault = |error: serde_json::Error| PutError::Fault(Fault::Store(error.to_string()));
         let json = normalized.to_json(occurrence).map_err(fault)?;
         let event = &normalized.event;
         let expires_at = event.recordedtime.as_second() + self.retention.as_secs();
@@ -234,7 +234,7 @@ pub(crate) fn gunzip(bytes: &[u8]) -> Result<String, String> {
     read.map(|_| json).map_err(|error| format!("expected gzip in attribute event, found none: {error}"))
 }
 
-fn packed(json: String) -> Result<AttributeValue, NotWritten> {
+fn packed(json: String) -> Result<AttributeValue, PutError> {
     if json.len() < COMPRESS_FROM_BYTES {
         return Ok(AttributeValue::S(json));
     }
@@ -246,8 +246,8 @@ fn packed(json: String) -> Result<AttributeValue, NotWritten> {
     let bytes: std::io::Result<Vec<u8>> = gzip();
     match bytes {
         Ok(bytes) if bytes.len() <= EVENT_BYTES_MAX => Ok(AttributeValue::B(Blob::new(bytes))),
-        Ok(bytes) => Err(NotWritten::TooLarge { bytes: bytes.len(), bytes_max: EVENT_BYTES_MAX }),
-        Err(error) => Err(NotWritten::Fault(Fault::Store(error.to_string()))),
+        Ok(bytes) => Err(PutError::TooLarge { bytes: bytes.len(), bytes_max: EVENT_BYTES_MAX }),
+        Err(error) => Err(PutError::Fault(Fault::Store(error.to_string()))),
     }
 }
 
@@ -305,9 +305,9 @@ fn condition_failure<R>(
     }
 }
 
-fn store_fault<E, R>(error: &SdkError<E, R>) -> NotWritten
+fn store_fault<E, R>(error: &SdkError<E, R>) -> PutError
 where
     E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + 'static,
 {
-    NotWritten::Fault(Fault::Store(describe(error)))
+    PutError::Fault(Fault::Store(describe(error)))
 }

@@ -54,14 +54,14 @@ pub fn init() -> Result<Telemetry, lambda_http::Error> {
         "DeadLettered",
         "Dropped",
         "RecoverFailed",
-        "Announced",
+        "Published",
         "Quarantined",
-        "RelayFailed",
+        "PublishFailed",
     ] {
         describe_counter!(name, Unit::Count, "");
     }
     describe_histogram!("AckLatency", Unit::Milliseconds, "");
     describe_histogram!("RecoverLag", Unit::Milliseconds, "");
-    describe_histogram!("RelayLag", Unit::Milliseconds, "");
+    describe_histogram!("PublishLag", Unit::Milliseconds, "");
     Ok(Telemetry(collector))
 }

@@ -1,11 +1,11 @@
-//! Times: each provider's verify, normalize and serialize, and the whole of it beside the floor.
+//! Times: each provider's verify, normalize and serialize, and the whole of it beside the baseline.
 #![allow(missing_docs, reason = "criterion's macros write functions without")]
 
 mod common;
 
 use std::hint::black_box;
 
-use common::{Case, JOINED, floor};
+use common::{Case, JOINED, baseline};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use livehooks_core::for_each_provider;
 use livehooks_core::livekit::LiveKit;
@@ -15,7 +15,7 @@ fn whole(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("livekit participant_joined, 695 bytes");
     let case = Case::<LiveKit>::signed(JOINED);
     assert_eq!(case.body.len(), 695);
-    group.bench_function("floor", |bench| bench.iter(|| floor(&case.body)));
+    group.bench_function("baseline", |bench| bench.iter(|| baseline(&case.body)));
     group.bench_function("whole", |bench| bench.iter(|| case.whole()));
     group.finish();
 }

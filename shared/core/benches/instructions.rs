@@ -21,7 +21,7 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use common::{Case, JOINED, floor};
+use common::{Case, JOINED, baseline};
 use livehooks_core::livekit::LiveKit;
 use livehooks_core::{PROVIDER_NAMES, Provider, for_each_provider};
 use livehooks_signing::Signer;
@@ -49,7 +49,8 @@ fn main() -> ExitCode {
 }
 
 fn cases() -> Vec<String> {
-    let mut cases = vec!["floor/695B".to_owned(), "livekit/whole/695B".into(), "livekit/whole/1MiB".into()];
+    let mut cases =
+        vec!["baseline/695B".to_owned(), "livekit/whole/695B".into(), "livekit/whole/1MiB".into()];
     for provider in PROVIDER_NAMES {
         for (size, _) in SIZES {
             cases.extend(STEPS.iter().map(|step| format!("{provider}/{step}/{size}")));
@@ -60,7 +61,7 @@ fn cases() -> Vec<String> {
 
 fn run(case: &str, rounds: u64, slower: bool) {
     match case.split('/').collect::<Vec<_>>()[..] {
-        ["floor", _] => repeat(rounds, || floor(JOINED.as_bytes())),
+        ["baseline", _] => repeat(rounds, || baseline(JOINED.as_bytes())),
         ["livekit", "whole", size] => {
             let case = match size {
                 "695B" => Case::<LiveKit>::signed(JOINED),

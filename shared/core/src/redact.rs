@@ -1,4 +1,4 @@
-//! Secrets that travel in bodies: kept in the table, never announced or shown.
+//! Secrets that travel in bodies: kept in the table, never published or shown.
 //!
 //! LiveKit sends the room's TURN password and the key with which an ingress is fed. Whoever subscribes to events
 //! has no business with either.

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-/// Why a delivery was refused. Goes to the log, the metric and the local console, never into the answer.
+/// Why a delivery was rejected. Goes to the log, the metric and the local console, never into the answer.
 ///
 /// The texts hold nothing secret: no token, no signature, no computed value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -38,7 +38,7 @@ async fn a_header_that_is_folded_or_not_ascii_is_no_credential() {
     let function = tokens::<PlugNmeet>().await;
     let (start, end) = good.split_at(40);
     // A folded line arrives as one line with spaces in it.
-    for (value, diagnosis) in [
+    for (value, reason) in [
         (format!("{start} {end}"), "malformed_credential"),
         (format!("{start}\t{end}"), "malformed_credential"),
         (format!("\u{feff}{good}"), "malformed_credential"),
@@ -48,7 +48,7 @@ async fn a_header_that_is_folded_or_not_ascii_is_no_credential() {
         (format!("{good} "), "wrong_key"),
     ] {
         let said = function.says(&[("Authorization", &value)], None, BODY).await;
-        assert_eq!(said, (401, diagnosis), "{value}");
+        assert_eq!(said, (401, reason), "{value}");
     }
     let mut request = Request::new(BODY.into());
     request.headers_mut().insert("authorization", http::HeaderValue::from_bytes(b"\xff\xfe").unwrap());

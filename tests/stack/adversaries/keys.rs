@@ -28,7 +28,7 @@ fn pem_content(pem: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn an_event_of_another_accounts_room_is_refused_without_the_token_of_the_url() {
+async fn an_event_of_another_accounts_room_is_rejected_without_the_token_of_the_url() {
     let entry = Entry::named("videosdk").unwrap();
     let mut keys = KEYS.secret(entry);
     keys["url_tokens"] = json!(["url-token-of-this-account"]);

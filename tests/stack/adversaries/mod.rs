@@ -1,5 +1,5 @@
 //! What an attacker would try, each trick by its name, through API Gateway's envelope and the whole handler: the
-//! exact status that he gets, and the diagnosis that the operator gets.
+//! exact status that he gets, and the reason that the operator gets.
 
 mod bodies;
 mod headers;
@@ -11,9 +11,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use lambda_http::Request;
 use livehooks::dev::Database;
 use livehooks::envelope::Delivered;
-use livehooks::local::{PATIENCE, local_sdk_config};
+use livehooks::local::{LOCAL_TIMEOUT, local_sdk_config};
 use livehooks_aws::config::{IngestConfig, KeySource};
-use livehooks_aws::store::Written;
+use livehooks_aws::store::PutOutcome;
 use livehooks_aws::{Ingest, Outcome};
 use livehooks_core::livekit::LiveKit;
 use livehooks_core::plugnmeet::PlugNmeet;
@@ -38,17 +38,17 @@ impl<P: Provider> Function<P> {
             table: "Events".into(),
             keys: KeySource::Inline(keys.to_string()),
             retention: jiff::SignedDuration::from_hours(24 * 90),
-            deadline: PATIENCE,
+            deadline: LOCAL_TIMEOUT,
             fallback: None,
         };
         Self(Ingest::new(config, &sdk))
     }
 
-    /// Status and diagnosis of a request.
+    /// Status and reason of a request.
     async fn answer(&self, request: &Request) -> (u16, &'static str) {
         let outcome = self.0.receive_at(request, NOW).await;
         let said = match &outcome {
-            Outcome::Stored(receipt) if matches!(receipt.written, Written::New { .. }) => "accepted",
+            Outcome::Stored(receipt) if matches!(receipt.written, PutOutcome::New { .. }) => "accepted",
             Outcome::Stored(_) => "duplicate",
             Outcome::Rejected(rejection) => rejection.code(),
             Outcome::TooLarge { .. } => "too_large",
@@ -59,7 +59,7 @@ impl<P: Provider> Function<P> {
         (outcome.into_response().status().as_u16(), said)
     }
 
-    /// Status and diagnosis of a delivery through an HTTP API; a REST API makes no difference but that a delivery
+    /// Status and reason of a delivery through an HTTP API; a REST API makes no difference but that a delivery
     /// which was accepted is known by then.
     async fn says(&self, headers: &[(&str, &str)], token: Option<&str>, body: &[u8]) -> (u16, &'static str) {
         let headers: Vec<_> =

@@ -7,7 +7,7 @@ use sha2::{Sha256, Sha384, Sha512};
 use super::{BODY, NOW, SECRET, both_say, claims, token, tokens, unsigned};
 
 #[tokio::test]
-async fn a_token_of_algorithm_none_is_refused_however_it_is_spelled() {
+async fn a_token_of_algorithm_none_is_rejected_however_it_is_spelled() {
     for alg in ["none", "None", "NONE", "nOnE", ""] {
         let header = json!({ "alg": alg, "typ": "JWT" });
         let without = unsigned(&header, &claims(BODY)) + ".";
@@ -17,8 +17,8 @@ async fn a_token_of_algorithm_none_is_refused_however_it_is_spelled() {
 }
 
 #[tokio::test]
-async fn a_token_that_names_another_algorithm_is_refused_though_its_signature_is_hs256_with_the_right_secret()
-{
+async fn a_token_that_names_another_algorithm_is_rejected_though_its_signature_is_hs256_with_the_right_secret()
+ {
     for alg in
         [json!("RS256"), json!("ES256"), json!("PS256"), json!("EdDSA"), json!("hs256"), json!(["HS256"])]
     {
@@ -28,7 +28,7 @@ async fn a_token_that_names_another_algorithm_is_refused_though_its_signature_is
 }
 
 #[tokio::test]
-async fn hs384_and_hs512_with_the_right_secret_are_refused_under_either_name() {
+async fn hs384_and_hs512_with_the_right_secret_are_rejected_under_either_name() {
     for (alg, bits) in [("HS384", 384), ("HS512", 512), ("HS256", 384), ("HS256", 512)] {
         let signed = unsigned(&json!({ "alg": alg }), &claims(BODY));
         let signature = if bits == 384 {
@@ -48,8 +48,8 @@ async fn hs384_and_hs512_with_the_right_secret_are_refused_under_either_name() {
                     .into_bytes(),
             )
         };
-        let diagnosis = if alg == "HS256" { "wrong_key" } else { "algorithm_not_allowed" };
-        both_say(&format!("{signed}.{signature}"), BODY, (401, diagnosis)).await;
+        let reason = if alg == "HS256" { "wrong_key" } else { "algorithm_not_allowed" };
+        both_say(&format!("{signed}.{signature}"), BODY, (401, reason)).await;
     }
 }
 
@@ -102,23 +102,23 @@ async fn a_token_cannot_bring_its_own_key() {
 }
 
 #[tokio::test]
-async fn a_token_whose_header_names_a_field_twice_is_refused() {
+async fn a_token_whose_header_names_a_field_twice_is_rejected() {
     for header in [r#"{"alg":"none","alg":"HS256"}"#, r#"{"alg":"HS256","alg":"none"}"#] {
         let claims = claims(BODY).to_string();
         let signed = [header, &claims].map(|part| BASE64URL_NOPAD.encode(part.as_bytes())).join(".");
         let mac = Hmac::<Sha256>::new_from_slice(SECRET).unwrap().chain_update(&signed).finalize();
         let token = format!("{signed}.{}", BASE64URL_NOPAD.encode(&mac.into_bytes()));
-        let diagnosis =
+        let reason =
             if header.ends_with(r#""HS256"}"#) { "malformed_credential" } else { "algorithm_not_allowed" };
-        both_say(&token, BODY, (401, diagnosis)).await;
+        both_say(&token, BODY, (401, reason)).await;
     }
 }
 
 #[tokio::test]
-async fn a_token_of_awkward_json_is_refused() {
+async fn a_token_of_awkward_json_is_rejected() {
     let header = BASE64URL_NOPAD.encode(br#"{"alg":"HS256"}"#);
     let now = NOW.as_second();
-    for (claims, diagnosis) in [
+    for (claims, reason) in [
         (format!(r#"{{"iss":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000)), "unknown_issuer"),
         (r#"{"iss":"\ud800"}"#.into(), "unknown_issuer"),
         (format!(r#"{{"iss":"a","exp":1e400,"nbf":{now}}}"#), "no_expiry"),
@@ -133,6 +133,6 @@ async fn a_token_of_awkward_json_is_refused() {
         let signed = format!("{header}.{}", BASE64URL_NOPAD.encode(claims.as_bytes()));
         let mac = Hmac::<Sha256>::new_from_slice(SECRET).unwrap().chain_update(&signed).finalize();
         let token = format!("{signed}.{}", BASE64URL_NOPAD.encode(&mac.into_bytes()));
-        both_say(&token, BODY, (401, diagnosis)).await;
+        both_say(&token, BODY, (401, reason)).await;
     }
 }

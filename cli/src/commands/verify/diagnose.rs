@@ -1,4 +1,4 @@
-//! Why a request is refused: what would have to be undone for it to be authentic.
+//! Why a request is rejected: what would have to be undone for it to be authentic.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! `livehooks verify`: a captured request, checked offline, and precisely why it is refused.
+//! `livehooks verify`: a captured request, checked offline, and precisely why it is rejected.
 
 mod diagnose;
 mod request;
@@ -31,7 +31,7 @@ request.http holds the request as it came: request line, headers, an empty line,
 (`-` reads it from the standard input). The keys are a keys file of the local stack, or the provider's secret \
 alone. Nothing is sent anywhere, and no secret is shown.
 
-Exit status: 0 authentic, 1 refused, 2 it could not be checked.")]
+Exit status: 0 authentic, 1 rejected, 2 it could not be checked.")]
 pub struct Verify {
     #[arg(long, help = one_of(), value_parser = provider)]
     provider: String,
@@ -56,7 +56,7 @@ struct Verdict<'a> {
     provider: &'a str,
     #[serde(flatten)]
     checked: Option<Checked>,
-    diagnosis: Option<&'a str>,
+    reason: Option<&'a str>,
     detail: Option<String>,
     advice: Option<&'a str>,
     cause: Option<&'a Cause>,
@@ -87,7 +87,7 @@ impl Verify {
             is_authentic: rejection.is_none(),
             provider: entry.name,
             checked: verdict.as_ref().ok().cloned(),
-            diagnosis: rejection.map(|rejection| rejection.code()),
+            reason: rejection.map(|rejection| rejection.code()),
             detail: rejection.map(ToString::to_string),
             advice: rejection.map(|rejection| rejection.advice()),
             cause: cause.as_ref(),
@@ -113,9 +113,8 @@ impl Verdict<'_> {
             line(format!("  it becomes {} with id {}", checked.r#type, safe(&checked.id, 120)))?;
             return Ok(());
         }
-        let (diagnosis, detail) =
-            (self.diagnosis.unwrap_or_default(), self.detail.as_deref().unwrap_or_default());
-        line(format!("{}  {detail}", styled(RED, format!("refused: {diagnosis}"))))?;
+        let (reason, detail) = (self.reason.unwrap_or_default(), self.detail.as_deref().unwrap_or_default());
+        line(format!("{}  {detail}", styled(RED, format!("rejected: {reason}"))))?;
         match self.cause {
             Some(cause) => line(format!("  because   {}\n  so        {}", cause.what, cause.advice))?,
             None => line(format!("  so        {}", self.advice.unwrap_or_default()))?,

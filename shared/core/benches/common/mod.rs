@@ -69,7 +69,7 @@ impl<P: Signer> Case<P> {
 
 /// What no receiver of a body-hash token can do without: one HMAC over the token, one SHA-256 over the body,
 /// one pass of serde_json over the body.
-pub fn floor(body: &[u8]) {
+pub fn baseline(body: &[u8]) {
     let token = [b'x'; 240];
     let mac = Hmac::<Sha256>::new_from_slice(&[b's'; 37]).unwrap().chain_update(black_box(&token));
     black_box(mac.finalize());

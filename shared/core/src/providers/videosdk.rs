@@ -79,7 +79,7 @@ impl Provider for VideoSdk {
     const NAME: &'static str = "videosdk";
     type Keys = VideoSdkKeys;
 
-    /// Where URL tokens are configured, a delivery without one is refused: anybody with an account at
+    /// Where URL tokens are configured, a delivery without one is rejected: anybody with an account at
     /// VideoSDK can have signed deliveries sent here.
     fn verify<'a>(
         delivery: &Delivery<'a>,

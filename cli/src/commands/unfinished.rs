@@ -1,4 +1,4 @@
-//! `livehooks open-ends`: what has started and was never said to have ended. Providers lose such events.
+//! `livehooks unfinished`: what has started and was never said to have ended. Providers lose such events.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,17 +8,17 @@ use crate::error::{CommandError, Ending};
 use crate::history::Filter;
 use crate::providers::one_of;
 use crate::terminal::{BOLD, DIM, column, columns, length, line, local, safe, styled};
-use crate::timeline::{OpenEnd, Timeline};
+use crate::timeline::{Timeline, UnfinishedSpan};
 
 /// What counts as open, and how it is shown.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
-  cargo livehooks open-ends
-  cargo livehooks open-ends --stack live --older-than 12h --since 30d
-  cargo livehooks open-ends --stack live --json >open.ndjson || notify 'something never ended'
+  cargo livehooks unfinished
+  cargo livehooks unfinished --stack live --older-than 12h --since 30d
+  cargo livehooks unfinished --stack live --json >open.ndjson || notify 'something never ended'
 
 Exit status: 0 nothing is open, 3 something is, 2 it could not be found out.")]
-pub struct OpenEnds {
+pub struct Unfinished {
     /// Started at least so long ago
     #[arg(long, value_name = "LENGTH", value_parser = duration, default_value = "6h")]
     older_than: SignedDuration,
@@ -37,7 +37,7 @@ pub struct OpenEnds {
     stack: StackOptions,
 }
 
-impl OpenEnds {
+impl Unfinished {
     /// Shows them, the longest open first.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl OpenEnds {
         let stored = source.events(&filter).await?;
         let now = Timestamp::now();
         let timelines = Timeline::of_rooms(stored.iter().map(|stored| &stored.event));
-        let mut open: Vec<OpenEnd> = timelines.iter().flat_map(Timeline::open_ends).collect();
+        let mut open: Vec<UnfinishedSpan> = timelines.iter().flat_map(Timeline::unfinished).collect();
         open.retain(|open| now.duration_since(open.since) >= self.older_than);
         open.sort_by_key(|open| open.since);
         if self.json {
@@ -69,7 +69,7 @@ impl OpenEnds {
     }
 }
 
-fn table(open: &[OpenEnd], now: Timestamp) -> Result<(), CommandError> {
+fn table(open: &[UnfinishedSpan], now: Timestamp) -> Result<(), CommandError> {
     let time = if columns() < 100 { ("%m-%d %H:%M", 11) } else { ("%Y-%m-%d %H:%M", 16) };
     let left = columns().saturating_sub(time.1 + 13 + 9 + 4);
     let (room, who) = (left / 2, left - left / 2);

@@ -3,25 +3,25 @@ use std::sync::atomic::Ordering::Relaxed;
 use aws_lambda_events::event::dynamodb::Event;
 use livehooks::dev::PublishFault;
 use livehooks::local::local_sdk_config;
-use livehooks_aws::Relay;
-use livehooks_aws::config::RelayConfig;
+use livehooks_aws::Notifier;
+use livehooks_aws::config::NotifyConfig;
 use serde_json::{Value, json};
 
 use crate::deliveries::marked;
 use crate::harness::{EXAMPLE, Local, body};
 use crate::notes::Notes;
 
-/// The relay, with records of every kind and a topic and a queue that fail in every way.
+/// The notifier, with records of every kind and a topic and a queue that fail in every way.
 pub async fn all(notes: &mut Notes) {
     let local = Local::start().await;
-    let config = RelayConfig {
+    let config = NotifyConfig {
         table: "Events".into(),
         topic_arn: "arn:aws:sns:us-east-1:000000000000:livehooks".into(),
         quarantine_queue_url: format!("http://{}/000000000000/quarantine", local.stack.aws),
         batches_at_once: 1,
     };
-    let relay = Relay::new(config, &local_sdk_config(local.stack.aws));
-    let raw = marked(&body(EXAMPLE, "participant_joined", |_| ()), "relay", notes);
+    let notifier = Notifier::new(config, &local_sdk_config(local.stack.aws));
+    let raw = marked(&body(EXAMPLE, "participant_joined", |_| ()), "notifier", notes);
     let event = json!({
         "specversion": "1.0", "id": "1", "type": "live.participant.joined", "provider": EXAMPLE,
         "assurance": "signed", "subject": "canary-room", "recordedtime": "2025-10-30T09:03:20Z",
@@ -37,7 +37,7 @@ pub async fn all(notes: &mut Notes) {
         vec![PublishFault::Silent(0)],
     ] {
         *faults.publish.lock().unwrap() = fault;
-        relay.handle(&good).await;
+        notifier.handle(&good).await;
     }
     notes.told.extend(["did not take a batch", "did not take a record", "sender_fault"].map(str::to_owned));
 
@@ -57,12 +57,12 @@ pub async fn all(notes: &mut Notes) {
     }
     let mut texts: Vec<String> = broken.iter().map(Value::to_string).collect();
     texts.push("canary that is no JSON".into());
-    for refuse in [false, true] {
-        faults.refuse_quarantine.store(refuse, Relaxed);
+    for reject in [false, true] {
+        faults.reject_quarantine.store(reject, Relaxed);
         for text in &texts {
-            relay.handle(&records(std::slice::from_ref(text))).await;
+            notifier.handle(&records(std::slice::from_ref(text))).await;
         }
-        relay.handle(&alien()).await;
+        notifier.handle(&alien()).await;
     }
     notes.told.extend(["unreadable", "the quarantine queue did not take"].map(str::to_owned));
     local.stop().await;

@@ -9,8 +9,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use livehooks::local::local_sdk_config;
-use livehooks_aws::Relay;
-use livehooks_aws::config::RelayConfig;
+use livehooks_aws::Notifier;
+use livehooks_aws::config::NotifyConfig;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -24,7 +24,7 @@ struct Inside {
     held: usize,
     waiting: BTreeMap<usize, oneshot::Sender<()>>,
     /// The records that are not taken now, and the batches (by their first record) that get an answer 500.
-    refused: BTreeSet<usize>,
+    rejected: BTreeSet<usize>,
     broken: BTreeSet<usize>,
     calls: usize,
     in_flight: usize,
@@ -33,17 +33,17 @@ struct Inside {
 }
 
 impl Sns {
-    async fn start(self) -> Relay {
+    async fn start(self) -> Notifier {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let sdk = local_sdk_config(listener.local_addr().unwrap());
         tokio::spawn(axum::serve(listener, Router::new().fallback(publish).with_state(self)).into_future());
-        let config = RelayConfig {
+        let config = NotifyConfig {
             table: "Events".into(),
             topic_arn: "arn:aws:sns:us-east-1:000000000000:livehooks".into(),
             quarantine_queue_url: "http://127.0.0.1:1/000000000000/quarantine".into(),
             batches_at_once: 8,
         };
-        Relay::new(config, &sdk)
+        Notifier::new(config, &sdk)
     }
 
     fn inside(&self) -> std::sync::MutexGuard<'_, Inside> {
@@ -90,7 +90,7 @@ impl Inside {
         }
         let (mut successes, mut failures) = (String::new(), String::new());
         for (id, record) in records.iter().enumerate() {
-            if self.refused.contains(record) {
+            if self.rejected.contains(record) {
                 failures += &format!(
                     "<member><Id>{id}</Id><Code>Busy</Code><SenderFault>false</SenderFault></member>"
                 );
@@ -139,8 +139,8 @@ fn records(count: usize) -> Event {
     serde_json::from_value(json!({ "Records": records })).unwrap()
 }
 
-async fn failure(relay: &Relay, event: &Event) -> Option<usize> {
-    let response = relay.handle(event).await;
+async fn failure(notifier: &Notifier, event: &Event) -> Option<usize> {
+    let response = notifier.handle(event).await;
     let failed = response.batch_item_failures.into_iter().next()?.item_identifier;
     Some(failed.unwrap().parse().unwrap())
 }
@@ -149,8 +149,8 @@ async fn failure(relay: &Relay, event: &Event) -> Option<usize> {
 async fn a_thousand_records_are_a_hundred_calls_eight_at_a_time() {
     let sns = Sns::default();
     sns.inside().held = 8;
-    let relay = sns.clone().start().await;
-    assert_eq!(failure(&relay, &records(1_000)).await, None);
+    let notifier = sns.clone().start().await;
+    assert_eq!(failure(&notifier, &records(1_000)).await, None);
     let inside = sns.inside();
     assert_eq!((inside.calls, inside.most_in_flight), (100, 8));
     assert_eq!(inside.taken, (0..1_000).map(|record| (record, 1)).collect());
@@ -158,7 +158,7 @@ async fn a_thousand_records_are_a_hundred_calls_eight_at_a_time() {
 
 #[tokio::test]
 async fn of_failures_in_several_batches_the_lowest_record_is_wanted_again() {
-    for (refused, broken, lowest) in [
+    for (rejected, broken, lowest) in [
         (vec![57, 23], vec![40], 23),
         (vec![57], vec![40, 20], 20),
         (vec![79, 9], vec![70], 9),
@@ -169,11 +169,11 @@ async fn of_failures_in_several_batches_the_lowest_record_is_wanted_again() {
         {
             let mut inside = sns.inside();
             inside.held = 8;
-            inside.refused = refused.into_iter().collect();
+            inside.rejected = rejected.into_iter().collect();
             inside.broken = broken.into_iter().collect();
         }
-        let relay = sns.clone().start().await;
-        assert_eq!(failure(&relay, &records(80)).await, Some(lowest));
+        let notifier = sns.clone().start().await;
+        assert_eq!(failure(&notifier, &records(80)).await, Some(lowest));
         // What stands before it never comes again.
         let before: Vec<usize> = sns.inside().taken.range(..lowest).map(|(record, _)| *record).collect();
         assert_eq!(before, (0..lowest).collect::<Vec<_>>());
@@ -184,8 +184,8 @@ async fn of_failures_in_several_batches_the_lowest_record_is_wanted_again() {
 async fn behind_a_failure_no_new_batch_is_begun_for_long() {
     let sns = Sns::default();
     sns.inside().broken = (0..1_000).step_by(10).collect();
-    let relay = sns.clone().start().await;
-    assert_eq!(failure(&relay, &records(1_000)).await, Some(0));
+    let notifier = sns.clone().start().await;
+    assert_eq!(failure(&notifier, &records(1_000)).await, Some(0));
     let calls = sns.inside().calls;
     assert!(calls <= 8 * 3, "{calls} calls to a topic that takes nothing");
 }

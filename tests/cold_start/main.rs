@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! cargo build --release -p livekit -p notify
-//! cargo build --release -p livehooks-tests --example floor
-//! cargo bench -p livehooks-tests --bench meter [-- FOLDER]    of binaries; target/release where none is named
+//! cargo build --release -p livehooks-tests --example baseline
+//! cargo bench -p livehooks-tests --bench cold_start [-- FOLDER]    of binaries; target/release where none is named
 //! ```
 //!
 //! init: process started -> asks for its first event; first: first event handed out -> answered; warm: the same for
@@ -11,7 +11,7 @@
 
 #[path = "../common/lambda.rs"]
 mod lambda;
-mod relay;
+mod notify;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -30,12 +30,12 @@ const WARM_EVENTS: usize = 200;
 
 fn main() {
     let folder = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
-    let floor = beside_this("examples/floor");
+    let baseline = beside_this("examples/baseline");
     let functions = folder.map_or_else(|| beside_this(""), PathBuf::from);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        ingest(&floor, &functions.join("livekit")).await;
-        relay::measure(&functions.join("notify")).await;
+        ingest(&baseline, &functions.join("livekit")).await;
+        notify::measure(&functions.join("notify")).await;
     });
 }
 
@@ -53,14 +53,14 @@ struct Figures {
     log_bytes: usize,
 }
 
-async fn ingest(floor: &Path, livekit: &Path) {
+async fn ingest(baseline: &Path, livekit: &Path) {
     let keys = KeysFile::make();
     let sender = Entry::named("livekit").unwrap();
     let secret = keys.secret(sender).to_string();
     let mut found = [Figures::default(), Figures::default()];
     // In turn, so that whatever else the machine does befalls both.
     for round in 0..COLD_STARTS {
-        for (figures, binary) in found.iter_mut().zip([floor, livekit]) {
+        for (figures, binary) in found.iter_mut().zip([baseline, livekit]) {
             // A new one each time, for it grows slower with every event that it holds.
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -84,15 +84,15 @@ async fn ingest(floor: &Path, livekit: &Path) {
         }
     }
     println!("{COLD_STARTS} cold starts with {WARM_EVENTS} warm events each, a put for each event");
-    for (name, figures) in ["floor", "livekit"].iter().zip(&mut found) {
+    for (name, figures) in ["baseline", "livekit"].iter().zip(&mut found) {
         spread(name, "init ms", &mut figures.init);
         spread(name, "first ms", &mut figures.first);
         spread(name, "warm ms", &mut figures.warm);
         spread(name, "peak MiB", &mut figures.peak);
     }
-    let [floor, livekit] = &found;
+    let [baseline, livekit] = &found;
     println!("log and metrics of an event: {} bytes", livekit.log_bytes);
-    println!("warm p50, livekit to floor: {:.2}", median(&livekit.warm) / median(&floor.warm));
+    println!("warm p50, livekit to baseline: {:.2}", median(&livekit.warm) / median(&baseline.warm));
 }
 
 fn delivery(sender: &Entry, keys: &KeysFile, id: &str) -> String {

@@ -17,15 +17,15 @@ pub const ATTRIBUTES: [&str; 5] = ["provider", "type", "assurance", "room_id", "
 
 /// An event on its way to subscribers.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Announcement {
+pub struct Notification {
     /// The CloudEvent as JSON.
     pub message: String,
     /// `provider`, `type`, `room_id`, `session_id`, `assurance`, as far as known.
     pub attributes: BTreeMap<&'static str, String>,
 }
 
-impl Announcement {
-    /// Makes an announcement of a stored event, secrets in its raw part struck out. One that is too large
+impl Notification {
+    /// Makes a notification of a stored event, secrets in its raw part struck out. One that is too large
     /// travels without `data.raw` and with a `dataref` to its item.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl Announcement {
     /// One entry of a batch for SNS.
     ///
     /// # Errors
-    /// None that an announcement can cause; the builder's signature has one.
+    /// None that a notification can cause; the builder's signature has one.
     pub fn entry(&self, id: &str) -> Result<PublishBatchRequestEntry, BuildError> {
         let mut entry = PublishBatchRequestEntry::builder().id(id).message(&self.message);
         for (name, value) in &self.attributes {
@@ -104,7 +104,7 @@ fn no_event(error: serde_json::Error) -> String {
     format!("expected an event, found none at line {} column {}", error.line(), error.column())
 }
 
-/// SNS refuses a message whose attribute is empty or holds control characters. A filter policy could not
+/// SNS rejects a message whose attribute is empty or holds control characters. A filter policy could not
 /// name such a room anyway; the event itself has it.
 fn fits(value: &str) -> bool {
     const ATTRIBUTE_BYTES_MAX: usize = 1024;
@@ -148,14 +148,14 @@ mod tests {
         )
     }
 
-    fn announcement(event: String) -> Announcement {
-        Announcement::new(&event, "Events", "p#1", "0").unwrap()
+    fn notification(event: String) -> Notification {
+        Notification::new(&event, "Events", "p#1", "0").unwrap()
     }
 
     #[test]
-    fn an_event_that_fits_is_announced_as_it_is_stored() {
+    fn an_event_that_fits_is_published_as_it_is_stored() {
         let event = event("room", &format!("{}{}", "[".repeat(1_000), "]".repeat(1_000)));
-        let made = announcement(event.clone());
+        let made = notification(event.clone());
         assert_eq!(made.message, event);
         assert_eq!(made.attributes["room_id"], "room");
         assert_eq!(made.attributes["session_id"], "s");
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn an_event_over_the_limit_travels_without_raw_and_points_to_its_item() {
-        let made = announcement(event("room", &format!("{:?}", "x".repeat(300_000))));
+        let made = notification(event("room", &format!("{:?}", "x".repeat(300_000))));
         let value: serde_json::Value = serde_json::from_str(&made.message).unwrap();
         assert_eq!(value["dataref"], "dynamodb://Events/p%231/0");
         assert_eq!(value["data"], serde_json::json!({ "session": { "id": "s" } }));
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn an_event_that_is_large_in_itself_travels_without_data() {
-        let made = announcement(event(&"r".repeat(300_000), "{}"));
+        let made = notification(event(&"r".repeat(300_000), "{}"));
         let value: serde_json::Value = serde_json::from_str(&made.message).unwrap();
         assert_eq!(value["data"], serde_json::json!({}));
         assert!(made.bytes() <= MESSAGE_BYTES_MAX);
@@ -180,14 +180,14 @@ mod tests {
 
     #[test]
     fn what_is_no_event_is_told_by_its_place_and_never_quoted() {
-        let error = |text| Announcement::new(text, "Events", "p#1", "0").unwrap_err();
+        let error = |text| Notification::new(text, "Events", "p#1", "0").unwrap_err();
         assert_eq!(error(r#""hunter2""#), "expected an event, found none at line 1 column 9");
         assert!(!error(r#"{"data":{"session":"hunter2"}}"#).contains("hunter2"));
     }
 
     #[test]
-    fn attributes_that_sns_would_refuse_are_left_out() {
-        let made = announcement(event("bell\u{7}", "{}"));
+    fn attributes_that_sns_would_reject_are_left_out() {
+        let made = notification(event("bell\u{7}", "{}"));
         assert_eq!(made.attributes.get("room_id"), None);
         assert!(made.message.contains(r"bell\u0007"));
     }

@@ -9,21 +9,21 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::config::BODY_BYTES_MAX;
 use crate::outcome::{Outcome, Receipt};
-use crate::store::NotWritten;
+use crate::store::PutError;
 use crate::{Fault, KeyRing, Store};
 
 /// One provider's way into the table.
-pub(crate) struct Intake<P: Provider> {
+pub(crate) struct Pipeline<P: Provider> {
     pub(crate) keys: KeyRing<P::Keys>,
     pub(crate) store: Store,
     /// How long reading keys, and all reading and writing of the table, may take together.
     pub(crate) deadline: Duration,
 }
 
-impl<P: Provider> Intake<P> {
+impl<P: Provider> Pipeline<P> {
     /// Takes in a delivery that was received at `received_at`, which is the clock of its verification. `now` is
     /// the keys' clock.
-    pub(crate) async fn take_in(
+    pub(crate) async fn process(
         &self,
         delivery: &Delivery<'_>,
         received_at: Timestamp,
@@ -50,8 +50,8 @@ impl<P: Provider> Intake<P> {
         let mut event = P::normalize(&verified, received_at);
         match timeout_at(until, self.store.put(&mut event)).await {
             Ok(Ok(written)) => Outcome::Stored(Receipt::new(written, &event)),
-            Ok(Err(NotWritten::TooLarge { bytes, bytes_max })) => Outcome::TooLarge { bytes, bytes_max },
-            Ok(Err(NotWritten::Fault(fault))) => Outcome::Failed(fault),
+            Ok(Err(PutError::TooLarge { bytes, bytes_max })) => Outcome::TooLarge { bytes, bytes_max },
+            Ok(Err(PutError::Fault(fault))) => Outcome::Failed(fault),
             Err(_) => Outcome::Failed(Fault::StoreTimeout(late_ms)),
         }
     }

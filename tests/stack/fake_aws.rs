@@ -12,8 +12,8 @@ use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Request, RequestExt};
 use livehooks::dev::{Database, Queue};
-use livehooks::local::{PATIENCE, local_sdk_config};
-use livehooks::providers::{Entry, WAYS};
+use livehooks::local::{LOCAL_TIMEOUT, local_sdk_config};
+use livehooks::providers::{Entry, PIPELINES};
 use livehooks_aws::config::{FallbackConfig, IngestConfig, KeySource, RecoverConfig};
 use livehooks_aws::recover::Recovered;
 use livehooks_aws::{Ingest, Outcome, Recover};
@@ -40,7 +40,7 @@ pub struct Down {
     pub hangs: AtomicBool,
 }
 
-pub struct Cloud {
+pub struct FakeAws {
     pub queue: Queue,
     pub down: Arc<Down>,
     /// The text of the one secret.
@@ -57,10 +57,10 @@ struct Services {
     secret: Arc<Mutex<String>>,
 }
 
-impl Cloud {
+impl FakeAws {
     pub async fn start() -> Self {
         let database = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let cloud = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let aws = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let services = Services {
             client: reqwest::Client::new(),
             database: format!("http://{}", database.local_addr().unwrap()),
@@ -69,10 +69,10 @@ impl Cloud {
             secret: Arc::default(),
         };
         tokio::spawn(Database::open(None).unwrap().serve(database));
-        let sdk = local_sdk_config(cloud.local_addr().unwrap());
+        let sdk = local_sdk_config(aws.local_addr().unwrap());
         let limit = DefaultBodyLimit::max(4 << 20);
         let app = axum::Router::new().fallback(answer).layer(limit).with_state(services.clone());
-        tokio::spawn(axum::serve(cloud, app).into_future());
+        tokio::spawn(axum::serve(aws, app).into_future());
         Self { queue: services.queue, down: services.down, secret: services.secret, sdk }
     }
 
@@ -83,12 +83,13 @@ impl Cloud {
 
     /// A way in, with keys from Secrets Manager where `change` names no others.
     pub fn ingest_with<P: Provider>(&self, change: impl FnOnce(&mut IngestConfig)) -> Ingest<P> {
-        let fallback = FallbackConfig { queue_url: "http://localhost/fallback".into(), deadline: PATIENCE };
+        let fallback =
+            FallbackConfig { queue_url: "http://localhost/fallback".into(), deadline: LOCAL_TIMEOUT };
         let mut config = IngestConfig {
             table: "Events".into(),
             keys: KeySource::SecretsManager("keys".into()),
             retention: RETENTION,
-            deadline: PATIENCE,
+            deadline: LOCAL_TIMEOUT,
             fallback: Some(fallback),
         };
         change(&mut config);
@@ -97,7 +98,7 @@ impl Cloud {
 
     /// The way out of the queue, for one provider.
     pub fn recover(&self, provider: &str, keys: KeySource) -> Recover {
-        self.recover_within(PATIENCE, provider, keys)
+        self.recover_within(LOCAL_TIMEOUT, provider, keys)
     }
 
     /// The same with this long for a delivery.
@@ -109,7 +110,7 @@ impl Cloud {
             dead_letter_queue_url: "http://localhost/dead-letters".into(),
             deadline,
         };
-        Recover::new(WAYS, config, &self.sdk)
+        Recover::new(PIPELINES, config, &self.sdk)
     }
 
     /// One batch of the queue at `now`, as the event source handles it.

@@ -18,27 +18,27 @@ use metrics::{counter, histogram};
 use serde_json::json;
 use tracing::{error, warn};
 
-use crate::announcement::MESSAGE_BYTES_MAX;
-use crate::config::{RelayConfig, env};
+use crate::config::{NotifyConfig, env};
 use crate::fault::describe;
+use crate::notification::MESSAGE_BYTES_MAX;
 use crate::publish_error::PublishError;
 use crate::store::gunzip;
-use crate::{Announcement, clients, telemetry};
+use crate::{Notification, clients, telemetry};
 
 /// What SNS takes as one batch.
 const BATCH_ENTRIES_MAX: usize = 10;
 
-/// Runs the relay's function until Lambda stops it.
+/// Runs the notifier's function until Lambda stops it.
 ///
 /// # Errors
 /// Settings that are missing, all of them at once; then Lambda's own.
 pub async fn run() -> Result<(), lambda_runtime::Error> {
     let telemetry = telemetry::init()?;
-    let relay = Relay::new(RelayConfig::read(env)?, &clients::from_env()?);
-    relay.warm_up().await;
-    let (relay, telemetry) = (&relay, &telemetry);
+    let notifier = Notifier::new(NotifyConfig::read(env)?, &clients::from_env()?);
+    notifier.warm_up().await;
+    let (notifier, telemetry) = (&notifier, &telemetry);
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Event>| {
-        let response = relay.handle(&event.payload).await;
+        let response = notifier.handle(&event.payload).await;
         telemetry.flush();
         Ok::<_, lambda_runtime::Error>(response)
     }))
@@ -46,37 +46,37 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
 }
 
 /// The way from the table's stream to the topic.
-pub struct Relay {
-    config: RelayConfig,
+pub struct Notifier {
+    config: NotifyConfig,
     sns: aws_sdk_sns::Client,
     sqs: aws_sdk_sqs::Client,
 }
 
-/// A record that is to be announced.
+/// A record that is to be published.
 struct Pending {
     sequence_number: String,
-    announcement: Announcement,
+    notification: Notification,
 }
 
-impl Relay {
-    /// A relay to the topic that `config` names.
-    pub fn new(config: RelayConfig, sdk: &SdkConfig) -> Self {
+impl Notifier {
+    /// A notifier to the topic that `config` names.
+    pub fn new(config: NotifyConfig, sdk: &SdkConfig) -> Self {
         Self { config, sns: aws_sdk_sns::Client::new(sdk), sqs: aws_sdk_sqs::Client::new(sdk) }
     }
 
-    /// Opens the connection that the first batch will find open: SNS refuses a batch of nothing, and that is
+    /// Opens the connection that the first batch will find open: SNS rejects a batch of nothing, and that is
     /// answer enough.
     pub async fn warm_up(&self) {
         let nothing = self.sns.publish_batch().topic_arn(&self.config.topic_arn);
         let _ = nothing.set_publish_batch_request_entries(Some(Vec::new())).send().await;
     }
 
-    /// Announces a batch of stream records. The answer names the first record that was not taken, if any:
+    /// Publishes a batch of stream records. The answer names the first record that was not taken, if any:
     /// the event source delivers again from there on.
     pub async fn handle(&self, event: &Event) -> DynamoDbEventResponse {
         let mut response = DynamoDbEventResponse::default();
-        if let Err(sequence_number) = self.relay(&event.records).await {
-            counter!("RelayFailed").increment(1);
+        if let Err(sequence_number) = self.notifier(&event.records).await {
+            counter!("PublishFailed").increment(1);
             let mut failure = DynamoDbBatchItemFailure::default();
             failure.item_identifier = Some(sequence_number);
             response.batch_item_failures.push(failure);
@@ -84,13 +84,13 @@ impl Relay {
         response
     }
 
-    async fn relay(&self, records: &[EventRecord]) -> Result<(), String> {
+    async fn notifier(&self, records: &[EventRecord]) -> Result<(), String> {
         let mut pending = Vec::with_capacity(records.len());
         let mut settled = Ok(());
         for record in records.iter().filter(|record| record.event_name == "INSERT") {
             let sequence_number = sequence_number(record);
-            match self.announcement(record) {
-                Ok(announcement) => pending.push(Pending { sequence_number, announcement }),
+            match self.notification(record) {
+                Ok(notification) => pending.push(Pending { sequence_number, notification }),
                 Err(why) => {
                     let whole = json!(record).to_string();
                     if self.quarantine("unreadable", &why, whole).await.is_err() {
@@ -108,7 +108,7 @@ impl Relay {
         settled
     }
 
-    fn announcement(&self, record: &EventRecord) -> Result<Announcement, String> {
+    fn notification(&self, record: &EventRecord) -> Result<Notification, String> {
         use serde_dynamo::AttributeValue;
         let image = &record.change.new_image;
         let json = match image.get("event") {
@@ -124,7 +124,7 @@ impl Relay {
             Some(AttributeValue::N(number)) => number,
             _ => return Err("expected a number in attribute occurrence, found none".into()),
         };
-        Announcement::new(&json, &self.config.table, key, occurrence)
+        Notification::new(&json, &self.config.table, key, occurrence)
     }
 
     /// Publishes one batch, or returns the sequence number of the first record that has to come again.
@@ -148,7 +148,7 @@ impl Relay {
             }
             Err(PublishError::Permanent(why)) => {
                 let quarantined =
-                    self.quarantine("sender_fault", &why, json!(first.announcement).to_string());
+                    self.quarantine("sender_fault", &why, json!(first.notification).to_string());
                 quarantined.await.map_err(|()| first.sequence_number.clone())
             }
         }
@@ -156,7 +156,7 @@ impl Relay {
 
     async fn publish_batch(&self, batch: &[Pending]) -> Result<PublishBatchOutput, PublishError> {
         let entries =
-            batch.iter().enumerate().map(|(index, pending)| pending.announcement.entry(&index.to_string()));
+            batch.iter().enumerate().map(|(index, pending)| pending.notification.entry(&index.to_string()));
         let entries = entries.collect::<Result<Vec<_>, _>>().map_err(|error| {
             PublishError::Permanent(format!("expected entries that can be built, found: {error}"))
         })?;
@@ -175,7 +175,7 @@ impl Relay {
             let id = index.to_string();
             let failure = failures.remove(id.as_str());
             if failure.is_none() && taken.contains(id.as_str()) {
-                record_announced(&pending.announcement);
+                record_published(&pending.notification);
                 continue;
             }
             let why = failure.map_or_else(
@@ -184,7 +184,7 @@ impl Relay {
             );
             let is_settled = failure.is_some_and(|failure| failure.sender_fault())
                 && self
-                    .quarantine("sender_fault", &why, json!(pending.announcement).to_string())
+                    .quarantine("sender_fault", &why, json!(pending.notification).to_string())
                     .await
                     .is_ok();
             if !is_settled {
@@ -197,7 +197,7 @@ impl Relay {
     }
 
     async fn quarantine(&self, reason: &'static str, why: &str, whole: String) -> Result<(), ()> {
-        error!(reason, "a record can never be announced and goes to quarantine: {why}");
+        error!(reason, "a record can never be published and goes to quarantine: {why}");
         let queue = self.sqs.send_message().queue_url(&self.config.quarantine_queue_url);
         queue.message_body(whole).send().await.map_err(|error| {
             error!("the quarantine queue did not take a record: {}", describe(&error));
@@ -216,7 +216,7 @@ fn batches(pending: &[Pending]) -> Vec<Range<usize>> {
     let mut batches: Vec<Range<usize>> = Vec::new();
     let mut bytes = 0;
     for (index, pending) in pending.iter().enumerate() {
-        let more = pending.announcement.bytes();
+        let more = pending.notification.bytes();
         match batches.last_mut() {
             Some(batch) if batch.len() < BATCH_ENTRIES_MAX && bytes + more <= MESSAGE_BYTES_MAX => {
                 batch.end += 1;
@@ -231,16 +231,16 @@ fn batches(pending: &[Pending]) -> Vec<Range<usize>> {
     batches
 }
 
-fn record_announced(announcement: &Announcement) {
-    let attribute = |name| announcement.attributes.get(name).cloned().unwrap_or_default();
-    counter!("Announced", "provider" => attribute("provider"), "type" => attribute("type")).increment(1);
+fn record_published(notification: &Notification) {
+    let attribute = |name| notification.attributes.get(name).cloned().unwrap_or_default();
+    counter!("Published", "provider" => attribute("provider"), "type" => attribute("type")).increment(1);
     #[derive(serde::Deserialize)]
     struct Recorded {
         recordedtime: Timestamp,
     }
-    if let Ok(event) = serde_json::from_str::<Recorded>(&announcement.message) {
+    if let Ok(event) = serde_json::from_str::<Recorded>(&notification.message) {
         let lag = Timestamp::now().duration_since(event.recordedtime);
-        histogram!("RelayLag").record(lag.as_secs_f64() * 1e3);
+        histogram!("PublishLag").record(lag.as_secs_f64() * 1e3);
     }
 }
 
@@ -249,8 +249,8 @@ mod tests {
     use super::*;
 
     fn pending(bytes: usize) -> Pending {
-        let announcement = Announcement { message: "x".repeat(bytes), attributes: Default::default() };
-        Pending { sequence_number: String::new(), announcement }
+        let notification = Notification { message: "x".repeat(bytes), attributes: Default::default() };
+        Pending { sequence_number: String::new(), notification }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What was announced since the start: a log on disk, and for every reader a cursor of its own. No reader is
+//! What was published since the start: a log on disk, and for every reader a cursor of its own. No reader is
 //! too slow, and none costs memory.
 
 use std::fs::File;
@@ -6,11 +6,11 @@ use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use livehooks_aws::Announcement;
+use livehooks_aws::Notification;
 use tokio::sync::watch;
 
-/// The log of announcements: entries of `{"message": <event>, "attributes": {…}}`, each behind its length.
-pub struct Announced {
+/// The log of notifications: entries of `{"message": <event>, "attributes": {…}}`, each behind its length.
+pub struct NotificationLog {
     file: Mutex<File>,
     bytes: watch::Sender<u64>,
     delivered: AtomicU64,
@@ -23,7 +23,7 @@ pub struct Cursor {
     unread: Vec<u8>,
 }
 
-impl Announced {
+impl NotificationLog {
     /// An empty log in a file that vanishes with the process.
     ///
     /// # Errors
@@ -50,11 +50,11 @@ impl Announced {
         self.delivered.store(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn push(&self, announcements: &[Announcement]) -> io::Result<()> {
+    pub(super) fn push(&self, notifications: &[Notification]) -> io::Result<()> {
         let mut entries = Vec::new();
-        for announcement in announcements {
-            let attributes = serde_json::to_string(&announcement.attributes)?;
-            let entry = format!(r#"{{"message":{},"attributes":{attributes}}}"#, announcement.message);
+        for notification in notifications {
+            let attributes = serde_json::to_string(&notification.attributes)?;
+            let entry = format!(r#"{{"message":{},"attributes":{attributes}}}"#, notification.message);
             entries.extend((entry.len() as u64).to_be_bytes());
             entries.extend(entry.as_bytes());
         }
@@ -129,17 +129,17 @@ fn write_at(mut file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn announcement(message: &str) -> Announcement {
-        Announcement { message: message.into(), attributes: Default::default() }
+    fn notification(message: &str) -> Notification {
+        Notification { message: message.into(), attributes: Default::default() }
     }
 
     #[tokio::test]
     async fn a_reader_gets_every_entry_once_and_in_order_however_late_it_comes() {
-        let log = Announced::new().unwrap();
+        let log = NotificationLog::new().unwrap();
         let large = format!("{:?}", "x".repeat(3 << 20));
-        log.push(&[announcement("1"), announcement(&large)]).unwrap();
+        log.push(&[notification("1"), notification(&large)]).unwrap();
         let (mut all, mut new) = (log.cursor(true), log.cursor(false));
-        log.push(&[announcement("[\n3]")]).unwrap();
+        log.push(&[notification("[\n3]")]).unwrap();
         assert_eq!(log.next(&mut all).await.unwrap(), r#"{"message":1,"attributes":{}}"#);
         assert_eq!(
             log.next(&mut all).await.unwrap().len(),
