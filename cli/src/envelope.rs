@@ -1,28 +1,28 @@
-//! A delivery as API Gateway hands it to a function, and stored events as DynamoDB's stream does.
+//! Lambda events: a delivery as API Gateway sends it, and stored events as DynamoDB's stream sends them.
 
 use data_encoding::BASE64;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-/// A delivery that is to be put into an envelope.
+/// A delivery to wrap in an envelope.
 #[derive(Clone, Debug)]
 pub struct Delivered<'a> {
-    /// The provider's path, token and all.
+    /// The provider's path, including the token.
     pub path: &'a str,
-    /// The `{token}` in it.
+    /// The path's `{token}`.
     pub url_token: Option<&'a str>,
-    /// The headers; a name that comes twice has its values joined, as API Gateway does it.
+    /// The headers; values of a repeated name are joined, as API Gateway does.
     pub headers: &'a [(String, String)],
     /// The body.
     pub body: &'a [u8],
-    /// Whether the body travels in base64; one that is no text always does.
+    /// Whether to encode the body in base64; a body that is not UTF-8 always is.
     pub base64: bool,
     /// When API Gateway received it.
     pub received_at: Timestamp,
 }
 
 impl Delivered<'_> {
-    /// For an HTTP API, payload format 2.0.
+    /// The event of an HTTP API, payload format 2.0.
     pub fn http_api(&self) -> Value {
         let (body, is_base64) = self.body();
         let route = format!("POST {}", self.resource());
@@ -56,7 +56,7 @@ impl Delivered<'_> {
         })
     }
 
-    /// For a REST API, the proxy integration.
+    /// The event of a REST API's proxy integration.
     pub fn rest_api(&self) -> Value {
         let (body, is_base64) = self.body();
         let headers = self.headers();
@@ -123,7 +123,7 @@ impl Delivered<'_> {
     }
 }
 
-/// A batch of DynamoDB's stream with these events newly stored: `event_key` and CloudEvents JSON of each.
+/// A batch of DynamoDB's stream that inserts these events, each given as `event_key` and CloudEvents JSON.
 pub fn stream(events: &[(String, String)]) -> Value {
     let record = |(index, (key, event)): (usize, &(String, String))| {
         let keys = json!({ "event_key": { "S": key }, "occurrence": { "N": "0" } });

@@ -1,18 +1,18 @@
-//! A notification on its way to a developer's app, in the form in which SNS delivers it raw.
+//! Posts notifications to an HTTP target as SNS does with raw delivery.
 
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use reqwest::{Client, Url};
 
-/// SNS waits this long for an answer.
+/// As long as SNS waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// What a header's value cannot hold.
+/// Characters that a header value cannot hold.
 const NOT_IN_HEADERS: &AsciiSet = &CONTROLS.add(b'%');
 
-/// A developer's own app.
+/// A developer's app.
 #[derive(Clone, Debug)]
 pub struct HttpTarget {
     client: Client,
@@ -20,23 +20,23 @@ pub struct HttpTarget {
 }
 
 impl HttpTarget {
-    /// The app at an http or https URL; `None` where the text is no such URL.
+    /// The app at an http or https URL, or `None` for any other string.
     pub fn at(url: &str) -> Option<Self> {
         let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
         Some(Self { client: Client::builder().timeout(TIMEOUT).build().unwrap_or_default(), url })
     }
 
-    /// Posts until the app answers 2xx; tells each time why it has not.
-    pub async fn post_until_taken(
+    /// Posts until the app answers 2xx, and reports every failed attempt to `on_failure`.
+    pub async fn post_until_accepted(
         &self,
         topic_arn: &str,
         message: &str,
         attributes: &[(&str, &str)],
-        trouble: impl Fn(&str),
+        on_failure: impl Fn(&str),
     ) {
         let mut backoff = BACKOFF_MIN;
         while let Err(why) = self.post(topic_arn, message, attributes).await {
-            trouble(&format!("{} does not take an event yet: {why}", self.url));
+            on_failure(&format!("{} did not accept an event: {why}", self.url));
             tokio::time::sleep(backoff).await;
             backoff = (backoff * 2).min(BACKOFF_MAX);
         }
@@ -45,7 +45,7 @@ impl HttpTarget {
     /// Posts once.
     ///
     /// # Errors
-    /// Says what the app answered.
+    /// Returns what the app answered, if not 2xx.
     pub async fn post(
         &self,
         topic_arn: &str,

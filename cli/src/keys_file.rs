@@ -19,38 +19,38 @@ pub struct KeysFile(BTreeMap<&'static str, Value>);
 #[derive(Debug, thiserror::Error)]
 pub enum KeysFileError {
     /// It cannot be read or written.
-    #[error("keys file {}: {error}\n  expected a readable file; write one, or leave --keys out to have one made", .file.display())]
+    #[error("keys file {}: {error}\n  check the path, or omit --keys to create a keys file", .file.display())]
     Io {
         /// The file.
         file: PathBuf,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
     /// It is not JSON.
-    #[error("keys file {}: expected JSON, found none at line {line} column {column}", .file.display())]
+    #[error("keys file {}: invalid JSON at line {line} column {column}", .file.display())]
     Json {
         /// The file.
         file: PathBuf,
-        /// Where it stops being JSON.
+        /// The line of the first invalid character.
         line: usize,
-        /// Where it stops being JSON.
+        /// Its column.
         column: usize,
     },
-    /// A field is not as it should be.
+    /// A field is invalid.
     #[error("keys file {}: {error}", .file.display())]
     Shape {
         /// The file.
         file: PathBuf,
-        /// The field, what was expected and what was found.
+        /// The field, what was expected, and what was found.
         error: KeysError,
     },
 }
 
 impl KeysFile {
-    /// Reads a keys file, checking each provider's part.
+    /// Reads a keys file and checks each provider's keys.
     ///
     /// # Errors
-    /// Names the file, the field, what was expected and what was found; never a value.
+    /// Names the file, the field, what was expected and what was found, but never a value.
     pub fn read(file: &Path) -> Result<Self, KeysFileError> {
         let io = |error| KeysFileError::Io { file: file.to_owned(), error };
         let text = fs::read_to_string(file).map_err(io)?;
@@ -69,11 +69,11 @@ impl KeysFile {
     pub fn from_json(json: &Value) -> Result<Self, KeysError> {
         let names: Vec<&str> = ALL.iter().map(|entry| entry.name).collect();
         let expected = || format!("an object of providers ({})", names.join(", "));
-        let wrong = |found: String| KeysError::new(".", expected(), found);
-        let object = json.as_object().ok_or_else(|| wrong("another kind of JSON".into()))?;
+        let invalid = |found: String| KeysError::new(".", expected(), found);
+        let object = json.as_object().ok_or_else(|| invalid("another JSON type".into()))?;
         let mut keys = BTreeMap::new();
         for (name, secret) in object {
-            let entry = Entry::named(name).ok_or_else(|| wrong(format!("{name:?}")))?;
+            let entry = Entry::named(name).ok_or_else(|| invalid(format!("{name:?}")))?;
             let within = |error: KeysError| KeysError { field: within(name, &error.field), ..error };
             (entry.check_keys)(&public(entry, secret)).map_err(within)?;
             keys.insert(entry.name, secret.clone());
@@ -86,10 +86,10 @@ impl KeysFile {
         Self(ALL.iter().map(|entry| (entry.name, (entry.make_keys)())).collect())
     }
 
-    /// Reads the file, or makes one that only its owner can read.
+    /// Reads the file, or creates one that only its owner can read.
     ///
     /// # Errors
-    /// As [`KeysFile::read`]; a file that is there is never overwritten.
+    /// As [`KeysFile::read`]. An existing file is never overwritten.
     pub fn read_or_make(file: &Path) -> Result<Self, KeysFileError> {
         if file.exists() {
             return Self::read(file);
@@ -111,12 +111,12 @@ impl KeysFile {
         options.open(file)?.write_all((text + "\n").as_bytes())
     }
 
-    /// What a provider's function verifies with; `null` where the file has nothing for it.
+    /// The keys that a provider's function verifies with, or `null` if the file has none.
     pub fn secret(&self, entry: &Entry) -> Value {
         self.0.get(entry.name).map_or(Value::Null, |secret| public(entry, secret))
     }
 
-    /// What is weak about the keys, by provider.
+    /// Weaknesses of the keys, by provider.
     pub fn weaknesses(&self) -> Vec<String> {
         let weakness = |entry: &Entry| {
             let weakness = (entry.check_keys)(&self.secret(entry)).ok().flatten()?;
@@ -125,7 +125,7 @@ impl KeysFile {
         ALL.iter().filter_map(weakness).collect()
     }
 
-    /// What a sender signs with.
+    /// The keys that a sender signs with.
     pub fn signing(&self, entry: &Entry) -> Option<&Value> {
         self.0.get(entry.name)
     }
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_by_its_path_and_never_by_its_value() {
+    fn an_error_names_the_field_and_never_its_value() {
         assert_eq!(
             error(json!({ "livekit": { "keys": { "a": 7 } } })),
             "field livekit.keys.a: expected a text, found a number"
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn made_keys_are_read_back_and_the_private_key_stays_with_the_sender() {
+    fn generated_keys_are_valid_and_the_private_key_is_for_signing_only() {
         let made = KeysFile::make();
         let read = KeysFile::from_json(&serde_json::to_value(&made.0).unwrap()).unwrap();
         let videosdk = Entry::named("videosdk").unwrap();
@@ -181,7 +181,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_made_file_is_for_its_owner_alone_and_stays_the_same() {
+    fn a_generated_file_is_private_and_is_not_overwritten() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("new/keys.json");

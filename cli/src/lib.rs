@@ -1,4 +1,4 @@
-//! The parts of the `livehooks` command: the local stack, the sample events and their senders, and what was stored.
+//! The `livehooks` command: the local stack, signed sample events, and queries over stored events.
 
 pub mod commands;
 pub mod dev;

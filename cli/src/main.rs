@@ -21,7 +21,7 @@ use livehooks::commands::unfinished::Unfinished;
 use livehooks::commands::verify::Verify;
 use livehooks::error::{CommandError, Ending};
 
-/// Webhooks of live-video providers, verified, stored once and published
+/// Verify, store and publish webhooks of live-video providers
 #[derive(Parser)]
 #[command(name = "livehooks", bin_name = "cargo livehooks", version)]
 struct Cli {
@@ -31,35 +31,35 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start the local stack: the real handlers, an embedded DynamoDB, notifications
+    /// Run the local stack
     Dev(Dev),
-    /// Sign a realistic event as a provider does, and send it
+    /// Send a sample event, signed as a provider signs it
     Send(Send),
-    /// Print a signed event as API Gateway hands it to a function
+    /// Print a signed sample as an API Gateway event
     Event(PrintEvent),
-    /// Serve the page over a deployed stack, read-only, on this machine alone
+    /// Browse a deployed stack's events, read-only
     Inspect(Inspect),
-    /// Show what was stored, and what is being stored
+    /// List stored events
     Events(Events),
-    /// Show the rooms: when they were seen, who is in them, what is being recorded
+    /// List rooms, their participants and recordings
     Rooms(Rooms),
-    /// Draw a room's evening: who was there when, what was recorded, what is missing
+    /// Draw a room's timeline
     Timeline(ShowTimeline),
-    /// Tell the whole story of one event, from delivery to notification
+    /// Show one event's history
     Explain(Explain),
-    /// Check a captured request offline, and say precisely why it is rejected
+    /// Check a captured request offline and explain a rejection
     Verify(Verify),
     /// Publish stored events again
     Replay(Box<Replay>),
-    /// Find what has started and was never said to have ended
+    /// List sessions and recordings that never ended
     Unfinished(Unfinished),
-    /// Follow a stack and deliver its events to your app, also those that came while it was away
+    /// Deliver a stack's events to a local URL
     Listen(Listen),
-    /// Show queued and dead-lettered deliveries, and put dead letters back
+    /// Show queued deliveries and redrive dead letters
     Queue(ManageQueue),
-    /// Show, add and retire the keys that a stack verifies with
+    /// Show, add and retire a stack's keys
     Keys(ManageKeys),
-    /// Print a script that completes command lines
+    /// Print a shell completion script
     Completions(Completions),
 }
 

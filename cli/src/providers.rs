@@ -1,4 +1,4 @@
-//! The providers, as the command needs them: all derived from the one list.
+//! What the command knows of the providers, derived from the one list.
 
 use livehooks_aws::recover::ProviderPipeline;
 use livehooks_core::{PROVIDER_NAMES, for_each_provider};
@@ -8,7 +8,7 @@ pub use livehooks_signing::{
     Validity, Verdict,
 };
 
-/// Every provider's way through the recover function.
+/// Every provider's pipeline in the recover function.
 pub const PIPELINES: &[ProviderPipeline] = &for_each_provider!(P => ProviderPipeline::of::<P>());
 
 /// For help texts: `a, b or c`.

@@ -1,10 +1,10 @@
-//! Sample events, in each provider's own words and style.
+//! Sample events of each provider.
 
 pub use livehooks_signing::{Sample, SampleValues as Places};
 
 use crate::providers::Entry;
 
-/// All samples of a provider, in the order of a session.
+/// All samples of a provider, in the order in which a session sends them.
 pub fn of(entry: &Entry) -> Vec<Sample<'static>> {
     entry.samples()
 }

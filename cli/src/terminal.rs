@@ -1,4 +1,4 @@
-//! Lines for people: aligned, coloured on a terminal only, safe against what a payload may hold.
+//! Terminal output: aligned columns, color on terminals only, payload text escaped.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -19,12 +19,12 @@ pub(crate) fn styled(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// A line on the standard output. Unlike `println!` it does not panic where nobody reads any more.
+/// Prints a line to standard output. Unlike `println!` it does not panic if the pipe is closed.
 pub(crate) fn line(text: impl std::fmt::Display) -> io::Result<()> {
     writeln!(anstream::stdout(), "{text}")
 }
 
-/// How many columns there are: those of the terminal, of `COLUMNS`, or 100.
+/// The number of columns: the terminal's, `COLUMNS`, or 100.
 pub(crate) fn columns() -> usize {
     let set = || std::env::var("COLUMNS").ok()?.parse().ok();
     let terminal = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
@@ -32,7 +32,7 @@ pub(crate) fn columns() -> usize {
     found.unwrap_or(100).clamp(60, 250)
 }
 
-/// A text from a payload, cut to `width` and without anything that moves the cursor or turns the line.
+/// A string from a payload, cut to `width`, with control and bidirectional characters escaped.
 pub(crate) fn safe(text: &str, width: usize) -> String {
     let mut shown = String::new();
     for (count, c) in text.chars().enumerate() {
@@ -48,7 +48,7 @@ pub(crate) fn safe(text: &str, width: usize) -> String {
     shown
 }
 
-/// A safe text that fills exactly `width` columns.
+/// An escaped string that fills exactly `width` columns.
 pub(crate) fn column(text: &str, width: usize) -> String {
     let mut shown = safe(text, width + 1);
     if shown.width() > width {
@@ -63,12 +63,12 @@ pub(crate) fn column(text: &str, width: usize) -> String {
     shown + &" ".repeat(missing)
 }
 
-/// A time as the clock on the wall shows it.
+/// A time in the local time zone.
 pub(crate) fn local(time: Timestamp, format: &str) -> String {
     time.to_zoned(TimeZone::system()).strftime(format).to_string()
 }
 
-/// A length of time in at most two units: `38 s`, `12 min`, `1 h 5 min`, `3 d 2 h`.
+/// A duration in at most two units: `38 s`, `12 min`, `1 h 5 min`, `3 d 2 h`.
 pub(crate) fn length(duration: SignedDuration) -> String {
     let duration = duration.abs();
     let seconds = duration.as_secs();
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_has_its_width_whatever_the_text() {
+    fn a_column_has_its_width_for_any_text() {
         for text in ["", "abc", "abcdefghij", "部屋部屋部屋", "\u{1b}\u{1b}\u{1b}", "a部屋部屋"] {
             assert_eq!(column(text, 6).width(), 6, "{text:?} became {:?}", column(text, 6));
         }
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_have_at_most_two_units() {
+    fn durations_have_at_most_two_units() {
         let shown = |seconds| length(SignedDuration::from_secs(seconds));
         assert_eq!(shown(0), "0 s");
         assert_eq!(length(SignedDuration::from_millis(318)), "318 ms");

@@ -119,7 +119,7 @@ fn a_folder_that_cannot_be_used_is_left_as_it_is() {
 
     fs::write(path("format.json"), r#"{"format":2}"#).unwrap();
     let error = rejection(folder.path(), &["--data", "data"]);
-    assert!(error.contains("expected format 1, found 2, which a newer livehooks has made"), "{error}");
+    assert!(error.contains("expected format 1, found 2, written by a newer livehooks"), "{error}");
     fs::write(path("format.json"), r#"{"format":1}"#).unwrap();
 
     for damage in ["this is no database".as_bytes(), &[0; 4096]] {

@@ -19,9 +19,9 @@ pub(super) enum Destination {
         arn: String,
     },
     /// A developer's app.
-    App {
+    Http {
         /// The app.
-        app: HttpTarget,
+        target: HttpTarget,
         /// The topic that it is told.
         topic_arn: String,
     },
@@ -29,16 +29,16 @@ pub(super) enum Destination {
 
 /// What became of one notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
-    Yes,
-    NotNow,
+pub(super) enum SendResult {
+    Sent,
+    NotSent,
     /// It was rejected for what it is.
-    Never(String),
+    Rejected(String),
 }
 
 /// What became of a batch: each of its notifications, and why the rest was not taken.
-pub(super) struct Answer {
-    pub(super) each: Vec<Taken>,
+pub(super) struct BatchResult {
+    pub(super) each: Vec<SendResult>,
     pub(super) failure: Option<String>,
 }
 
@@ -54,7 +54,7 @@ impl Destination {
     pub(super) fn batch_max(&self) -> usize {
         match self {
             Self::Topic { .. } => 10,
-            Self::App { .. } => 1,
+            Self::Http { .. } => 1,
         }
     }
 
@@ -64,11 +64,11 @@ impl Destination {
         batch: &[T],
         notification: impl Fn(&T) -> &Notification,
         stop: &AtomicBool,
-    ) -> Answer {
-        let mut each = vec![Taken::NotNow; batch.len()];
+    ) -> BatchResult {
+        let mut each = vec![SendResult::NotSent; batch.len()];
         let mut failure = None;
         for attempt in 0..ATTEMPTS {
-            let left: Vec<usize> = (0..batch.len()).filter(|at| each[*at] == Taken::NotNow).collect();
+            let left: Vec<usize> = (0..batch.len()).filter(|at| each[*at] == SendResult::NotSent).collect();
             if left.is_empty() || stop.load(Ordering::Relaxed) {
                 break;
             }
@@ -77,26 +77,26 @@ impl Destination {
             }
             let sent: Vec<_> = left.iter().map(|at| (*at, notification(&batch[*at]))).collect();
             failure = match self {
-                Self::App { app, topic_arn } => post(app, topic_arn, &sent, &mut each).await.err(),
+                Self::Http { target, topic_arn } => post(target, topic_arn, &sent, &mut each).await.err(),
                 Self::Topic { client, arn } => publish(client, arn, &sent, &mut each).await.err(),
             };
         }
-        let is_left = each.contains(&Taken::NotNow);
-        Answer { failure: failure.filter(|_| is_left), each }
+        let is_left = each.contains(&SendResult::NotSent);
+        BatchResult { failure: failure.filter(|_| is_left), each }
     }
 }
 
 async fn post(
-    app: &HttpTarget,
+    target: &HttpTarget,
     topic_arn: &str,
     sent: &[(usize, &Notification)],
-    each: &mut [Taken],
+    each: &mut [SendResult],
 ) -> Result<(), String> {
     for (at, notification) in sent {
         let attributes: Vec<(&str, &str)> =
             notification.attributes.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        app.post(topic_arn, &notification.message, &attributes).await?;
-        each[*at] = Taken::Yes;
+        target.post(topic_arn, &notification.message, &attributes).await?;
+        each[*at] = SendResult::Sent;
     }
     Ok(())
 }
@@ -105,19 +105,22 @@ async fn publish(
     client: &aws_sdk_sns::Client,
     arn: &str,
     sent: &[(usize, &Notification)],
-    each: &mut [Taken],
+    each: &mut [SendResult],
 ) -> Result<(), String> {
     let entries = sent.iter().map(|(at, notification)| notification.entry(&at.to_string()));
     let entries = entries.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
     let publish = client.publish_batch().topic_arn(arn).set_publish_batch_request_entries(Some(entries));
     let answer = publish.send().await.map_err(|error| describe(&error))?;
-    let mut known: HashMap<String, Taken> =
-        answer.successful().iter().filter_map(|entry| Some((entry.id()?.to_owned(), Taken::Yes))).collect();
+    let mut known: HashMap<String, SendResult> = answer
+        .successful()
+        .iter()
+        .filter_map(|entry| Some((entry.id()?.to_owned(), SendResult::Sent)))
+        .collect();
     let mut failure = Ok(());
     for entry in answer.failed() {
         let why = format!("{}: {}", entry.code(), entry.message().unwrap_or("no message"));
         if entry.sender_fault() {
-            known.insert(entry.id().to_owned(), Taken::Never(why));
+            known.insert(entry.id().to_owned(), SendResult::Rejected(why));
         } else {
             failure = Err(why);
         }
@@ -164,10 +167,10 @@ mod tests {
         let batch: Vec<Notification> = (0..4).map(notification).collect();
         let answer = destination.send(&batch, |notification| notification, &AtomicBool::new(false)).await;
         assert_eq!(answer.failure, None);
-        let taken = |at: usize| answer.each[at] == Taken::Yes;
+        let taken = |at: usize| answer.each[at] == SendResult::Sent;
         assert!(taken(0) && taken(1) && taken(3), "{:?}", answer.each);
         assert!(
-            matches!(&answer.each[2], Taken::Never(why) if why.starts_with("Failed")),
+            matches!(&answer.each[2], SendResult::Rejected(why) if why.starts_with("Failed")),
             "{:?}",
             answer.each
         );

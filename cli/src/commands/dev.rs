@@ -7,7 +7,7 @@ use super::send::TRY;
 use crate::dev::{Options, Stack, StartError};
 use crate::keys_file::{KeysFile, KeysFileError};
 use crate::local::default_folder;
-use crate::local::lock_file::Running;
+use crate::local::lock_file::RunningStack;
 use crate::providers::ALL;
 
 /// How to start the local stack.
@@ -79,7 +79,7 @@ impl Dev {
         })
         .await?;
         let keys_file = std::path::absolute(&keys_file).unwrap_or(keys_file);
-        let running = Running {
+        let running = RunningStack {
             url: stack.url(),
             dynamodb: Some(stack.dynamodb),
             sns: Some(stack.aws),
@@ -112,7 +112,7 @@ impl Dev {
             () = stack.run() => {}
             _ = tokio::signal::ctrl_c() => {}
         }
-        Running::forget();
+        RunningStack::forget();
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::envelope::{self, Delivered};
 use crate::keys_file::{KeysFile, KeysFileError};
-use crate::local::{default_keys_file, lock_file::Running};
+use crate::local::{default_keys_file, lock_file::RunningStack};
 use crate::providers::{self, ALL, Entry, SignError, Validity};
 use crate::samples::{self, Places, Sample};
 
@@ -76,7 +76,7 @@ impl PrintEvent {
         if let Some(folder) = &self.write {
             return write(folder);
         }
-        let keys = match (&self.keys, Running::read()) {
+        let keys = match (&self.keys, RunningStack::read()) {
             (Some(file), _) => KeysFile::read(file)?,
             (None, Some(running)) => KeysFile::read(&running.keys)?,
             (None, None) => KeysFile::read_or_make(&default_keys_file())?,

@@ -73,7 +73,7 @@ impl Events {
             for tailed in tail.next().await.map_err(history)? {
                 let is_shown =
                     shown.iter().any(|shown| (&shown.event_key, shown.occurrence) == tailed.stored.key());
-                if !is_shown && filter.takes(&tailed.stored) {
+                if !is_shown && filter.matches(&tailed.stored) {
                     self.show(&tailed.stored)?;
                 }
                 tail.acknowledge(&tailed);
@@ -106,7 +106,7 @@ fn none(source: &Source, filter: &Filter) -> Result<(), CommandError> {
     let name = source.name();
     anstream::eprintln!(
         "{}",
-        match (filter.takes_all(), &source.stack) {
+        match (filter.matches_all(), &source.stack) {
             (false, _) => format!("no such event in {name}; fewer filters find more"),
             (true, None) => format!("no event in {name} yet\n  send one with: {TRY}"),
             (true, Some(_)) => format!("no event in {name} yet"),

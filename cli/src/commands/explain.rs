@@ -1,4 +1,4 @@
-//! `livehooks explain`: the whole story of one event, from delivery to notification.
+//! `livehooks explain`: the whole history of one event, from delivery to notification.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::StackOptions;
 use crate::error::{CommandError, Ending, causes};
 use crate::history::{Filter, HistoryError, Source, Stored, decision};
-use crate::local::lock_file::Running;
+use crate::local::lock_file::RunningStack;
 use crate::terminal::{BOLD, GREEN, YELLOW, length, line, local, safe, styled};
 
 /// Which event.
@@ -21,7 +21,7 @@ Exit status: 0 found, 1 there is no such event, 2 it could not be found out.")]
 pub struct Explain {
     /// The event's id, or how it begins
     event_id: String,
-    /// One story a line, as JSON
+    /// One history a line, as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub struct Explain {
 
 /// What is known about one event.
 #[derive(Serialize)]
-struct Story<'a> {
+struct EventHistory<'a> {
     event: &'a serde_json::value::RawValue,
     occurred_at: Timestamp,
     received_at: Timestamp,
@@ -38,7 +38,7 @@ struct Story<'a> {
     delivery_lag_s: Option<f64>,
     assurance: &'a str,
     dedupe: Dedupe<'a>,
-    stored: Place<'a>,
+    stored: StorageInfo<'a>,
     published: Published,
 }
 
@@ -51,7 +51,7 @@ struct Dedupe<'a> {
 }
 
 #[derive(Serialize)]
-struct Place<'a> {
+struct StorageInfo<'a> {
     table: &'a str,
     event_bytes: usize,
     is_compressed: bool,
@@ -66,11 +66,11 @@ struct Published {
     is_published: Option<bool>,
     detail: String,
     /// Commands that show more.
-    look: Vec<String>,
+    commands: Vec<String>,
 }
 
 impl Explain {
-    /// Tells the story.
+    /// Tells the history.
     ///
     /// # Errors
     /// Where the table cannot be read.
@@ -85,7 +85,7 @@ impl Explain {
         }
         if found.is_empty() {
             anstream::eprintln!(
-                "no event with id {:?} in {}\n  it may have expired, or never have been accepted; look for a part of it with: cargo livehooks events{} --text TEXT",
+                "no event with id {:?} in {}\n  it may have expired, or never have been accepted; commands for a part of it with: cargo livehooks events{} --text TEXT",
                 self.event_id,
                 source.name(),
                 self.stack.again()
@@ -93,26 +93,26 @@ impl Explain {
             return Ok(Ending::No);
         }
         for (index, stored) in found.iter().enumerate() {
-            let story = story(&source, stored).await?;
+            let history = history(&source, stored).await?;
             if index > 0 && !self.json {
                 line("")?;
             }
             match self.json {
-                true => line(serde_json::to_string(&story).unwrap_or_default().replace(['\r', '\n'], " "))?,
-                false => tell(&source, stored, &story)?,
+                true => line(serde_json::to_string(&history).unwrap_or_default().replace(['\r', '\n'], " "))?,
+                false => print(&source, stored, &history)?,
             }
         }
         Ok(Ending::Fine)
     }
 }
 
-async fn story<'a>(source: &'a Source, stored: &'a Stored) -> Result<Story<'a>, CommandError> {
+async fn history<'a>(source: &'a Source, stored: &'a Stored) -> Result<EventHistory<'a>, CommandError> {
     let event = &stored.event;
     let raw: &serde_json::value::RawValue = serde_json::from_str(&stored.json).map_err(|error| {
         HistoryError::NoEvent { event_key: stored.event_key.clone(), why: error.to_string() }
     })?;
     let lag = stored.received_at.duration_since(event.time);
-    Ok(Story {
+    Ok(EventHistory {
         event: raw,
         occurred_at: event.time,
         received_at: stored.received_at,
@@ -124,7 +124,7 @@ async fn story<'a>(source: &'a Source, stored: &'a Stored) -> Result<Story<'a>, 
             occurrence: stored.occurrence,
             decision: decision(source, stored).await?,
         },
-        stored: Place {
+        stored: StorageInfo {
             table: &source.table,
             event_bytes: stored.event_bytes,
             is_compressed: stored.is_compressed,
@@ -140,14 +140,14 @@ async fn story<'a>(source: &'a Source, stored: &'a Stored) -> Result<Story<'a>, 
 
 /// The local stack has a log of all notifications since its start.
 async fn published_locally(stored: &Stored) -> Published {
-    let base = Running::read().map_or_else(|| "http://127.0.0.1:3000".into(), |running| running.url);
+    let base = RunningStack::read().map_or_else(|| "http://127.0.0.1:3000".into(), |running| running.url);
     let url = format!("{base}/api/announcements?replay=all&follow=false");
     let read = async { reqwest::get(&url).await?.error_for_status()?.text().await };
     let log = match read.await {
         Ok(log) => log,
         Err(error) => {
             let detail = format!("not known: {}", causes(&error.without_url()));
-            return Published { is_published: None, detail, look: vec![format!("curl -N '{url}'")] };
+            return Published { is_published: None, detail, commands: vec![format!("curl -N '{url}'")] };
         }
     };
     #[derive(serde::Deserialize)]
@@ -171,7 +171,7 @@ async fn published_locally(stored: &Stored) -> Published {
         (first, 0) => format!("{first}× since the local stack started"),
         (first, replays) => format!("{first}× since the local stack started, and replayed {replays}×"),
     };
-    Published { is_published: (!first.is_empty()).then_some(true), detail, look: Vec::new() }
+    Published { is_published: (!first.is_empty()).then_some(true), detail, commands: Vec::new() }
 }
 
 /// The notifier counts what it publishes and logs only what went wrong.
@@ -189,59 +189,59 @@ async fn published_in_aws(source: &Source, stored: &Stored) -> Published {
     Published {
         is_published: None,
         detail: "the notifier logs only what it could not publish: no line after the time of receipt means that it was".into(),
-        look: vec![search(notify, "?ERROR ?WARN"), search(ingest, &format!("\"{id}\""))],
+        commands: vec![search(notify, "?ERROR ?WARN"), search(ingest, &format!("\"{id}\""))],
     }
 }
 
-fn tell(source: &Source, stored: &Stored, story: &Story<'_>) -> Result<(), CommandError> {
+fn print(source: &Source, stored: &Stored, history: &EventHistory<'_>) -> Result<(), CommandError> {
     let event = &stored.event;
-    let say = |name: &str, text: &str| line(format!("{} {text}", styled(BOLD, format!("{name:10}"))));
+    let row = |name: &str, text: &str| line(format!("{} {text}", styled(BOLD, format!("{name:10}"))));
     let time = |time| local(time, "%Y-%m-%d %H:%M:%S%.3f %Z");
     let known = |text: &Option<String>| safe(text.as_deref().unwrap_or("-"), 80);
-    say("event", &safe(&event.id, 120))?;
-    say("type", &format!("{}, which {} calls {}", event.r#type, event.provider, known(&event.providertype)))?;
-    say("room", &known(&event.subject))?;
+    row("event", &safe(&event.id, 120))?;
+    row("type", &format!("{}, which {} calls {}", event.r#type, event.provider, known(&event.providertype)))?;
+    row("room", &known(&event.subject))?;
     if let Some(who) = event.participant_key() {
-        say("who", &safe(who, 80))?;
+        row("who", &safe(who, 80))?;
     }
-    match story.delivery_lag_s {
-        Some(_) => say("occurred", &format!("{} by the provider's clock", time(event.time)))?,
-        None => say("occurred", "the provider gives no time: the time of receipt counts")?,
+    match history.delivery_lag_s {
+        Some(_) => row("occurred", &format!("{} by the provider's clock", time(event.time)))?,
+        None => row("occurred", "the provider gives no time: the time of receipt counts")?,
     }
     let lag = stored.received_at.duration_since(event.time);
-    let lag = match story.delivery_lag_s {
+    let lag = match history.delivery_lag_s {
         None => String::new(),
         Some(lag_s) if lag_s < 0.0 => format!(", {} before it occurred: the clocks differ", length(lag)),
         Some(_) => format!(", {} later", length(lag)),
     };
-    say("received", &format!("{}{lag}", time(stored.received_at)))?;
-    say("verified", &format!("{}: {}", event.assurance, assured(&event.assurance)))?;
+    row("received", &format!("{}{lag}", time(stored.received_at)))?;
+    row("verified", &format!("{}: {}", event.assurance, assurance_text(&event.assurance)))?;
     if let Some(account) = event.source.split('/').nth(3) {
-        say("", &format!("account or key {}", safe(account, 60)))?;
+        row("", &format!("account or key {}", safe(account, 60)))?;
     }
-    say("dedupe", &format!("by {}; {}", event.dedupebasis, story.dedupe.decision))?;
-    say(
+    row("dedupe", &format!("by {}; {}", event.dedupebasis, history.dedupe.decision))?;
+    row(
         "stored",
         &format!("table {}, key {} / {}", source.table, safe(&stored.event_key, 120), stored.occurrence),
     )?;
     let packed = if stored.is_compressed { " compressed" } else { "" };
-    say("", &format!("{} bytes{packed}", stored.event_bytes))?;
-    say("", &format!("body {}", stored.body_sha256))?;
+    row("", &format!("{} bytes{packed}", stored.event_bytes))?;
+    row("", &format!("body {}", stored.body_sha256))?;
     if let Some(expires_at) = stored.expires_at {
-        say("", &format!("expires {}", time(expires_at)))?;
+        row("", &format!("expires {}", time(expires_at)))?;
     }
-    let published = match story.published.is_published {
-        Some(true) => styled(GREEN, &story.published.detail),
-        _ => styled(YELLOW, &story.published.detail),
+    let published = match history.published.is_published {
+        Some(true) => styled(GREEN, &history.published.detail),
+        _ => styled(YELLOW, &history.published.detail),
     };
-    say("published", &published)?;
-    for look in &story.published.look {
-        say("", look)?;
+    row("published", &published)?;
+    for commands in &history.published.commands {
+        row("", commands)?;
     }
     Ok(())
 }
 
-fn assured(assurance: &str) -> &'static str {
+fn assurance_text(assurance: &str) -> &'static str {
     match assurance {
         "signed" => "a key of this account over exactly this body",
         "provider-signed" => "the provider signed this body, for whichever of its accounts",

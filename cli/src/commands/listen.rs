@@ -17,7 +17,7 @@ use super::{Moment, Selection, StackOptions};
 use crate::error::{CommandError, Ending};
 use crate::forward::HttpTarget;
 use crate::history::{
-    Cursor, Filter, HistoryError, Place, ShardCursor, Source, Stored, Tail, TailError, Tailed,
+    Cursor, EventKey, Filter, HistoryError, ShardCursor, Source, Stored, Tail, TailError, Tailed,
 };
 use crate::terminal::{DIM, GREEN, YELLOW, column, line, local, safe, styled};
 
@@ -65,14 +65,14 @@ pub struct Listen {
 
 /// Where a listener is.
 #[derive(Clone, Deserialize, Serialize)]
-struct Whereabouts {
+struct Progress {
     cursor: Cursor,
     /// What was stored before does not concern it.
     begun: Timestamp,
     /// When all that was stored had been delivered.
     caught_up: Timestamp,
     /// While the table is read instead: up to where.
-    in_table: Option<Place>,
+    in_table: Option<EventKey>,
 }
 
 /// A listener at work.
@@ -81,13 +81,13 @@ struct Listener<'a> {
     app: HttpTarget,
     filter: Filter,
     state: StateFile,
-    place: Whereabouts,
+    progress: Progress,
     /// The place in the stream where it begins, until it is there.
     tail: Option<Tail<'a>>,
     json: bool,
 }
 
-impl Whereabouts {
+impl Progress {
     fn at(cursor: Cursor, time: Timestamp) -> Self {
         Self { cursor, begun: time, caught_up: time, in_table: None }
     }
@@ -108,27 +108,27 @@ impl Listen {
         let source = self.stack.source().await?;
         let key = format!("{}\n{}", source.table, self.forward_to);
         let state = StateFile::open(&source, "listen", &key)?;
-        let saved: Option<Whereabouts> = state.read().filter(|_| !self.fresh);
+        let saved: Option<Progress> = state.read().filter(|_| !self.fresh);
         let said = match (&saved, &self.since) {
-            (Some(place), _) => format!("goes on from {}", local(place.caught_up, "%Y-%m-%d %H:%M:%S")),
+            (Some(progress), _) => format!("goes on from {}", local(progress.caught_up, "%Y-%m-%d %H:%M:%S")),
             (None, Some(since)) => format!("begins with {}", local(since.time, "%Y-%m-%d %H:%M:%S")),
             (None, None) => "begins now".to_owned(),
         };
         let mut filter = self.events.filter();
-        let (place, tail) = match (saved, &self.since) {
-            (Some(place), _) => (place, None),
+        let (progress, tail) = match (saved, &self.since) {
+            (Some(progress), _) => (progress, None),
             (None, Some(since)) => {
                 filter.since = Some(since.time);
-                (Whereabouts::at(Cursor::default(), since.time), None)
+                (Progress::at(Cursor::default(), since.time), None)
             }
             (None, None) => {
                 let now = Timestamp::now();
                 let tail = Tail::from_now(&source).await.map_err(following)?;
-                (Whereabouts::at(tail.cursor().clone(), now), Some(tail))
+                (Progress::at(tail.cursor().clone(), now), Some(tail))
             }
         };
         anstream::eprintln!("{} to {}: {said}", source.name(), self.forward_to);
-        let mut listener = Listener { source: &source, app, filter, state, place, tail, json: self.json };
+        let mut listener = Listener { source: &source, app, filter, state, progress, tail, json: self.json };
         listener.save()?;
         tokio::select! {
             ended = listener.deliver_all() => ended.map(|()| Ending::Fine),
@@ -175,12 +175,12 @@ impl<'a> Listener<'a> {
                     self.deliver(&tailed.stored).await?;
                 }
                 tail.acknowledge(tailed);
-                self.place.cursor = tail.cursor().clone();
+                self.progress.cursor = tail.cursor().clone();
                 self.save()?;
             }
-            if asked.duration_since(self.place.caught_up) >= SAVE_EVERY || !found.is_empty() {
-                self.place.caught_up = asked;
-                self.place.cursor = tail.cursor().clone();
+            if asked.duration_since(self.progress.caught_up) >= SAVE_EVERY || !found.is_empty() {
+                self.progress.caught_up = asked;
+                self.progress.cursor = tail.cursor().clone();
                 self.save()?;
             }
             if found.is_empty() {
@@ -190,10 +190,10 @@ impl<'a> Listener<'a> {
     }
 
     async fn resume(&mut self, known: &mut HashSet<(String, u64)>) -> Result<Tail<'a>, CommandError> {
-        let mut cursor = self.place.cursor.clone();
+        let mut cursor = self.progress.cursor.clone();
         // A place that no record has marked is found again by the time at which it was taken.
         cursor.shards.retain(|_, shard| *shard != ShardCursor::Latest);
-        let is_far_back = Timestamp::now().duration_since(self.place.caught_up) > STREAM_REACHES;
+        let is_far_back = Timestamp::now().duration_since(self.progress.caught_up) > STREAM_REACHES;
         match Tail::after(self.source, cursor).await {
             Ok(tail) if !is_far_back => Ok(tail),
             Ok(_) | Err(TailError::Trimmed) => self.catch_up(known).await,
@@ -202,35 +202,36 @@ impl<'a> Listener<'a> {
     }
 
     fn concerns(&self, tailed: &Tailed) -> bool {
-        let is_new = tailed.created_at.is_none_or(|at| at.duration_since(self.place.begun) >= -CLOCKS_DIFFER);
-        is_new && self.filter.takes(&tailed.stored)
+        let is_new =
+            tailed.created_at.is_none_or(|at| at.duration_since(self.progress.begun) >= -CLOCKS_DIFFER);
+        is_new && self.filter.matches(&tailed.stored)
     }
 
     /// Delivers what was received since, out of the table; then the stream goes on from where it was before.
     async fn catch_up(&mut self, known: &mut HashSet<(String, u64)>) -> Result<Tail<'a>, CommandError> {
-        let since = self.place.caught_up.checked_sub(OVERLAP).unwrap_or(Timestamp::MIN);
+        let since = self.progress.caught_up.checked_sub(OVERLAP).unwrap_or(Timestamp::MIN);
         let since = self.filter.since.map_or(since, |first| first.max(since));
         anstream::eprintln!(
             "the stream does not go back to {}: what was received since {} comes out of the table",
-            local(self.place.caught_up, "%Y-%m-%d %H:%M"),
+            local(self.progress.caught_up, "%Y-%m-%d %H:%M"),
             local(since, "%Y-%m-%d %H:%M")
         );
         // The place in the stream comes first: nothing falls between the table and the stream.
         let begun = Timestamp::now();
         let tail = Tail::from_now(self.source).await.map_err(following)?;
         let filter = Filter { since: Some(since), ..self.filter.clone() };
-        for place in self.source.places(&filter).await? {
-            known.insert((place.event_key.clone(), place.occurrence));
-            if self.place.in_table.as_ref().is_some_and(|done| place <= *done) {
+        for key in self.source.event_keys(&filter).await? {
+            known.insert((key.event_key.clone(), key.occurrence));
+            if self.progress.in_table.as_ref().is_some_and(|done| key <= *done) {
                 continue;
             }
-            if let Some(stored) = self.source.event_at(&place.event_key, place.occurrence).await? {
+            if let Some(stored) = self.source.event_at(&key.event_key, key.occurrence).await? {
                 self.deliver(&stored).await?;
             }
-            self.place.in_table = Some(place);
+            self.progress.in_table = Some(key);
             self.save()?;
         }
-        self.place = Whereabouts::at(tail.cursor().clone(), begun);
+        self.progress = Progress::at(tail.cursor().clone(), begun);
         self.save()?;
         Ok(tail)
     }
@@ -242,7 +243,7 @@ impl<'a> Listener<'a> {
         let attributes: Vec<(&str, &str)> =
             made.attributes.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let trouble = |why: &str| anstream::eprintln!("{}  {}", styled(YELLOW, "waits"), safe(why, 400));
-        self.app.post_until_taken(&self.source.topic_arn, &made.message, &attributes, trouble).await;
+        self.app.post_until_accepted(&self.source.topic_arn, &made.message, &attributes, trouble).await;
         if self.json {
             return Ok(line(made.message.replace(['\r', '\n'], " "))?);
         }
@@ -258,7 +259,7 @@ impl<'a> Listener<'a> {
     }
 
     fn save(&self) -> Result<(), CommandError> {
-        self.state.save(&self.place)
+        self.state.save(&self.progress)
     }
 }
 

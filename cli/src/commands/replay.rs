@@ -13,13 +13,13 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::destination::{Destination, Taken};
+use super::destination::{Destination, SendResult};
 use super::events::{heading, row};
 use super::run_state::StateFile;
 use super::{FilterOptions, Selection, StackOptions};
 use crate::error::{CommandError, Ending};
 use crate::forward::HttpTarget;
-use crate::history::{Filter, HistoryError, Place, Source};
+use crate::history::{EventKey, Filter, HistoryError, Source};
 use crate::terminal::{BOLD, GREEN, RED, length, line, local, safe, styled};
 
 /// What to publish again, and where to.
@@ -74,9 +74,9 @@ struct Run {
     count: u64,
     rejected: u64,
     /// Up to where all are done with.
-    done: Option<Place>,
+    done: Option<EventKey>,
     /// What is done with behind that.
-    ahead: Vec<Place>,
+    ahead: Vec<EventKey>,
 }
 
 /// A run that was stopped longer ago is not what the same words mean now.
@@ -84,7 +84,7 @@ const RESUMED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
 /// An event on its way.
 pub(super) struct Pending {
-    place: Place,
+    key: EventKey,
     notification: Notification,
 }
 
@@ -101,13 +101,13 @@ impl Replay {
         let destination = match &self.to {
             None => Destination::topic(&source),
             Some(url) => {
-                let app = HttpTarget::at(url).ok_or_else(|| CommandError::Usage {
+                let target = HttpTarget::at(url).ok_or_else(|| CommandError::Usage {
                     option: "--to",
                     expected: "an http or https URL".into(),
                     found: url.clone(),
                     advice: "",
                 })?;
-                Destination::App { app, topic_arn: source.topic_arn.clone() }
+                Destination::Http { target, topic_arn: source.topic_arn.clone() }
             }
         };
         let state = StateFile::open(&source, "replay", &self.query(&source))?;
@@ -127,8 +127,8 @@ impl Replay {
             ahead: Vec::new(),
         });
         let filter = Filter { since: run.since, until: Some(run.until), ..filter };
-        let places = source.places(&filter).await?;
-        let left: Vec<Place> = places.iter().filter(|place| !run.has(place)).cloned().collect();
+        let keys = source.event_keys(&filter).await?;
+        let left: Vec<EventKey> = keys.iter().filter(|key| !run.has(key)).cloned().collect();
         if is_resumed {
             anstream::eprintln!(
                 "going on with the run of {} behind {} events (--fresh begins anew)",
@@ -142,7 +142,7 @@ impl Replay {
                 format!(
                     "{} of {} events are published; the same command goes on from there",
                     run.count,
-                    places.len()
+                    keys.len()
                 )
             }
             Ok(_) => {
@@ -168,18 +168,18 @@ impl Replay {
     }
 
     async fn show(&self, source: &Source) -> Result<Ending, CommandError> {
-        let places = source.places(&self.events.filter(None)).await?;
-        if !self.json && !places.is_empty() {
+        let keys = source.event_keys(&self.events.filter(None)).await?;
+        if !self.json && !keys.is_empty() {
             line(styled(BOLD, heading()))?;
         }
-        for place in &places {
-            if let Some(stored) = source.event_at(&place.event_key, place.occurrence).await? {
+        for key in &keys {
+            if let Some(stored) = source.event_at(&key.event_key, key.occurrence).await? {
                 line(if self.json { stored.one_line() } else { row(&stored) })?;
             }
         }
         let rate = u64::from(self.rate.get());
-        let takes = length(SignedDuration::from_secs((places.len() as u64 / rate) as i64));
-        anstream::eprintln!("{} events would be published again, in about {takes}", places.len());
+        let takes = length(SignedDuration::from_secs((keys.len() as u64 / rate) as i64));
+        anstream::eprintln!("{} events would be published again, in about {takes}", keys.len());
         Ok(Ending::Fine)
     }
 
@@ -189,7 +189,7 @@ impl Replay {
         destination: &Destination,
         state: &StateFile,
         run: &mut Run,
-        left: Vec<Place>,
+        left: Vec<EventKey>,
     ) -> Result<Ending, CommandError> {
         let bar = ProgressBar::new(left.len() as u64);
         let style = ProgressStyle::with_template("{bar:40} {pos}/{len} events, {eta} left");
@@ -217,10 +217,12 @@ impl Replay {
             state.save(run)?;
             for (pending, taken) in batch.iter().zip(&taken.each) {
                 match taken {
-                    Taken::Yes if self.json => bar.suspend(|| line(single(&pending.notification.message)))?,
-                    Taken::Yes | Taken::NotNow => {}
-                    Taken::Never(why) => {
-                        let key = safe(&pending.place.event_key, 120);
+                    SendResult::Sent if self.json => {
+                        bar.suspend(|| line(single(&pending.notification.message)))?
+                    }
+                    SendResult::Sent | SendResult::NotSent => {}
+                    SendResult::Rejected(why) => {
+                        let key = safe(&pending.key.event_key, 120);
                         bar.suspend(|| anstream::eprintln!("rejected for good: {key}: {why}"));
                     }
                 }
@@ -256,30 +258,30 @@ impl Replay {
         source: &Source,
         destination: &Destination,
         run: &Run,
-        left: &mut std::iter::Peekable<std::vec::IntoIter<Place>>,
+        left: &mut std::iter::Peekable<std::vec::IntoIter<EventKey>>,
     ) -> Result<Vec<Pending>, CommandError> {
         let mut batch: Vec<Pending> = Vec::new();
         let mut bytes = 0;
         let most = destination.batch_max().min(self.rate.get() as usize);
-        while let Some(place) = left.peek() {
+        while let Some(key) = left.peek() {
             if batch.len() == most {
                 break;
             }
-            let Some(stored) = source.event_at(&place.event_key, place.occurrence).await? else {
+            let Some(stored) = source.event_at(&key.event_key, key.occurrence).await? else {
                 left.next();
                 continue;
             };
-            let json = with_replay_id(&stored.json, &run.replay_id(place));
-            let occurrence = place.occurrence.to_string();
-            let notification = Notification::new(&json, &source.table, &place.event_key, &occurrence);
+            let json = with_replay_id(&stored.json, &run.replay_id(key));
+            let occurrence = key.occurrence.to_string();
+            let notification = Notification::new(&json, &source.table, &key.event_key, &occurrence);
             let notification = notification
-                .map_err(|why| HistoryError::NoEvent { event_key: place.event_key.clone(), why })?;
+                .map_err(|why| HistoryError::NoEvent { event_key: key.event_key.clone(), why })?;
             bytes += notification.bytes();
             if !batch.is_empty() && bytes > livehooks_aws::notification::MESSAGE_BYTES_MAX {
                 break;
             }
-            let place = place.clone();
-            batch.push(Pending { place, notification });
+            let key = key.clone();
+            batch.push(Pending { key, notification });
             left.next();
         }
         Ok(batch)
@@ -288,29 +290,29 @@ impl Replay {
 
 impl Run {
     /// The same for the same event, in case its acknowledgement was lost; another one in every run.
-    fn replay_id(&self, place: &Place) -> String {
-        let hash = Sha256::digest(format!("{}#{}", place.event_key, place.occurrence));
+    fn replay_id(&self, key: &EventKey) -> String {
+        let hash = Sha256::digest(format!("{}#{}", key.event_key, key.occurrence));
         format!("{}.{}", self.id, HEXLOWER.encode(&hash[..8]))
     }
 
-    fn has(&self, place: &Place) -> bool {
-        self.done.as_ref().is_some_and(|done| place <= done) || self.ahead.contains(place)
+    fn has(&self, key: &EventKey) -> bool {
+        self.done.as_ref().is_some_and(|done| key <= done) || self.ahead.contains(key)
     }
 
     /// What was taken, or never will be, is done with.
-    fn acknowledge(&mut self, batch: &[Pending], taken: &[Taken]) {
+    fn acknowledge(&mut self, batch: &[Pending], taken: &[SendResult]) {
         let mut is_first = true;
         for (pending, taken) in batch.iter().zip(taken) {
             match (taken, is_first) {
-                (Taken::NotNow, _) => {
+                (SendResult::NotSent, _) => {
                     is_first = false;
                     continue;
                 }
-                (_, true) => self.done = Some(pending.place.clone()),
-                (_, false) => self.ahead.push(pending.place.clone()),
+                (_, true) => self.done = Some(pending.key.clone()),
+                (_, false) => self.ahead.push(pending.key.clone()),
             }
             self.count += 1;
-            self.rejected += u64::from(matches!(taken, Taken::Never(_)));
+            self.rejected += u64::from(matches!(taken, SendResult::Rejected(_)));
         }
     }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::error::causes;
 use crate::keys_file::{KeysFile, KeysFileError};
-use crate::local::{default_keys_file, lock_file::Running};
+use crate::local::{default_keys_file, lock_file::RunningStack};
 use crate::providers::{self, ALL, Entry, SignError};
 use crate::samples::{self, Places, Sample};
 use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, styled};
@@ -82,7 +82,7 @@ impl Send {
     /// # Errors
     /// Says what is wrong with the arguments or the keys, or that nobody listens.
     pub async fn run(self) -> Result<bool, SendError> {
-        let running = Running::read();
+        let running = RunningStack::read();
         let keys = match (&self.keys, &running) {
             (Some(file), _) => KeysFile::read(file)?,
             (None, Some(running)) => KeysFile::read(&running.keys)?,

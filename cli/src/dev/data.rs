@@ -1,4 +1,4 @@
-//! The data folder: the database, the fallback queue, how far its stream was published, and which format that is.
+//! The data folder: the database, the fallback queue, the publishing position, and the folder's format.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -10,28 +10,28 @@ use crate::local::private;
 
 const FORMAT: u32 = 1;
 
-/// What is wrong with a data folder. Nothing in it was changed.
+/// Why a data folder cannot be used. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum DataError {
-    #[error("data folder {}: {error}\n  choose another with --data DIR, or keep nothing with --memory", .folder.display())]
+    #[error("data folder {}: {error}\n  choose another with --data DIR, or use --memory", .folder.display())]
     Io { folder: PathBuf, error: io::Error },
-    #[error("data folder {}: in use by another livehooks dev\n  stop that one, or choose another folder with --data DIR", .folder.display())]
+    #[error("data folder {}: in use by another livehooks dev\n  stop it, or choose another folder with --data DIR", .folder.display())]
     InUse { folder: PathBuf },
-    #[error("data folder {}: expected format {FORMAT}, found {found}, which a newer livehooks has made\n  use that version, or choose another folder with --data DIR", .folder.display())]
+    #[error("data folder {}: expected format {FORMAT}, found {found}, written by a newer livehooks\n  use that version, or choose another folder with --data DIR", .folder.display())]
     Newer { folder: PathBuf, found: u32 },
     #[error(
-        "the {what} in the data folder is damaged: {why}\n  nothing was changed; choose another folder with --data DIR, or move this one away"
+        "the {what} in the data folder is damaged: {why}\n  nothing was changed; move the folder away, or choose another with --data DIR"
     )]
     Damaged { what: &'static str, why: String },
 }
 
-/// Where the stream is being read.
+/// A position in the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// The stream; a table that was made anew has another one.
+    /// The stream; a recreated table has a new one.
     pub stream_arn: String,
-    /// The last record that is done with.
+    /// The last processed record.
     pub after: Option<String>,
 }
 
@@ -86,13 +86,13 @@ impl DataFolder {
         self.folder.join("queue.db")
     }
 
-    /// How far the stream was published, if that was of this stream.
+    /// The last published record, if the saved position belongs to this stream.
     pub(super) fn published(&self, start: &Position) -> Option<String> {
         let checkpoint = self.read::<Checkpoint>("relayed.json", "relayed.json").ok()??;
         (checkpoint.stream_arn == start.stream_arn).then_some(checkpoint.sequence_number)
     }
 
-    pub(super) fn save_relayed(&self, position: &Position) -> io::Result<()> {
+    pub(super) fn save_published(&self, position: &Position) -> io::Result<()> {
         let Some(sequence_number) = position.after.clone() else { return Ok(()) };
         let stream_arn = position.stream_arn.clone();
         self.write("relayed.json", &Checkpoint { stream_arn, sequence_number })
@@ -113,7 +113,7 @@ impl DataFolder {
         }
     }
 
-    /// The old file or the new one, never half of it.
+    /// Replaces the file atomically.
     fn write<T: Serialize>(&self, name: &str, value: &T) -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
         serde_json::to_writer(&mut file, value)?;

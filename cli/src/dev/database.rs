@@ -18,10 +18,10 @@ use crate::local::guard::Guard;
 pub struct Database(Dynoxide);
 
 impl Database {
-    /// Opens the database in `file`, or a new one in memory, and makes the table if there is none.
+    /// Opens the database in `file`, or a new one in memory, and creates the table if there is none.
     ///
     /// # Errors
-    /// Where the file is no database, or a damaged one; it is left as it is.
+    /// If the file is not a database or is damaged; it is not changed.
     pub fn open(file: Option<&Path>) -> Result<Self, DataError> {
         let damaged = |why: String| DataError::Damaged { what: "database", why };
         let database = match file {
@@ -86,25 +86,25 @@ impl Database {
                 Ok(SocketAddr::V4(address)) => *address.ip(),
                 _ => Ipv4Addr::LOCALHOST,
             };
-            // It ends only with the process.
+            // Runs until the process exits.
             let _ = axum::serve(listener, Guard::Aws(host).protect(routes)).await;
         }
     }
 
-    /// The beginning of the table's stream.
+    /// The start of the table's stream.
     ///
     /// # Errors
-    /// What the database says.
+    /// The database's error.
     pub fn stream_start(&self) -> Result<Position, String> {
         let streams = self.0.list_streams(request(json!({ "TableName": TABLE }))?).map_err(text)?;
         let stream = streams.streams.first().ok_or("the table has no stream")?;
         Ok(Position { stream_arn: stream.stream_arn.clone(), after: None })
     }
 
-    /// The records after a position, as Lambda hands them to a function, at most `limit`.
+    /// At most `limit` records after a position, as a Lambda event.
     ///
     /// # Errors
-    /// What the database says.
+    /// The database's error.
     pub fn records(&self, position: &Position, limit: usize) -> Result<Event, String> {
         let describe = json!({ "StreamArn": position.stream_arn });
         let stream = self.0.describe_stream(request(describe)?).map_err(text)?.stream_description;
@@ -124,7 +124,7 @@ impl Database {
     }
 }
 
-/// Without these every write and every reading of the stream would look at all of it.
+/// Without these indexes every write to the stream and every read would scan all of it.
 fn add_indexes(file: &Path) -> Result<(), String> {
     let indexes = "
         CREATE INDEX IF NOT EXISTS stream_end
@@ -134,12 +134,12 @@ fn add_indexes(file: &Path) -> Result<(), String> {
     rusqlite::Connection::open(file).and_then(|file| file.execute_batch(indexes)).map_err(text)
 }
 
-/// Reads every page of the file, and changes nothing.
+/// Checks every page of the file without changing it.
 pub(super) fn check(file: &Path) -> Result<(), String> {
     use rusqlite::{Connection, OpenFlags};
     let open = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(text)?;
-    let verdict: String = open.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(text)?;
-    if verdict == "ok" { Ok(()) } else { Err(verdict) }
+    let result: String = open.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(text)?;
+    if result == "ok" { Ok(()) } else { Err(result) }
 }
 
 fn request<T: serde::de::DeserializeOwned>(request: Value) -> Result<T, String> {

@@ -1,5 +1,5 @@
-//! The dead-letter queue, which is a part of the fallback queue's table: what recover has put there, with its
-//! attributes, and what was received too often, which has none.
+//! The dead-letter queue, kept in the fallback queue's table. Messages from recover have attributes; messages that
+//! were received too often have none.
 
 use jiff::Timestamp;
 use rusqlite::params;
@@ -13,28 +13,28 @@ use super::queue::Queue;
 pub struct DeadLetter {
     /// The message's id.
     pub id: String,
-    /// The message's body, as the fallback queue had it.
+    /// The message's body, as in the fallback queue.
     pub body: String,
     /// When it was sent, in milliseconds since 1970.
     pub sent_ms: i64,
-    /// The message's attributes, as SQS writes them; `None` where it was received too often.
+    /// The message's attributes as SQS writes them; `None` if it was received too often.
     pub attributes: Option<Value>,
 }
 
-/// How many messages a queue has.
+/// The number of messages in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
-    /// Those that can be received.
+    /// Messages that can be received.
     pub visible: usize,
-    /// Those that were received and are hidden.
+    /// Messages that were received and are hidden.
     pub hidden: usize,
 }
 
 impl Queue {
-    /// Takes a message straight into the dead-letter queue and returns its id.
+    /// Adds a message to the dead-letter queue and returns its id.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn send_dead(&self, body: &str, attributes: &Value, now: Timestamp) -> rusqlite::Result<String> {
         let id = Uuid::new_v4().to_string();
         let insert = "INSERT INTO messages (id, body, sent_ms, visible_ms, dead, attributes)
@@ -44,10 +44,10 @@ impl Queue {
         Ok(id)
     }
 
-    /// The oldest dead letters that can be seen, at most `limit`, and hides them until `hidden_until`.
+    /// Returns at most `limit` visible dead letters, oldest first, and hides them until `hidden_until`.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn receive_dead(
         &self,
         limit: usize,
@@ -62,7 +62,7 @@ impl Queue {
             let mut statement = connection.prepare(receive)?;
             let letters = statement.query_map(parameters, |row| {
                 let attributes: Option<String> = row.get(3)?;
-                // What cannot be read as JSON was not written here.
+                // Ignore attributes that this process cannot have written.
                 let attributes = attributes.and_then(|json| serde_json::from_str(&json).ok());
                 Ok(DeadLetter { id: row.get(0)?, body: row.get(1)?, sent_ms: row.get(2)?, attributes })
             })?;
@@ -70,24 +70,23 @@ impl Queue {
         })
     }
 
-    /// Puts all dead letters that can be seen back into the fallback queue, as new messages, and returns how many
-    /// these are.
+    /// Moves all visible dead letters back to the fallback queue as new messages, and returns their number.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn redrive(&self, now: Timestamp) -> rusqlite::Result<usize> {
         let redrive =
             "UPDATE messages SET dead = 0, receives = 0, attributes = NULL, sent_ms = ?1, visible_ms = ?1
             WHERE dead AND visible_ms <= ?1";
         let moved = self.with(|connection| connection.execute(redrive, [now.as_millisecond()]))?;
-        self.ring();
+        self.wake();
         Ok(moved)
     }
 
-    /// How many messages wait, or are dead letters.
+    /// Counts the waiting messages or the dead letters.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn counts(&self, is_dead: bool, now: Timestamp) -> rusqlite::Result<Counts> {
         let count = "SELECT count(*) FILTER (WHERE visible_ms <= ?2), count(*) FILTER (WHERE visible_ms > ?2)
             FROM messages WHERE dead = ?1";
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_letter_is_looked_at_and_put_back_but_never_handed_out() {
+    fn a_dead_letter_can_be_inspected_and_redriven_but_is_never_delivered() {
         let queue = Queue::open(None).unwrap();
         let attributes = json!({ "reason": { "DataType": "String", "StringValue": "wrong_key" } });
         let id = queue.send_dead("one", &attributes, START).unwrap();
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_up_has_no_attributes_and_as_many_attempts_again_when_it_is_put_back() {
+    fn a_redriven_message_gets_a_full_set_of_attempts() {
         let queue = Queue::open(None).unwrap();
         let id = queue.send("poison", START).unwrap();
         for _ in 0..2 {
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_an_older_version_is_taken_over_with_what_is_in_it() {
+    fn a_file_of_an_older_version_is_migrated_with_its_messages() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("queue.db");
         let old = rusqlite::Connection::open(&file).unwrap();

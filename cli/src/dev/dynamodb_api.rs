@@ -1,5 +1,5 @@
-//! The DynamoDB API over the embedded database. The database's own server answers every web page
-//! (`access-control-allow-origin: *`), on whatever port it listens; so it is not used.
+//! The DynamoDB API over the embedded database. The database's own server is not used because it answers every web
+//! page (`access-control-allow-origin: *`).
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
@@ -10,7 +10,7 @@ use dynoxide::{Database, DynoxideError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// As DynamoDB.
+/// DynamoDB's limit.
 const BODY_BYTES_MAX: usize = 16 << 20;
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 

@@ -1,5 +1,4 @@
-//! The other AWS calls that the functions make, answered on loopback: SNS `PublishBatch`, and SQS (`sqs.rs`), in the
-//! form in which the SDK sends them.
+//! The functions' other AWS calls, answered on loopback: SNS `PublishBatch` here, SQS in `sqs.rs`.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -22,39 +21,39 @@ use crate::local::guard::Guard;
 /// How a service fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outage {
-    /// It answers 500, at once.
+    /// It answers 500 at once.
     Rejects,
     /// It never answers.
     Hangs,
 }
 
-/// What goes wrong next, so that tests can see the handlers and the notifier live through it.
+/// Faults that tests inject.
 #[derive(Debug, Default)]
 pub struct Faults {
-    /// How the table fails, for as long as it stands here.
+    /// The table's current outage, if any.
     pub table: Mutex<Option<Outage>>,
-    /// Whether the fallback queue is out of order.
+    /// Whether the fallback queue fails.
     pub reject_fallback: AtomicBool,
-    /// Whether the dead-letter queue is out of order.
+    /// Whether the dead-letter queue fails.
     pub reject_dead_letters: AtomicBool,
-    /// Answers for the next batches: an HTTP error for the whole, or failed entries by position.
+    /// Faults of the next batches, in order.
     pub publish: Mutex<Vec<PublishFault>>,
-    /// Whether the quarantine queue is out of order.
+    /// Whether the quarantine queue fails.
     pub reject_quarantine: AtomicBool,
-    /// What was put into quarantine.
+    /// The messages sent to the quarantine queue.
     pub quarantined: Mutex<Vec<String>>,
 }
 
-/// One batch that fails.
+/// How publishing one batch fails.
 #[derive(Clone, Debug)]
 pub enum PublishFault {
-    /// The service answers 500 and takes nothing.
+    /// SNS answers 500 and publishes nothing.
     Whole,
-    /// The service answers with this status and code, and takes nothing.
+    /// SNS answers with this status and code, and publishes nothing.
     Rejected(u16, &'static str),
-    /// The service answers 200, and these entries have failed; whether by the sender's fault.
+    /// SNS answers 200, but these entries failed: index, and whether by the sender's fault.
     Entries(Vec<(usize, bool)>),
-    /// The service answers 200, says nothing about this entry and has not taken it.
+    /// SNS answers 200, but does not publish or mention this entry.
     Silent(usize),
 }
 
@@ -69,13 +68,13 @@ pub(super) struct Endpoint {
     pub(super) published: Arc<NotificationLog>,
     pub(super) queue: Queue,
     pub(super) faults: Arc<Faults>,
-    /// The latest move of dead letters, as SQS lists it.
+    /// The latest message move task, as SQS lists it.
     pub(super) moves: Arc<Mutex<Vec<Value>>>,
 }
 
 pub(super) async fn serve(listener: TcpListener, host: Ipv4Addr, endpoint: Endpoint) {
     let app = Router::new().fallback(answer).layer(DefaultBodyLimit::max(4 << 20)).with_state(endpoint);
-    // It ends only with the process.
+    // Runs until the process exits.
     let _ = axum::serve(listener, Guard::Aws(host).protect(app)).await;
 }
 
@@ -96,18 +95,18 @@ async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Byte
 
 impl Endpoint {
     fn publish_batch(&self, form: &BTreeMap<String, String>) -> Response {
-        let faults = match lock(&self.faults.publish) {
+        let fault = match lock(&self.faults.publish) {
             mut faults if !faults.is_empty() => Some(faults.remove(0)),
             _ => None,
         };
-        let (failed, silent) = match faults {
+        let (failed, silent) = match fault {
             Some(PublishFault::Whole) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
             Some(PublishFault::Rejected(status, code)) => return rejected(status, code),
             Some(PublishFault::Entries(entries)) => (entries, None),
             Some(PublishFault::Silent(entry)) => (Vec::new(), Some(entry)),
             None => (Vec::new(), None),
         };
-        let (mut successes, mut failures, mut taken) = (String::new(), String::new(), Vec::new());
+        let (mut successes, mut failures, mut published) = (String::new(), String::new(), Vec::new());
         for index in 0.. {
             let field =
                 |name: &str| form.get(&format!("PublishBatchRequestEntries.member.{}.{name}", index + 1));
@@ -125,11 +124,11 @@ impl Endpoint {
                     let message_id = Uuid::new_v4();
                     successes +=
                         &format!("<member><Id>{id}</Id><MessageId>{message_id}</MessageId></member>");
-                    taken.push(Notification { message: message.clone(), attributes: attributes(&field) });
+                    published.push(Notification { message: message.clone(), attributes: attributes(&field) });
                 }
             }
         }
-        if self.published.push(&taken).is_err() {
+        if self.published.push(&published).is_err() {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
         let result = format!(
@@ -164,7 +163,7 @@ fn attributes<'a>(field: &impl Fn(&str) -> Option<&'a String>) -> BTreeMap<&'sta
 }
 
 fn unknown() -> Response {
-    (StatusCode::BAD_REQUEST, "expected PublishBatch, or an action of SQS").into_response()
+    (StatusCode::BAD_REQUEST, "expected PublishBatch or an SQS action").into_response()
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,4 +1,4 @@
-//! `--forward-to`: every notification to the developer's own app, in order, until it answers 2xx.
+//! `--forward-to`: posts every notification to the developer's app, in order, until it answers 2xx.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ pub(super) async fn run(app: HttpTarget, published: Arc<NotificationLog>, report
     let mut cursor = published.cursor(true);
     published.set_delivered(0);
     while let Some(entry) = published.next(&mut cursor).await {
-        // The log holds what this process wrote into it.
+        // This process wrote the entry, so it is valid.
         if let Ok(entry) = serde_json::from_str::<Entry<'_>>(&entry) {
             let attributes: Vec<(&str, &str)> =
                 entry.attributes.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             let trouble = |why: &str| report.trouble("forward", why);
-            app.post_until_taken(TOPIC_ARN, entry.message.get(), &attributes, trouble).await;
+            app.post_until_accepted(TOPIC_ARN, entry.message.get(), &attributes, trouble).await;
         }
         published.set_delivered(cursor.read_bytes());
     }

@@ -1,12 +1,12 @@
-//! The local stack: the real handlers, an embedded DynamoDB and the real notifier, in one process.
+//! The local stack: the functions' own code and an embedded DynamoDB, in one process.
 //!
 //! ```text
-//! web            POST /webhooks/…  ->  the functions' own handlers ->  database (DynamoDB on loopback)
-//!                                                                  ->  queue, in an outage (SQS on loopback)
-//! queue_poller   queue             ->  the function's own Recover  ->  database
-//!                                                                  ->  dead letters (SQS on loopback)
-//! stream_poller  database's stream ->  the function's own Notifier    ->  endpoint (SNS and SQS on loopback)
-//! published      what the endpoint took: a log with a cursor per reader (API, --forward-to)
+//! web               POST /webhooks/…  ->  Ingest    ->  database (DynamoDB on loopback)
+//!                                                   ->  queue, in an outage (SQS on loopback)
+//! queue_poller      queue             ->  Recover   ->  database
+//!                                                   ->  dead letters (SQS on loopback)
+//! stream_poller     database's stream ->  Notifier  ->  endpoint (SNS and SQS on loopback)
+//! notification_log  published notifications: a log with a cursor per reader (API, --forward-to)
 //! ```
 
 mod data;
@@ -55,19 +55,19 @@ use web::RETENTION;
 /// How to start a local stack.
 #[derive(Clone)]
 pub struct Options {
-    /// Port of the webhooks and the API; 0 takes a free one.
+    /// Port of the webhooks and the API; 0 picks a free one.
     pub port: u16,
-    /// Port of the embedded DynamoDB; `None` takes the one after `port`, or a free one.
+    /// Port of the embedded DynamoDB; `None` means the one after `port`, or a free one.
     pub dynamodb_port: Option<u16>,
     /// Address of the embedded DynamoDB, and of the local SNS and SQS.
     pub aws_host: Ipv4Addr,
-    /// Where the events stay; `None` keeps them in memory.
+    /// The data folder; `None` keeps events in memory.
     pub data: Option<PathBuf>,
     /// Every provider's keys.
     pub keys: KeysFile,
-    /// The developer's own app, to which every notification is posted.
+    /// The URL to which every notification is posted.
     pub forward_to: Option<String>,
-    /// Whether each event is told on the terminal.
+    /// Whether to print a line per delivery.
     pub verbose: bool,
 }
 
@@ -76,7 +76,7 @@ pub struct Options {
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum StartError {
     #[error(
-        "cannot listen on {host}:{port}: {error}\n  choose another with {option} (port 0 takes a free one)"
+        "cannot listen on {host}:{port}: {error}\n  choose another with {option} (port 0 picks a free one)"
     )]
     Port { host: Ipv4Addr, port: u16, option: &'static str, error: std::io::Error },
     #[error(transparent)]
@@ -87,7 +87,7 @@ pub enum StartError {
     Other(String),
 }
 
-/// A local stack that listens.
+/// A running local stack.
 pub struct Stack {
     /// Address of the webhooks and the API.
     pub address: SocketAddr,
@@ -95,22 +95,22 @@ pub struct Stack {
     pub dynamodb: SocketAddr,
     /// Address of the local SNS and SQS.
     pub aws: SocketAddr,
-    /// What has happened.
+    /// What happened to each delivery.
     pub report: Arc<Report>,
-    /// What was published.
+    /// The published notifications.
     pub published: Arc<NotificationLog>,
-    /// The deliveries that wait for the table.
+    /// The fallback queue.
     pub queue: Queue,
-    /// What the local AWS is to reject; for tests.
+    /// Faults of the local AWS, for tests.
     pub faults: Arc<Faults>,
     tasks: JoinSet<()>,
 }
 
 impl Stack {
-    /// Starts everything and returns once it listens.
+    /// Starts the stack and returns when it listens.
     ///
     /// # Errors
-    /// Says which port is taken, or what is wrong with the data folder; nothing is overwritten.
+    /// If a port is in use or the data folder cannot be used; nothing is overwritten.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let forward_to = options.forward_to.as_deref().map(target).transpose()?;
         let listener = listen(Ipv4Addr::LOCALHOST, options.port, "--port").await?;
@@ -133,12 +133,13 @@ impl Stack {
 
         let mut tasks = JoinSet::new();
         tasks.spawn(database.serve(dynamodb));
-        let (log, waiting, wrong) = (published.clone(), queue.clone(), faults.clone());
-        tasks.spawn(endpoint::serve(
-            aws,
-            options.aws_host,
-            endpoint::Endpoint { published: log, queue: waiting, faults: wrong, moves: Arc::default() },
-        ));
+        let endpoint = endpoint::Endpoint {
+            published: published.clone(),
+            queue: queue.clone(),
+            faults: faults.clone(),
+            moves: Arc::default(),
+        };
+        tasks.spawn(endpoint::serve(aws, options.aws_host, endpoint));
         if let Some(url) = forward_to {
             tasks.spawn(forward::run(url, published.clone(), report.clone()));
         }
@@ -147,7 +148,7 @@ impl Stack {
                 table: TABLE.into(),
                 topic_arn: TOPIC_ARN.into(),
                 quarantine_queue_url: format!("http://{aws_address}{}", sqs::QUARANTINE_PATH),
-                // In the stream's order, as --forward-to promises.
+                // --forward-to promises the stream's order.
                 batches_at_once: 1,
             },
             &local_sdk_config(aws_address),
@@ -194,12 +195,12 @@ impl Stack {
         format!("http://{}", self.address)
     }
 
-    /// Ends everything, as a crash would: nothing is finished first.
+    /// Stops at once, as a crash would.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
     }
 
-    /// Runs until one of its parts ends, which is an error of that part.
+    /// Runs until one of its tasks ends, which no task should.
     pub async fn run(mut self) {
         self.tasks.join_next().await;
     }
@@ -214,7 +215,7 @@ async fn listen(host: Ipv4Addr, port: u16, option: &'static str) -> Result<TcpLi
     bound.map_err(|error| StartError::Port { host, port, option, error })
 }
 
-/// On the port that lies `offset` behind, where that is free: settings that name it stay right.
+/// Listens on `port + offset` if it is free, so that settings that name the port stay valid, or on any free port.
 async fn listen_near(host: Ipv4Addr, port: u16, offset: u16) -> Result<TcpListener, StartError> {
     let near = port.checked_add(offset).filter(|_| port != 0).unwrap_or(0);
     match listen(host, near, "--aws-host").await {

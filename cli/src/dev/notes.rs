@@ -1,4 +1,4 @@
-//! What the page says about notifications: when each event was published.
+//! Records for the page when each event was published.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ struct Message {
     id: String,
 }
 
-/// Notes when each event was published, as long as the local stack runs.
+/// Records when each event was published, as long as the local stack runs.
 pub(super) async fn note_notifications(published: Arc<NotificationLog>, log: Arc<Log>) {
     let mut cursor = published.cursor(true);
     while let Some(entry) = published.next(&mut cursor).await {

@@ -1,5 +1,5 @@
-//! What was published since the start: a log on disk, and for every reader a cursor of its own. No reader is
-//! too slow, and none costs memory.
+//! The notifications published since the start: a log on disk, with a cursor per reader. Slow readers cost no memory
+//! and miss nothing.
 
 use std::fs::File;
 use std::io;
@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use livehooks_aws::Notification;
 use tokio::sync::watch;
 
-/// The log of notifications: entries of `{"message": <event>, "attributes": {…}}`, each behind its length.
+/// The log of notifications: entries of `{"message": <event>, "attributes": {…}}`, each preceded by its length.
 pub struct NotificationLog {
     file: Mutex<File>,
     bytes: watch::Sender<u64>,
     delivered: AtomicU64,
 }
 
-/// A reader's place in the log.
+/// A reader's position in the log.
 pub struct Cursor {
     at: u64,
     bytes: watch::Receiver<u64>,
@@ -24,10 +24,10 @@ pub struct Cursor {
 }
 
 impl NotificationLog {
-    /// An empty log in a file that vanishes with the process.
+    /// An empty log in a temporary file.
     ///
     /// # Errors
-    /// Where there is no room for temporary files.
+    /// If the temporary file cannot be created.
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             file: Mutex::new(tempfile::tempfile()?),
@@ -41,7 +41,7 @@ impl NotificationLog {
         *self.bytes.borrow()
     }
 
-    /// How much of it has reached the developer's own app; all of it, where there is none.
+    /// How much of the log has reached the developer's app, in bytes; `u64::MAX` if there is no app.
     pub(super) fn delivered(&self) -> u64 {
         self.delivered.load(Ordering::Relaxed)
     }
@@ -65,14 +65,14 @@ impl NotificationLog {
         Ok(())
     }
 
-    /// A cursor at the beginning of the log, or at its end.
+    /// A cursor at the start of the log, or at its end.
     pub fn cursor(&self, from_start: bool) -> Cursor {
         let bytes = self.bytes.subscribe();
         let at = if from_start { 0 } else { *bytes.borrow() };
         Cursor { at, bytes, unread: Vec::new() }
     }
 
-    /// The next entry, as soon as there is one; `None` where the log is gone.
+    /// Waits for the next entry; `None` if the log cannot be read.
     pub async fn next(&self, cursor: &mut Cursor) -> Option<String> {
         loop {
             if let Some(entry) = cursor.take() {
@@ -89,7 +89,7 @@ impl NotificationLog {
 }
 
 impl Cursor {
-    /// How much of the log was handed out, in bytes.
+    /// How much of the log was returned, in bytes.
     pub(super) fn read_bytes(&self) -> u64 {
         self.at - self.unread.len() as u64
     }
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_gets_every_entry_once_and_in_order_however_late_it_comes() {
+    async fn a_late_reader_gets_every_entry_once_and_in_order() {
         let log = NotificationLog::new().unwrap();
         let large = format!("{:?}", "x".repeat(3 << 20));
         log.push(&[notification("1"), notification(&large)]).unwrap();

@@ -1,4 +1,4 @@
-//! The line between the handlers and the local AWS, and what tests do to it.
+//! The handlers' connection to the local AWS, in which tests can inject outages.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use livehooks_aws::http_client;
 use super::{Faults, Outage};
 use crate::local::{LOCAL_TIMEOUT, local_sdk_config};
 
-/// The table at `dynamodb`, as far as `faults` let it through, and the queue at `sqs`.
+/// SDK configuration for the table at `dynamodb`, subject to `faults`, and the queue at `sqs`.
 pub(super) fn sdk_config(dynamodb: SocketAddr, sqs: SocketAddr, faults: Arc<Faults>) -> SdkConfig {
     let client = http_client::client(http_client::mozilla(), LOCAL_TIMEOUT);
     local_sdk_config(dynamodb)
         .to_builder()
         .service_config(SqsAt(sqs))
-        .http_client(SharedHttpClient::new(Line { inner: client, faults }))
+        .http_client(SharedHttpClient::new(FaultyLink { inner: client, faults }))
         .build()
 }
 
@@ -36,23 +36,23 @@ impl LoadServiceConfig for SqsAt {
 }
 
 #[derive(Debug)]
-struct Line<C> {
+struct FaultyLink<C> {
     inner: C,
     faults: Arc<Faults>,
 }
 
-impl HttpClient for Line<SharedHttpClient> {
+impl HttpClient for FaultyLink<SharedHttpClient> {
     fn http_connector(
         &self,
         settings: &HttpConnectorSettings,
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Line { inner, faults: self.faults.clone() })
+        SharedHttpConnector::new(FaultyLink { inner, faults: self.faults.clone() })
     }
 }
 
-impl HttpConnector for Line<SharedHttpConnector> {
+impl HttpConnector for FaultyLink<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let outage = if target.starts_with("DynamoDB_") { self.faults.table_outage() } else { None };

@@ -1,5 +1,5 @@
-//! The fallback queue and its dead-letter queue, as SQS has them: a message that was received stays, hidden, until it
-//! is deleted, and one that was received too often is set aside. It lives in a file, so it survives a crash.
+//! The fallback queue and its dead-letter queue, with SQS's semantics: a received message stays hidden until it is
+//! deleted, and one that was received too often is dead-lettered. The queue is a file and survives a crash.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,9 +14,9 @@ use uuid::Uuid;
 use super::DataError;
 use super::database::check;
 
-/// How often a message is received before it is set aside; as in template.yaml.
+/// How often a message is received before it is dead-lettered; as in template.yaml.
 pub const RECEIVES_MAX: u32 = 480;
-/// Longer than a batch may take. Only one process has the file, and its end gives everything back.
+/// Longer than a batch may take. Only one process uses the file, and a restart makes all messages visible.
 const VISIBILITY: SignedDuration = SignedDuration::from_mins(10);
 
 /// The queue. Clones share it.
@@ -26,14 +26,14 @@ pub struct Queue {
     sent: Arc<Notify>,
 }
 
-/// Messages that were received at once.
+/// Messages received in one batch.
 #[derive(Clone, Debug, Default)]
 pub struct Received {
-    /// As Lambda hands them to a function.
+    /// The messages, as a Lambda event.
     pub event: SqsEvent,
-    /// How often the one of them that was received most often was.
+    /// The highest receive count among them.
     pub receives: u32,
-    /// How many were set aside instead.
+    /// How many messages were dead-lettered instead.
     pub dead: usize,
 }
 
@@ -41,7 +41,7 @@ impl Queue {
     /// Opens the queue in `file`, or a new one in memory.
     ///
     /// # Errors
-    /// Where the file is no database, or a damaged one; it is left as it is.
+    /// If the file is not a database or is damaged; it is not changed.
     pub fn open(file: Option<&Path>) -> Result<Self, DataError> {
         let damaged = |why: String| DataError::Damaged { what: "fallback queue", why };
         let connection = match file {
@@ -58,28 +58,29 @@ impl Queue {
         Ok(Self { connection: Arc::new(Mutex::new(connection)), sent: Arc::default() })
     }
 
-    /// Takes a message and returns its id.
+    /// Adds a message and returns its id.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn send(&self, body: &str, now: Timestamp) -> rusqlite::Result<String> {
         let id = Uuid::new_v4().to_string();
         let insert = "INSERT INTO messages (id, body, sent_ms, visible_ms) VALUES (?1, ?2, ?3, ?3)";
         self.with(|connection| connection.execute(insert, params![id, body, now.as_millisecond()]))?;
-        self.ring();
+        self.wake();
         Ok(id)
     }
 
-    /// The oldest messages that can be seen, at most `limit`, and hides them.
+    /// Returns at most `limit` visible messages, oldest first, and hides them.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn receive(&self, limit: usize, now: Timestamp) -> rusqlite::Result<Received> {
         let now_ms = now.as_millisecond();
         self.with(|connection| {
             let transaction = connection.transaction()?;
-            let bury = "UPDATE messages SET dead = 1 WHERE NOT dead AND visible_ms <= ?1 AND receives >= ?2";
-            let dead = transaction.execute(bury, params![now_ms, RECEIVES_MAX])?;
+            let give_up =
+                "UPDATE messages SET dead = 1 WHERE NOT dead AND visible_ms <= ?1 AND receives >= ?2";
+            let dead = transaction.execute(give_up, params![now_ms, RECEIVES_MAX])?;
             let receive = "UPDATE messages SET receives = receives + 1, visible_ms = ?2 WHERE number IN
                 (SELECT number FROM messages WHERE NOT dead AND visible_ms <= ?1 ORDER BY number LIMIT ?3)
                 RETURNING id, body, sent_ms, receives";
@@ -95,43 +96,43 @@ impl Queue {
                 rows.collect::<rusqlite::Result<Vec<_>>>()?
             };
             transaction.commit()?;
-            // The shape is that of the type itself.
+            // `record` writes the fields of `SqsEvent`.
             let event = serde_json::from_value(json!({ "Records": records })).unwrap_or_default();
             Ok(Received { event, receives, dead })
         })
     }
 
-    /// Deletes a message that is done with.
+    /// Deletes a message.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn delete(&self, id: &str) -> rusqlite::Result<()> {
         self.with(|connection| connection.execute("DELETE FROM messages WHERE id = ?1", [id]).map(drop))
     }
 
-    /// Shows a message again from `at` on.
+    /// Makes a message visible at `at`.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn show(&self, id: &str, at: Timestamp) -> rusqlite::Result<()> {
         let update = "UPDATE messages SET visible_ms = ?2 WHERE id = ?1";
         self.with(|connection| connection.execute(update, params![id, at.as_millisecond()]).map(drop))
     }
 
-    /// When the next message can be seen, if there is one.
+    /// When the next message becomes visible, if there is one.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn next_at(&self) -> rusqlite::Result<Option<Timestamp>> {
         let next = "SELECT min(visible_ms) FROM messages WHERE NOT dead";
         let next: Option<i64> = self.with(|connection| connection.query_row(next, [], |row| row.get(0)))?;
         Ok(next.and_then(|ms| Timestamp::from_millisecond(ms).ok()))
     }
 
-    /// The bodies of the messages that wait, and of those that were set aside.
+    /// The bodies of the waiting messages and of the dead letters.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// SQLite's error.
     pub fn bodies(&self) -> rusqlite::Result<(Vec<String>, Vec<String>)> {
         let all = |dead: bool| {
             self.with(|connection| {
@@ -142,13 +143,13 @@ impl Queue {
         Ok((all(false)?, all(true)?))
     }
 
-    /// Waits until a message was sent.
+    /// Waits until a message is sent.
     pub(super) async fn sent(&self) {
         self.sent.notified().await;
     }
 
-    /// Has the event source look at once.
-    pub(super) fn ring(&self) {
+    /// Wakes the poller.
+    pub(super) fn wake(&self) {
         self.sent.notify_one();
     }
 
@@ -160,7 +161,7 @@ impl Queue {
     }
 }
 
-/// Makes the table, or takes over that of an older version. What a process had in hand that has ended can be seen again.
+/// Creates or migrates the table, and makes the messages that a previous process had received visible again.
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(TABLE)?;
     let has_attributes = "SELECT count(*) FROM pragma_table_info('messages') WHERE name = 'attributes'";
@@ -225,18 +226,14 @@ mod tests {
         assert_eq!(queue.next_at().unwrap(), Some(after(5)));
         assert_eq!(received(&queue, after(4)), []);
         assert_eq!(received(&queue, after(5)).len(), 1);
-        assert_eq!(
-            received(&queue, after(5 + 600)).len(),
-            1,
-            "whoever had it has not said what became of it"
-        );
+        assert_eq!(received(&queue, after(5 + 600)).len(), 1, "its receiver neither deleted nor showed it");
         queue.delete(&id).unwrap();
         assert_eq!(received(&queue, after(10_000)), []);
         assert_eq!(queue.next_at().unwrap(), None);
     }
 
     #[test]
-    fn a_message_that_was_received_too_often_is_set_aside_and_never_deleted() {
+    fn a_message_that_was_received_too_often_is_dead_lettered_and_never_deleted() {
         let queue = Queue::open(None).unwrap();
         let id = queue.send("poison", START).unwrap();
         for _ in 0..RECEIVES_MAX {
@@ -249,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_crash_interrupted_comes_again_in_the_order_of_sending() {
+    fn messages_received_before_a_crash_are_received_again_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("queue.db");
         let queue = Queue::open(Some(&file)).unwrap();
@@ -264,10 +261,10 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_left_as_it_is() {
+    fn a_damaged_file_is_not_changed() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("queue.db");
-        std::fs::write(&file, "no database at all, and long enough to be looked at").unwrap();
+        std::fs::write(&file, "no database at all, but long enough to be checked").unwrap();
         let error = Queue::open(Some(&file)).err().unwrap().to_string();
         assert!(error.starts_with("the fallback queue in the data folder is damaged"), "{error}");
         assert!(std::fs::read_to_string(&file).unwrap().starts_with("no database"));

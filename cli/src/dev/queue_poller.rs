@@ -1,4 +1,4 @@
-//! The fallback queue, handed to the recover function's own code batch by batch, as Lambda's event source would.
+//! Passes the fallback queue to the recover function's own code in batches, as Lambda's event source does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use super::Report;
 use super::queue::Queue;
 
 const BATCH: usize = 10;
-/// How long a message waits that was not taken: at first, and at most.
+/// The shortest and the longest delay before a failed message is retried.
 const BACKOFF_MIN: SignedDuration = SignedDuration::from_millis(500);
 const BACKOFF_MAX: SignedDuration = SignedDuration::from_secs(10);
-/// After a batch of which nothing was taken, the table is left alone for this long.
+/// The pause after a batch of which nothing was settled.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The event source of the recover function.
@@ -23,18 +23,18 @@ pub struct QueuePoller {
     pub(super) queue: Queue,
     pub(super) recover: Recover,
     pub(super) report: Arc<Report>,
-    /// Rung after each stored event.
+    /// Notified after each stored event.
     pub(super) stored: Arc<Notify>,
 }
 
-/// What a step has come to.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// Something is done with.
-    Forward,
-    /// There were messages, and none is done with.
+    /// At least one message was settled.
+    Progress,
+    /// There were messages, but none was settled.
     Stuck,
-    /// There is nothing to see until then.
+    /// No message is visible until this time.
     Idle(Option<Timestamp>),
 }
 
@@ -42,7 +42,7 @@ impl QueuePoller {
     pub(super) async fn run(self) {
         loop {
             match self.step().await {
-                Ok(Step::Forward) => {}
+                Ok(Step::Progress) => {}
                 Ok(Step::Stuck) => tokio::time::sleep(PAUSE).await,
                 Ok(Step::Idle(None)) => self.queue.sent().await,
                 Ok(Step::Idle(Some(at))) => {
@@ -62,7 +62,7 @@ impl QueuePoller {
         let queue = self.queue.clone();
         let received = blocking(move || queue.receive(BATCH, now)).await?;
         if received.dead > 0 {
-            let why = format!("{} deliveries were given up after too many attempts", received.dead);
+            let why = format!("{} deliveries were dead-lettered after too many attempts", received.dead);
             self.report.trouble("recover", &why);
         }
         if received.event.records.is_empty() {
@@ -70,28 +70,28 @@ impl QueuePoller {
             return Ok(Step::Idle(blocking(move || queue.next_at()).await?));
         }
         let recovered = self.recover.recover_at(&received.event, now).await;
-        let again_at = Timestamp::now() + backoff(received.receives);
+        let retry_at = Timestamp::now() + backoff(received.receives);
         let unsettled: Vec<_> = recovered.iter().filter(|message| !message.is_settled()).collect();
         if let Some(first) = unsettled.first() {
             self.report.not_recovered(first, unsettled.len());
         }
-        let is_forward = unsettled.len() < recovered.len();
+        let has_progress = unsettled.len() < recovered.len();
         for message in recovered {
             let is_settled = message.is_settled();
             if is_settled {
                 self.report.recovered(&message);
             }
-            if matches!(&message.result, Ok(taken) if matches!(taken.outcome, Outcome::Stored(_))) {
+            if matches!(&message.result, Ok(delivery) if matches!(delivery.outcome, Outcome::Stored(_))) {
                 self.stored.notify_one();
             }
             let queue = self.queue.clone();
             blocking(move || match is_settled {
                 true => queue.delete(&message.message_id),
-                false => queue.show(&message.message_id, again_at),
+                false => queue.show(&message.message_id, retry_at),
             })
             .await?;
         }
-        Ok(if is_forward { Step::Forward } else { Step::Stuck })
+        Ok(if has_progress { Step::Progress } else { Step::Stuck })
     }
 }
 

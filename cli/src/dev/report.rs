@@ -1,4 +1,4 @@
-//! What happened: a line on the terminal for each delivery, and the latest rejections.
+//! Reports each delivery: a line on the terminal, a row for the page, and the latest rejections.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,21 +11,21 @@ use livehooks_aws::{Fault, Outcome, Receipt};
 use livehooks_core::Rejection;
 use serde::Serialize;
 
-use crate::inspect::{Became, Log, Row};
+use crate::inspect::{DeliveryStatus, Log, Row};
 use crate::terminal::{DIM, GREEN, RED, YELLOW, safe, styled};
 
 /// A delivery that was rejected.
 #[derive(Clone, Debug, Serialize)]
 pub struct RejectedDelivery {
-    /// When it came.
+    /// When it was received.
     pub time: Timestamp,
-    /// Where it came.
+    /// The provider whose path received it.
     pub provider: &'static str,
-    /// Why, as a stable code.
+    /// The reason, a stable code.
     pub reason: &'static str,
-    /// Why, in words; never a secret.
+    /// The reason in words; never contains a secret.
     pub detail: String,
-    /// What to do about it.
+    /// How to fix it.
     pub advice: &'static str,
 }
 
@@ -37,7 +37,7 @@ impl RejectedDelivery {
 
     fn too_large(provider: &'static str, time: Timestamp, bytes: usize, bytes_max: usize) -> Self {
         let detail = format!("expected at most {bytes_max} bytes, found {bytes}");
-        let advice = "no provider sends as much: see who does";
+        let advice = "no provider sends this much; find out who sent it";
         Self { time, provider, reason: TOO_LARGE, detail, advice }
     }
 }
@@ -56,7 +56,7 @@ impl Report {
         Self { verbose, log: Arc::default(), rejections: Mutex::default() }
     }
 
-    /// What became of each delivery.
+    /// The status of each delivery, for the page.
     pub fn log(&self) -> &Arc<Log> {
         &self.log
     }
@@ -66,7 +66,7 @@ impl Report {
         self.rejections.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// Tells what became of a delivery that was received at this time.
+    /// Reports the outcome of a delivery received at this time.
     pub(super) fn outcome(&self, provider: &'static str, received: Timestamp, outcome: &Outcome) {
         match outcome {
             Outcome::Stored(receipt) => {
@@ -74,7 +74,7 @@ impl Report {
                     PutOutcome::New { .. } => styled(GREEN, "accepted"),
                     PutOutcome::Duplicate { altered: false, .. } => styled(YELLOW, "duplicate"),
                     PutOutcome::Duplicate { altered: true, .. } => {
-                        styled(YELLOW, "duplicate (same id, another body: the first one stays)")
+                        styled(YELLOW, "duplicate (same id, different body; the first is kept)")
                     }
                 };
                 self.stored(provider, received, receipt, said);
@@ -85,8 +85,8 @@ impl Report {
                 self.log.push(Row {
                     reason: Some(fault.code().into()),
                     detail: Some(fault.to_string()),
-                    advice: Some("it waits as it came and is stored as soon as that is possible"),
-                    ..Row::new(Became::Queued, provider, received)
+                    advice: Some("it waits in the fallback queue and is stored as soon as possible"),
+                    ..Row::new(DeliveryStatus::Queued, provider, received)
                 });
             }
             Outcome::Rejected(rejection) => {
@@ -100,24 +100,22 @@ impl Report {
             }
             Outcome::Failed(fault) => {
                 let advice = match fault {
-                    Fault::KeysNotSet { .. } => {
-                        "start again with --keys FILE, with this provider's keys in the file"
-                    }
-                    _ => "the sender was asked to come again (503): see the terminal of the local stack",
+                    Fault::KeysNotSet { .. } => "add this provider's keys to the keys file, then restart",
+                    _ => "the provider was asked to retry (503); see the local stack's terminal",
                 };
                 let detail = format!("{}: {fault}; {advice}", fault.code());
-                self.line(provider, styled(RED, "not taken"), &detail);
+                self.line(provider, styled(RED, "failed"), &detail);
                 self.log.push(Row {
                     reason: Some(fault.code().into()),
                     detail: Some(fault.to_string()),
                     advice: Some(advice),
-                    ..Row::new(Became::Failed, provider, received)
+                    ..Row::new(DeliveryStatus::Failed, provider, received)
                 });
             }
         }
     }
 
-    /// What became of a delivery that was queued.
+    /// Reports the outcome of a queued delivery.
     pub(super) fn recovered(&self, recovered: &Recovered) {
         let Ok(RecoveredDelivery { provider, received_at, outcome, is_dead_lettered }) = &recovered.result
         else {
@@ -132,7 +130,7 @@ impl Report {
                 self.stored(provider, *received_at, receipt, said);
             }
             Outcome::Rejected(rejection) if *is_dead_lettered => {
-                let advice = "it is kept: put the keys right, then run `cargo livehooks queue redrive`";
+                let advice = "it is kept; fix the keys, then run `cargo livehooks queue redrive`";
                 let rejection =
                     RejectedDelivery { advice, ..RejectedDelivery::new(provider, *received_at, rejection) };
                 self.rejected("dead-lettered", rejection);
@@ -145,18 +143,18 @@ impl Report {
         }
     }
 
-    /// Why this queued delivery has to wait, and others with it.
+    /// Reports why queued deliveries cannot be stored yet.
     pub(super) fn not_recovered(&self, first: &Recovered, count: usize) {
         let why = match &first.result {
             Ok(RecoveredDelivery { outcome: Outcome::Failed(fault), .. }) => fault.to_string(),
             Ok(_) => return,
             Err(why) => why.to_string(),
         };
-        let why = format!("queued deliveries that cannot be stored yet: {count}; {why}");
+        let why = format!("{count} queued deliveries cannot be stored yet: {why}");
         self.trouble("recover", &why);
     }
 
-    /// Something that is not about one delivery.
+    /// Reports a problem that does not concern a single delivery.
     pub(super) fn trouble(&self, what: &str, why: &str) {
         self.line(what, styled(YELLOW, "waits"), why);
     }
@@ -167,7 +165,7 @@ impl Report {
         let kind = format!("{:34}", receipt.r#type.as_str());
         let mut text = format!("{kind} {} {} {said}", column(&receipt.room), column(&receipt.participant));
         if receipt.r#type == livehooks_core::EventType::Unknown {
-            let name = receipt.provider_type.as_deref().unwrap_or("a body without type");
+            let name = receipt.provider_type.as_deref().unwrap_or("a body without a type");
             text = format!("{text} {}", styled(DIM, safe(name, 40)));
         }
         self.print(provider, &text);
@@ -180,7 +178,7 @@ impl Report {
             reason: Some((*reason).into()),
             detail: Some(detail.clone()),
             advice: Some(advice),
-            ..Row::new(Became::Rejected, provider, rejection.time)
+            ..Row::new(DeliveryStatus::Rejected, provider, rejection.time)
         });
         let mut rejections = self.rejections.lock().unwrap_or_else(PoisonError::into_inner);
         rejections.push_front(rejection);
@@ -200,18 +198,18 @@ impl Report {
 }
 
 fn row(provider: &str, received: Timestamp, receipt: &Receipt) -> Row {
-    let (became, id, altered) = match &receipt.written {
-        PutOutcome::New { id } => (Became::Stored, id, None),
-        PutOutcome::Duplicate { id, altered } => (Became::Duplicate, id, Some(*altered)),
+    let (status, id, altered) = match &receipt.written {
+        PutOutcome::New { id } => (DeliveryStatus::Stored, id, None),
+        PutOutcome::Duplicate { id, altered } => (DeliveryStatus::Duplicate, id, Some(*altered)),
     };
     Row {
-        stored: (became == Became::Stored).then(Timestamp::now),
+        stored: (status == DeliveryStatus::Stored).then(Timestamp::now),
         id: Some(id.clone()),
         r#type: Some(receipt.r#type.as_str().into()),
         provider_type: receipt.provider_type.clone(),
         room: receipt.room.clone(),
         participant: receipt.participant.clone(),
         altered,
-        ..Row::new(became, provider, received)
+        ..Row::new(status, provider, received)
     }
 }

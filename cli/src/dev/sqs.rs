@@ -1,5 +1,5 @@
-//! SQS on loopback, as far as the functions and the command use it: the fallback queue, its dead-letter queue, and
-//! the quarantine queue.
+//! The part of SQS that the functions and the command use, on loopback: the fallback queue, its dead-letter queue
+//! and the quarantine queue.
 
 use std::sync::atomic::Ordering;
 
@@ -26,20 +26,20 @@ enum Target {
     Quarantine,
 }
 
-/// What SQS answers with another status than 200.
+/// An answer of SQS other than 200.
 enum SqsError {
-    OutOfOrder,
+    Unavailable,
     Invalid(String),
 }
 
 impl From<rusqlite::Error> for SqsError {
     fn from(_: rusqlite::Error) -> Self {
-        Self::OutOfOrder
+        Self::Unavailable
     }
 }
 
 impl Endpoint {
-    /// Answers one of SQS's actions.
+    /// Answers an SQS action.
     pub(super) fn sqs(&self, action: &str, body: &[u8]) -> Response {
         let request: Value = serde_json::from_slice(body).unwrap_or_default();
         let answer = match action {
@@ -49,11 +49,11 @@ impl Endpoint {
             "ChangeMessageVisibilityBatch" => self.change_visibility(&request),
             "StartMessageMoveTask" => self.start_move(&request),
             "ListMessageMoveTasks" => Ok(json!({ "Results": *lock(&self.moves) })),
-            _ => Err(SqsError::Invalid(format!("{action} is not an action of the local SQS"))),
+            _ => Err(SqsError::Invalid(format!("{action} is not supported by the local SQS"))),
         };
         let (status, answer) = match answer {
             Ok(answer) => (StatusCode::OK, answer),
-            Err(SqsError::OutOfOrder) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            Err(SqsError::Unavailable) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
             Err(SqsError::Invalid(why)) => {
                 let kind = "com.amazonaws.sqs#InvalidParameterValueException";
                 (StatusCode::BAD_REQUEST, json!({ "__type": kind, "message": why }))
@@ -65,13 +65,13 @@ impl Endpoint {
     fn send_message(&self, request: &Value) -> Result<Value, SqsError> {
         let message = request["MessageBody"].as_str().unwrap_or_default();
         let target = target(request);
-        let is_out_of_order = match target {
+        let is_unavailable = match target {
             Target::Fallback => &self.faults.reject_fallback,
             Target::DeadLetters => &self.faults.reject_dead_letters,
             Target::Quarantine => &self.faults.reject_quarantine,
         };
-        if is_out_of_order.load(Ordering::Relaxed) {
-            return Err(SqsError::OutOfOrder);
+        if is_unavailable.load(Ordering::Relaxed) {
+            return Err(SqsError::Unavailable);
         }
         let bytes = message.len() + attribute_bytes(&request["MessageAttributes"]);
         if message.is_empty() || bytes > MESSAGE_BYTES_MAX {
@@ -102,7 +102,7 @@ impl Endpoint {
         }}))
     }
 
-    /// Only dead letters: what waits is handed to recover and to nobody else.
+    /// Returns dead letters only; waiting messages are for recover.
     fn receive_message(&self, request: &Value) -> Result<Value, SqsError> {
         if target(request) != Target::DeadLetters {
             return Err(SqsError::Invalid("expected the dead-letter queue".into()));
@@ -127,7 +127,7 @@ impl Endpoint {
         Ok(json!({ "Successful": done, "Failed": [] }))
     }
 
-    /// Moves everything at once, where SQS takes its time.
+    /// Moves all messages at once; SQS does it in the background.
     fn start_move(&self, request: &Value) -> Result<Value, SqsError> {
         let is_back = request["SourceArn"] == arn(Target::DeadLetters).as_str()
             && request["DestinationArn"] == arn(Target::Fallback).as_str();
@@ -168,7 +168,7 @@ fn arn(target: Target) -> String {
     format!("arn:aws:sqs:us-east-1{}", path.replace('/', ":"))
 }
 
-/// Names, types and values count towards a message's size.
+/// Names, types and values count toward a message's size.
 fn attribute_bytes(attributes: &Value) -> usize {
     let text = |value: &Value| value.as_str().map_or(0, str::len);
     let attributes = attributes.as_object().into_iter().flatten();

@@ -1,4 +1,4 @@
-//! The table's stream, handed to the notifier's own code batch by batch, as Lambda's event source would.
+//! Passes the table's stream to the notifier's own code in batches, as Lambda's event source does.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::database::Database;
 use super::{NotificationLog, Report};
 
 const BATCH: usize = 100;
-/// How soon a write that did not come through the web handlers is noticed.
+/// How often to look for writes that did not come through the web handlers.
 const IDLE: Duration = Duration::from_millis(200);
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -22,7 +22,7 @@ pub(super) struct StreamPoller {
     pub(super) published: Arc<NotificationLog>,
     pub(super) report: Arc<Report>,
     pub(super) folder: Option<DataFolder>,
-    /// Rung after each stored event.
+    /// Notified after each stored event.
     pub(super) stored: Arc<Notify>,
 }
 
@@ -43,7 +43,7 @@ impl StreamPoller {
         }
     }
 
-    /// Relays one batch. Returns whether there was any.
+    /// Publishes one batch. Returns whether there was one.
     async fn step(
         &self,
         position: &mut Option<Position>,
@@ -71,7 +71,7 @@ impl StreamPoller {
         }
         match failed {
             None => Ok(true),
-            Some(number) => Err(format!("record {number} was not taken and will be published again")),
+            Some(number) => Err(format!("record {number} was not published and will be retried")),
         }
     }
 
@@ -81,8 +81,8 @@ impl StreamPoller {
         Ok(start)
     }
 
-    /// A position is kept only when everything before it has reached the developer's own app, if one was
-    /// named: after a crash it gets the rest again.
+    /// Saves a position once everything before it has reached the developer's app, if there is one, so the app
+    /// gets the rest after a crash.
     fn save(&self, unsaved: &mut VecDeque<(u64, Position)>) -> Result<(), String> {
         let delivered = self.published.delivered();
         let mut last = None;
@@ -90,9 +90,9 @@ impl StreamPoller {
             last = unsaved.pop_front();
         }
         match (&self.folder, last) {
-            (Some(folder), Some((_, position))) => {
-                folder.save_relayed(&position).map_err(|error| format!("its position was not saved: {error}"))
-            }
+            (Some(folder), Some((_, position))) => folder
+                .save_published(&position)
+                .map_err(|error| format!("the position was not saved: {error}")),
             _ => Ok(()),
         }
     }

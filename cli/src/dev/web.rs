@@ -1,4 +1,4 @@
-//! What listens: the providers' paths, as API Gateway has them, and the API of the local stack.
+//! The HTTP server: the providers' paths, as API Gateway routes them, and the local stack's API.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -31,14 +31,14 @@ use crate::local::guard::Guard;
 use crate::local::{LOCAL_TIMEOUT, TABLE, problem};
 use crate::providers::{Entry, Sender};
 
-/// What API Gateway lets through.
+/// API Gateway's limit.
 const REQUEST_BYTES_MAX: usize = 10 << 20;
-/// How long events stay.
+/// How long events are kept.
 pub(super) const RETENTION: SignedDuration = SignedDuration::from_hours(24 * 90);
 const EVENTS_MAX: usize = 10_000;
 const EVENTS_DEFAULT: usize = 100;
 
-/// What all ways in share.
+/// What the providers' routes share.
 #[derive(Clone)]
 pub struct WebhookRoutes {
     pub(super) sdk: SdkConfig,
@@ -78,12 +78,12 @@ pub(super) async fn serve(
     let open =
         Router::new().route("/healthz", get(async || axum::Json(json!({ "status": "ok" })))).merge(webhooks);
     let app = inspect::guarded(api.merge(page)).merge(Guard::Webhooks.protect(open));
-    // It ends only with the process.
+    // Runs until the process exits.
     let _ = axum::serve(listener, app).await;
 }
 
 impl WebhookRoutes {
-    /// The paths of one provider's function.
+    /// The routes of one provider's function.
     fn mount<P: Sender>(&self, keys: &KeysFile) -> Router {
         let secret = Entry::named(P::NAME).map_or(Value::Null, |entry| keys.secret(entry));
         let config = IngestConfig {
@@ -183,7 +183,7 @@ async fn notifications(State(api): State<Api>, Query(query): Query<Replay>) -> R
                 entry = api.published.next(&mut cursor) => entry,
             };
             let Some(entry) = entry else { return };
-            // Line ends can stand only between JSON's tokens: one notification is one line.
+            // In JSON, line breaks occur only between tokens, so a notification fits on one line.
             let line = sse::Event::default().data(entry.replace(['\r', '\n'], " "));
             if sender.send(Ok::<_, Infallible>(line)).await.is_err() {
                 return;

@@ -1,27 +1,27 @@
-//! Why a stored event counted as new.
+//! Why an event was stored as new.
 
 use super::{HistoryError, Source, Stored};
 use crate::terminal::length;
 
-/// Why it counted as new.
+/// Why the event was stored as new.
 ///
 /// # Errors
-/// Where the event before it cannot be read.
+/// If the previous event cannot be read.
 pub async fn decision(source: &Source, stored: &Stored) -> Result<String, HistoryError> {
     if stored.event.dedupebasis == "provider-id" {
         return Ok("new: no item had this key".into());
     }
     let Some(before) = stored.occurrence.checked_sub(1) else {
-        return Ok("new: the first of its sequence".into());
+        return Ok("new: the first event of its sequence".into());
     };
     Ok(match source.event_at(&stored.event_key, before).await? {
-        None => format!("new: occurrence {before} of its sequence was there and has expired since"),
+        None => format!("new: occurrence {before} of its sequence existed and has expired"),
         Some(before) => {
             let apart = length(stored.received_at.duration_since(before.received_at));
             match before.body_sha256 == stored.body_sha256 {
-                false => format!("new: another body than the one before it, {apart} earlier"),
+                false => format!("new: the body differs from the previous one, received {apart} earlier"),
                 true => format!(
-                    "new: the same body as the one before it, but {apart} later: repeats come within 2 min"
+                    "new: the same body as the previous one, but {apart} later; repeats come within 2 min"
                 ),
             }
         }

@@ -1,9 +1,9 @@
-//! A stored event, read back: the attributes, and of the data what a picture of a room needs.
+//! A stored event, read back: its attributes, and the data that a timeline needs.
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
-/// A CloudEvent of livehooks. The provider's raw JSON is not in it.
+/// A CloudEvent of livehooks, without the provider's raw JSON.
 #[derive(Clone, Debug, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of schema/event.schema.json")]
 pub struct Event {
@@ -52,11 +52,11 @@ macro_rules! objects {
 }
 
 objects! {
-    /// Where it happened.
+    /// The room.
     Room { id: String, sid: String, name: String, }
-    /// The stretch of the room's use in which it happened.
+    /// The room's session.
     Session { id: String, started_at: Timestamp, ended_at: Timestamp, }
-    /// Who it was.
+    /// The participant.
     Participant {
         id: String,
         sid: String,
@@ -67,20 +67,20 @@ objects! {
         left_at: Timestamp,
         reason: String,
     }
-    /// What was recorded.
+    /// The recording.
     Recording { id: String, scope: String, }
-    /// What was streamed.
+    /// The outgoing stream.
     Stream { id: String, protocol: String, }
-    /// What was streamed into the room.
+    /// The stream into the room.
     Ingress { id: String, name: String, started_at: Timestamp, ended_at: Timestamp, }
-    /// What was transcribed.
+    /// The transcription.
     Transcription { id: String, }
     /// Why something failed.
     ErrorInfo { code: String, r#type: String, message: String, }
 }
 
 impl Event {
-    /// The session's id, where the provider names one.
+    /// The session's id, if the provider names one.
     pub fn session_id(&self) -> Option<&str> {
         self.data.session.as_ref()?.id.as_deref()
     }

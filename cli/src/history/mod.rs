@@ -1,5 +1,4 @@
-//! What was stored, read back: from the local stack's table or a deployed one's, in one and the same way.
-//! Nothing here writes.
+//! Reads stored events, from the local stack's table or a deployed one. Nothing here writes.
 
 mod decision;
 mod event;
@@ -23,34 +22,34 @@ pub use tail::{Cursor, ShardCursor, Tail, TailError, Tailed};
 
 use crate::providers::ALL;
 
-/// Why stored events could not be read.
+/// Why stored events cannot be read.
 #[derive(Clone, Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum HistoryError {
     #[error(
-        "the table {table} cannot be read: {why}\n  for the local stack start it with `cargo livehooks dev`; for a deployed one give --stack NAME"
+        "the table {table} cannot be read: {why}\n  start the local stack with `cargo livehooks dev`, or name a deployed one with --stack NAME"
     )]
     Local { table: String, why: String },
     #[error(
         "the table {table} of stack {stack} cannot be read: {why}\n  your credentials need dynamodb:Scan, Query and GetItem on it"
     )]
     Deployed { table: String, stack: String, why: String },
-    #[error("the item {event_key} holds no event: {why}")]
+    #[error("the item {event_key} does not contain a valid event: {why}")]
     NoEvent { event_key: String, why: String },
     #[error("{0}")]
     Certificates(String),
-    #[error("expected a region, found none\n  give --region, or set AWS_REGION, or a profile that has one")]
+    #[error("no region is configured\n  pass --region, set AWS_REGION, or use a profile that has one")]
     NoRegion,
     #[error(
-        "stack {name} in {region} cannot be described: {why}\n  compare --stack and --region with `aws cloudformation list-stacks`; credentials of `aws sso login` come in by\n  eval \"$(aws configure export-credentials --format env)\""
+        "stack {name} in {region} cannot be described: {why}\n  compare --stack and --region with `aws cloudformation list-stacks`; after `aws sso login`, export the credentials with\n  eval \"$(aws configure export-credentials --format env)\""
     )]
     Stack { name: String, region: String, why: String },
     #[error(
-        "stack {name} has no output {key}: it is no livehooks stack, or an older one\n  deploy this version with `sam build && sam deploy`"
+        "stack {name} has no output {key}: it is not a livehooks stack, or an older version\n  deploy this version with `sam build && sam deploy`"
     )]
     NoOutput { name: String, key: &'static str },
     #[error(
-        "stack {name} has no secret for {provider}: the provider is not in its list\n  add it to Providers in samconfig.toml, then `sam build && sam deploy`"
+        "stack {name} has no secret for {provider}: the provider is not enabled\n  add it to Providers in samconfig.toml, then run `sam build && sam deploy`"
     )]
     NoSecret { name: String, provider: &'static str },
     #[error(
@@ -59,10 +58,10 @@ pub enum HistoryError {
     Stream { table: String, why: String },
 }
 
-/// Where an event is in the table, in the order in which events were received.
+/// An event's key in the table. Keys sort in the order in which events were received.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Place {
-    /// When it was received, in the table's own fixed width.
+pub struct EventKey {
+    /// When it was received, in the table's fixed-width format.
     pub received_at: String,
     /// The item's hash key.
     pub event_key: String,
@@ -70,43 +69,43 @@ pub struct Place {
     pub occurrence: u64,
 }
 
-/// An item that the filter has taken; its event is not unpacked yet, or left out.
+/// An item that matched the filter. Its event is still packed, or dropped.
 struct Found {
-    place: Place,
+    key: EventKey,
     item: Item,
 }
 
-/// What of the items is kept.
+/// Which part of an item to keep in memory.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Keep {
-    Whole,
-    Place,
+    Item,
+    Key,
 }
 
 impl Source {
-    /// The stored events that the filter takes, oldest received first; with a limit the newest of them.
-    /// With a room the index `by_room` is asked, else the whole table is read.
+    /// The stored events that match the filter, oldest received first; with a limit, the newest of them.
+    /// A filter with a room queries the index `by_room`; any other scans the table.
     ///
     /// # Errors
-    /// Where the table cannot be read, or an item holds no event.
+    /// If the table cannot be read, or an item contains no valid event.
     pub async fn events(&self, filter: &Filter) -> Result<Vec<Stored>, HistoryError> {
-        let found = self.find(filter, Keep::Whole).await?;
+        let found = self.find(filter, Keep::Item).await?;
         found.iter().rev().map(|found| Stored::read(&found.item)).collect()
     }
 
-    /// Where the events are that the filter takes, oldest received first: many more of them fit into memory.
+    /// The keys of the events that match the filter, oldest received first. They need much less memory.
     ///
     /// # Errors
     /// As [`Source::events`].
-    pub async fn places(&self, filter: &Filter) -> Result<Vec<Place>, HistoryError> {
-        let found = self.find(filter, Keep::Place).await?;
-        Ok(found.into_iter().rev().map(|found| found.place).collect())
+    pub async fn event_keys(&self, filter: &Filter) -> Result<Vec<EventKey>, HistoryError> {
+        let found = self.find(filter, Keep::Key).await?;
+        Ok(found.into_iter().rev().map(|found| found.key).collect())
     }
 
-    /// The event at a place, unless it has expired meanwhile.
+    /// The event with a key, unless it has expired.
     ///
     /// # Errors
-    /// Where the table cannot be read, or the item holds no event.
+    /// If the table cannot be read, or the item contains no valid event.
     pub async fn event_at(&self, event_key: &str, occurrence: u64) -> Result<Option<Stored>, HistoryError> {
         let get = self
             .client
@@ -133,17 +132,17 @@ impl Source {
         Ok(found)
     }
 
-    /// The stored events with this id; more than one where several providers use it.
+    /// The stored events with this id; several if several providers use it.
     ///
     /// # Errors
-    /// Where the table cannot be read, or an item holds no event.
+    /// If the table cannot be read, or an item contains no valid event.
     pub async fn events_with_id(&self, id: &str) -> Result<Vec<Stored>, HistoryError> {
         let sequence =
             id.rsplit_once('.').and_then(|(hash, occurrence)| Some((hash, occurrence.parse::<u64>().ok()?)));
-        let places = [Some((id, 0)), sequence];
+        let candidates = [Some((id, 0)), sequence];
         let mut found = Vec::new();
         for entry in ALL {
-            for (name, occurrence) in places.iter().flatten() {
+            for (name, occurrence) in candidates.iter().flatten() {
                 found.extend(self.event_at(&format!("{}#{name}", entry.name), *occurrence).await?);
             }
         }
@@ -151,7 +150,7 @@ impl Source {
         Ok(found)
     }
 
-    /// The index's keys for the wanted room; `None` where the index does not help.
+    /// The index keys of the filter's room; `None` if the index cannot be used.
     fn room_keys(&self, filter: &Filter) -> Option<Vec<String>> {
         let room = filter.room.as_deref()?;
         let providers = ALL.iter().map(|entry| entry.name);
@@ -181,7 +180,7 @@ impl Source {
         }
         let mut items = query.into_paginator().items().send();
         while let Some(item) = items.next().await {
-            take(item.map_err(|error| self.unreadable(&error))?, filter, keep, found)?;
+            collect(item.map_err(|error| self.unreadable(&error))?, filter, keep, found)?;
         }
         Ok(())
     }
@@ -196,7 +195,7 @@ impl Source {
         }
         let mut items = scan.into_paginator().items().send();
         while let Some(item) = items.next().await {
-            take(item.map_err(|error| self.unreadable(&error))?, filter, keep, found)?;
+            collect(item.map_err(|error| self.unreadable(&error))?, filter, keep, found)?;
         }
         Ok(())
     }
@@ -217,20 +216,20 @@ impl Source {
     }
 }
 
-fn take(mut item: Item, filter: &Filter, keep: Keep, found: &mut Vec<Found>) -> Result<(), HistoryError> {
-    if filter.takes_item(&item)? {
+fn collect(mut item: Item, filter: &Filter, keep: Keep, found: &mut Vec<Found>) -> Result<(), HistoryError> {
+    if filter.matches_item(&item)? {
         let text = |name| stored::text(&item, name).unwrap_or_default().to_owned();
-        let place = Place {
+        let key = EventKey {
             received_at: text("received_at"),
             event_key: text("event_key"),
             occurrence: stored::number(&item, "occurrence").and_then(|n| n.try_into().ok()).unwrap_or(0),
         };
-        if keep == Keep::Place {
+        if keep == Keep::Key {
             item.clear();
         }
-        found.push(Found { place, item });
+        found.push(Found { key, item });
     }
-    // What will not be shown does not stay in memory.
+    // Drop what is over the limit before it fills the memory.
     if filter.limit.is_some_and(|limit| found.len() >= limit.saturating_mul(2).max(1_000)) {
         newest(found, filter.limit);
     }
@@ -238,6 +237,6 @@ fn take(mut item: Item, filter: &Filter, keep: Keep, found: &mut Vec<Found>) -> 
 }
 
 fn newest(found: &mut Vec<Found>, limit: Option<usize>) {
-    found.sort_by(|one, other| other.place.cmp(&one.place));
+    found.sort_by(|one, other| other.key.cmp(&one.key));
     found.truncate(limit.unwrap_or(usize::MAX));
 }

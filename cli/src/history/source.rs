@@ -1,4 +1,4 @@
-//! Where events are stored: the local stack's DynamoDB, or that of a deployed stack.
+//! The stack that events are read from: local or deployed.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -8,10 +8,10 @@ use aws_sdk_dynamodb::Client;
 use livehooks_aws::{clients, http_client};
 
 use super::HistoryError;
-use crate::local::lock_file::Running;
+use crate::local::lock_file::RunningStack;
 use crate::local::{TABLE, TOPIC_ARN, local_sdk_config};
 
-/// A table of events, and the topic on which they are published.
+/// A stack's table of events, and the topic on which they are published.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// DynamoDB.
@@ -20,7 +20,7 @@ pub struct Source {
     pub table: String,
     /// The topic's ARN.
     pub topic_arn: String,
-    /// How clients reach the topic and the secrets.
+    /// SDK configuration for the topic and the secrets.
     pub sdk: SdkConfig,
     streams: aws_sdk_dynamodbstreams::Client,
     /// The deployed stack; `None` for the local one.
@@ -39,7 +39,7 @@ pub struct DeployedStack {
 }
 
 impl Source {
-    /// The stack that `cargo livehooks dev` runs with its DynamoDB at `dynamodb`, its SNS at `sns`.
+    /// The local stack, with its DynamoDB at `dynamodb` and its SNS at `sns`.
     pub fn local(dynamodb: SocketAddr, sns: SocketAddr) -> Self {
         Self {
             client: Client::new(&local_sdk_config(dynamodb)),
@@ -51,16 +51,16 @@ impl Source {
         }
     }
 
-    /// The local stack that was started from this folder; the default ports where none was.
+    /// The local stack started from this folder, or the default ports if there is none.
     pub fn running() -> Self {
-        let running = Running::read();
+        let running = RunningStack::read();
         let address = |found: Option<SocketAddr>, port| found.unwrap_or(([127, 0, 0, 1], port).into());
         let dynamodb = running.as_ref().and_then(|running| running.dynamodb);
         Self::local(address(dynamodb, 3001), address(running.and_then(|running| running.sns), 3002))
     }
 
-    /// The name of one of the stack's log groups; in angle brackets what it is called in the template, where
-    /// CloudFormation does not tell.
+    /// The name of one of the stack's log groups, or its logical id in angle brackets if CloudFormation does not
+    /// return the name.
     pub async fn log_group(&self, logical_id: &str) -> String {
         let unknown = || format!("<{logical_id}>");
         let Some(stack) = &self.stack else { return unknown() };
@@ -74,7 +74,7 @@ impl Source {
         self.streams.clone()
     }
 
-    /// What it is, for people.
+    /// A name for messages.
     pub fn name(&self) -> String {
         match &self.stack {
             None => "the local stack".into(),
@@ -82,10 +82,10 @@ impl Source {
         }
     }
 
-    /// A deployed stack, found by its name with the ordinary AWS credentials.
+    /// Finds a deployed stack by name with the default AWS credentials.
     ///
     /// # Errors
-    /// Says what CloudFormation answered, and what to do about it.
+    /// Returns CloudFormation's answer and how to fix it.
     pub async fn of_stack(name: &str, region: Option<&str>) -> Result<Self, HistoryError> {
         let roots = clients::roots().map_err(|error| HistoryError::Certificates(error.to_string()))?;
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
@@ -98,7 +98,8 @@ impl Source {
         let stack = |why| HistoryError::Stack { name: name.into(), region: region.clone(), why };
         let describe = aws_sdk_cloudformation::Client::new(&sdk).describe_stacks().stack_name(name);
         let answer = describe.send().await.map_err(|error| stack(livehooks_aws::describe(&error)))?;
-        let found = answer.stacks().first().ok_or_else(|| stack("it describes no stack".into()))?;
+        let found =
+            answer.stacks().first().ok_or_else(|| stack("CloudFormation returned no stack".into()))?;
         let output = |output: &aws_sdk_cloudformation::types::Output| {
             Some((output.output_key()?.to_owned(), output.output_value()?.to_owned()))
         };

@@ -1,4 +1,4 @@
-//! An item of the table, as it is shown.
+//! An item of the table, read.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -7,28 +7,28 @@ use livehooks_core::redact;
 
 use super::{Event, HistoryError};
 
-/// A stored event: what subscribers got, and what the table keeps beside it.
+/// A stored event: what subscribers received, and the item's other attributes.
 #[derive(Clone, Debug)]
 pub struct Stored {
     /// The event.
     pub event: Event,
-    /// The event as CloudEvents JSON, the provider's raw JSON in it byte for byte, secrets struck out.
+    /// The event as CloudEvents JSON, with the provider's raw JSON byte for byte and secrets redacted.
     pub json: String,
     /// The item's hash key, `<provider>#<id or sequence>`.
     pub event_key: String,
-    /// The item's range key: which one of its sequence it is.
+    /// The item's range key: the event's position in its sequence.
     pub occurrence: u64,
     /// When livehooks received it.
     pub received_at: Timestamp,
-    /// SHA-256 of the body that came, in hex.
+    /// SHA-256 of the received body, in hex.
     pub body_sha256: String,
-    /// Told one attempt to write from another.
+    /// Identifies the attempt that wrote the item.
     pub write_id: String,
     /// When DynamoDB deletes it.
     pub expires_at: Option<Timestamp>,
-    /// The size of the event in the table, compressed where `is_compressed`.
+    /// The event's size in the table, compressed if `is_compressed`.
     pub event_bytes: usize,
-    /// Whether the table holds it compressed.
+    /// Whether the stored event is compressed.
     pub is_compressed: bool,
 }
 
@@ -36,12 +36,12 @@ impl Stored {
     /// Reads an item.
     ///
     /// # Errors
-    /// Names the item and what was found in it.
+    /// Names the item and what is invalid in it.
     pub fn read(item: &Item) -> Result<Self, HistoryError> {
         let event_key = text(item, "event_key").unwrap_or_default();
-        let wrong = |why: String| HistoryError::NoEvent { event_key: event_key.into(), why };
-        let json = redact(&unpack(item.get("event")).map_err(wrong)?).into_owned();
-        let event: Event = serde_json::from_str(&json).map_err(|error| wrong(error.to_string()))?;
+        let invalid = |why: String| HistoryError::NoEvent { event_key: event_key.into(), why };
+        let json = redact(&unpack(item.get("event")).map_err(invalid)?).into_owned();
+        let event: Event = serde_json::from_str(&json).map_err(|error| invalid(error.to_string()))?;
         let (event_bytes, is_compressed) = match item.get("event") {
             Some(AttributeValue::B(bytes)) => (bytes.as_ref().len(), true),
             Some(AttributeValue::S(json)) => (json.len(), false),
@@ -68,18 +68,18 @@ impl Stored {
         (&self.event_key, self.occurrence)
     }
 
-    /// The event's JSON as one line: line ends can stand only between JSON's tokens.
+    /// The event's JSON on one line. In JSON, line breaks occur only between tokens.
     pub fn one_line(&self) -> String {
         self.json.replace(['\r', '\n'], " ")
     }
 }
 
-/// A text attribute.
+/// A string attribute.
 pub(super) fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     item.get(name)?.as_s().ok().map(String::as_str)
 }
 
-/// A whole number.
+/// An integer attribute.
 pub(super) fn number(item: &Item, name: &str) -> Option<i64> {
     item.get(name)?.as_n().ok()?.parse().ok()
 }

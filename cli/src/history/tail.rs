@@ -1,7 +1,7 @@
-//! The table's stream, read as it grows: what is stored from now on, or what was after a cursor.
+//! Follows the table's stream, from now on or from a cursor.
 //!
-//! DynamoDB keeps a stream for 24 hours. A child shard is read only after its parent, so that two writes of one
-//! item keep their order.
+//! DynamoDB keeps a stream for 24 hours. A child shard is read after its parent, which keeps the writes of one item
+//! in order.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -18,12 +18,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{HistoryError, Source, Stored};
 
-/// How far a stream was read: for each shard the last sequence number that is done with.
+/// How far a stream was read: the last processed sequence number of each shard.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
-    /// The stream; a table that was made anew has another one.
+    /// The stream; a recreated table has a new one.
     pub stream_arn: String,
-    /// Of each shard that was read: up to where.
+    /// The position in each shard.
     pub shards: BTreeMap<String, ShardCursor>,
 }
 
@@ -31,15 +31,15 @@ pub struct Cursor {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShardCursor {
-    /// From the next record on that is written.
+    /// Before the next record to be written.
     Latest,
-    /// Behind this sequence number.
+    /// After this sequence number.
     After(String),
-    /// To its end.
+    /// At its end.
     Done,
 }
 
-/// A stored event, and the place in the stream that is reached with it.
+/// A stored event and its position in the stream.
 #[derive(Clone, Debug)]
 pub struct Tailed {
     /// The event.
@@ -59,27 +59,27 @@ pub struct Tail<'a> {
     shards: Vec<Shard>,
 }
 
-/// Why the stream cannot be read on.
+/// Why the stream cannot be followed.
 #[derive(Debug, thiserror::Error)]
 pub enum TailError {
-    /// The stream does not go back to the cursor any more.
-    #[error("the stream does not go back to where it was read last")]
+    /// The records after the cursor have been trimmed.
+    #[error("the stream no longer contains the records after the last position")]
     Trimmed,
-    /// Something else.
+    /// The table or its stream cannot be read.
     #[error(transparent)]
     History(#[from] HistoryError),
 }
 
 impl<'a> Tail<'a> {
-    /// A reader of what is stored from now on.
+    /// A reader of the events stored from now on.
     ///
     /// # Errors
-    /// Where the stream cannot be described.
+    /// If the stream cannot be described.
     pub async fn from_now(source: &'a Source) -> Result<Self, TailError> {
         let mut tail = Self::after(source, Cursor::default()).await?;
         let open = tail.shards.iter().filter_map(|shard| shard.shard_id());
         tail.cursor.shards = open.map(|id| (id.to_owned(), ShardCursor::Latest)).collect();
-        // Only an iterator holds the place: it is taken now, not at the first reading.
+        // "Latest" is fixed when the iterator is requested, so request it now and not at the first read.
         for shard in tail.cursor.shards.keys().cloned().collect::<Vec<_>>() {
             let iterator = tail.iterator(&shard).await?;
             tail.iterators.insert(shard, iterator);
@@ -87,10 +87,10 @@ impl<'a> Tail<'a> {
         Ok(tail)
     }
 
-    /// A reader of what was stored after a cursor; an empty one means as far back as the stream goes.
+    /// A reader of the events after a cursor; an empty cursor means the start of the stream.
     ///
     /// # Errors
-    /// [`TailError::Trimmed`] where the table has another stream by now.
+    /// [`TailError::Trimmed`] if the table has a new stream.
     pub async fn after(source: &'a Source, cursor: Cursor) -> Result<Self, TailError> {
         let describe_table = source.client.describe_table().table_name(&source.table).send().await;
         let table = describe_table.map_err(|error| source.unreadable(&error))?.table;
@@ -108,22 +108,22 @@ impl<'a> Tail<'a> {
         };
         let unread: Vec<String> = tail.unread().map(str::to_owned).collect();
         tail.list_shards().await?;
-        // A shard that is gone was closed for a day: what was in it can only be found in the table.
+        // A shard disappears a day after it was closed; its events are then only in the table.
         match unread.iter().all(|shard| tail.cursor.shards.contains_key(shard)) {
             true => Ok(tail),
             false => Err(TailError::Trimmed),
         }
     }
 
-    /// How far was read and acknowledged.
+    /// The position after the last acknowledged event.
     pub fn cursor(&self) -> &Cursor {
         &self.cursor
     }
 
-    /// What was stored since the last time, shard by shard in order; empty where there was nothing.
+    /// The events stored since the last call, in order within each shard.
     ///
     /// # Errors
-    /// Where the stream cannot be read.
+    /// If the stream cannot be read.
     pub async fn next(&mut self) -> Result<Vec<Tailed>, TailError> {
         let mut found = Vec::new();
         let mut has_ended = self.shards.is_empty();
@@ -135,7 +135,7 @@ impl<'a> Tail<'a> {
             let answer = match self.client.get_records().shard_iterator(iterator).send().await {
                 Ok(answer) => answer,
                 Err(error) => match error.as_service_error() {
-                    // The next reading takes a new one from the same place.
+                    // The next call requests a new iterator at the same position.
                     Some(failure) if failure.is_expired_iterator_exception() => continue,
                     Some(failure) if failure.is_trimmed_data_access_exception() => {
                         return Err(TailError::Trimmed);
@@ -148,7 +148,7 @@ impl<'a> Tail<'a> {
             found.extend(inserted.collect::<Result<Vec<_>, _>>()?);
             match answer.next_shard_iterator {
                 Some(iterator) => drop(self.iterators.insert(shard, iterator)),
-                // A closed shard is done with once its last event is acknowledged; then its children's turn comes.
+                // A closed shard is done once its last event is acknowledged; then its children are read.
                 None if found.len() == before => {
                     self.cursor.shards.insert(shard, ShardCursor::Done);
                     has_ended = true;
@@ -162,7 +162,7 @@ impl<'a> Tail<'a> {
         Ok(found)
     }
 
-    /// The event is done with: a reader that starts from the cursor begins behind it.
+    /// Moves the cursor past the event.
     pub fn acknowledge(&mut self, tailed: &Tailed) {
         let after = ShardCursor::After(tailed.sequence_number.clone());
         self.cursor.shards.insert(tailed.shard_id.clone(), after);
@@ -173,7 +173,7 @@ impl<'a> Tail<'a> {
         shards.map(|(id, _)| id.as_str())
     }
 
-    /// The shards that are not done with and whose parents are, or are gone.
+    /// The unfinished shards whose parents are done or gone.
     fn readable(&self) -> Vec<String> {
         let is_done = |id: &str| self.cursor.shards.get(id) == Some(&ShardCursor::Done);
         let known: HashSet<&str> = self.shards.iter().filter_map(Shard::shard_id).collect();

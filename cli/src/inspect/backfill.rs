@@ -1,18 +1,18 @@
-//! What gets into the log beside the deliveries themselves.
+//! Fills the log from the table and its stream.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::log::ROWS_MAX;
-use super::{Became, Log, Row};
+use super::{DeliveryStatus, Log, Row};
 use crate::history::{Filter, Source, Stored, Tail, TailError};
 
-/// How often a deployed table's stream is asked.
+/// How often a deployed table's stream is read.
 const POLL: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(30);
 
 impl From<&Stored> for Row {
-    /// Of a stored event the table knows when it was received, not when it was stored and published.
+    /// The table records when an event was received, but not when it was stored and published.
     fn from(stored: &Stored) -> Self {
         let event = &stored.event;
         Self {
@@ -21,29 +21,28 @@ impl From<&Stored> for Row {
             provider_type: event.providertype.clone(),
             room: event.subject.clone(),
             participant: event.participant_key().map(str::to_owned),
-            ..Self::new(Became::Stored, &event.provider, stored.received_at)
+            ..Self::new(DeliveryStatus::Stored, &event.provider, stored.received_at)
         }
     }
 }
 
-/// Adds what was stored before the start.
+/// Adds the events stored before the start.
 pub async fn fill(source: Source, log: Arc<Log>) {
     let filter = Filter { limit: Some(ROWS_MAX), ..Filter::default() };
     match source.events(&filter).await {
         Ok(events) => log.push_earlier(events.iter().rev().map(Row::from).collect()),
-        Err(error) => anstream::eprintln!("warning: the page lacks earlier events: {error}"),
+        Err(error) => anstream::eprintln!("warning: earlier events are missing from the page: {error}"),
     }
 }
 
-/// Adds what was stored before the start, and what is stored from now on: the table's stream is read, so that
-/// looking on costs nothing to speak of.
+/// Adds the events stored before the start, and follows the table's stream, which costs next to nothing.
 pub async fn follow(source: Source, log: Arc<Log>) {
     loop {
-        // The stream comes first: what is stored during the reading of the table is in both, and stands once.
+        // Open the stream before reading the table: nothing is missed, and the log merges what is in both.
         match Tail::from_now(&source).await {
             Ok(tail) => {
                 fill(source.clone(), log.clone()).await;
-                read_on(tail, &log).await;
+                read_stream(tail, &log).await;
             }
             Err(error) => warn(&error),
         }
@@ -51,8 +50,8 @@ pub async fn follow(source: Source, log: Arc<Log>) {
     }
 }
 
-/// Reads until the stream does not go back to where it was read last: the machine has slept for a day.
-async fn read_on(mut tail: Tail<'_>, log: &Log) {
+/// Reads until the stream no longer contains the last position, which happens if the machine slept for a day.
+async fn read_stream(mut tail: Tail<'_>, log: &Log) {
     loop {
         let pause = match tail.next().await {
             Ok(stored) => {
@@ -73,5 +72,5 @@ async fn read_on(mut tail: Tail<'_>, log: &Log) {
 }
 
 fn warn(error: &TailError) {
-    anstream::eprintln!("warning: new events are not seen for now: {error}");
+    anstream::eprintln!("warning: the page does not show new events at the moment: {error}");
 }

@@ -12,28 +12,28 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::{Became, Inspected, Row};
+use super::{DeliveryStatus, Inspected, Row};
 use crate::history::{Filter, HistoryError, Stored, decision};
 use crate::local::problem;
 use crate::providers::Entry;
 use crate::timeline::Timeline;
 
-/// An event's place.
+/// Identifies an event.
 #[derive(Deserialize)]
-pub(super) struct Place {
+pub(super) struct EventQuery {
     pub(super) provider: String,
     pub(super) id: String,
 }
 
 #[derive(Serialize)]
-struct Whole<'a> {
+struct EventDetail<'a> {
     provider: &'a str,
     id: &'a str,
     r#type: &'a str,
     provider_type: Option<&'a str>,
     room: Option<&'a str>,
     participant: Option<&'a str>,
-    /// The event without the provider's JSON, and that JSON: texts, so that no digit is lost on the way.
+    /// The event without the provider's JSON, as a string so that numbers keep their digits.
     normalized: String,
     raw: Option<&'a str>,
     raw_base64: Option<String>,
@@ -71,32 +71,32 @@ struct DedupeFacts<'a> {
 }
 
 impl Inspected {
-    /// The event in this place.
-    pub(super) async fn find(&self, place: &Place) -> Result<Stored, Response> {
-        let found = self.source.events_with_id(&place.id).await.map_err(unreadable)?;
-        let found = found.into_iter().find(|stored| stored.event.provider == place.provider);
+    /// The event with this provider and id.
+    pub(super) async fn find(&self, query: &EventQuery) -> Result<Stored, Response> {
+        let found = self.source.events_with_id(&query.id).await.map_err(unreadable)?;
+        let found = found.into_iter().find(|stored| stored.event.provider == query.provider);
         let detail = "The table holds no event of this provider with this id.";
         found.ok_or_else(|| problem(StatusCode::NOT_FOUND, detail))
     }
 }
 
-pub(super) async fn event(State(inspected): State<Inspected>, Query(place): Query<Place>) -> Response {
-    let stored = match inspected.find(&place).await {
+pub(super) async fn event(State(inspected): State<Inspected>, Query(query): Query<EventQuery>) -> Response {
+    let stored = match inspected.find(&query).await {
         Ok(stored) => stored,
         Err(answer) => return answer,
     };
-    let deliveries = inspected.log.of_event(&place.provider, &place.id);
-    let first = deliveries.iter().find(|row| row.became == Became::Stored);
+    let deliveries = inspected.log.of_event(&query.provider, &query.id);
+    let first = deliveries.iter().find(|row| row.status == DeliveryStatus::Stored);
     let event = &stored.event;
     let decision = match decision(&inspected.source, &stored).await {
         Ok(decision) => decision,
         Err(error) => return problem(StatusCode::BAD_GATEWAY, &error.to_string()),
     };
     let Some(Parts { normalized, raw, raw_base64 }) = Parts::of(&stored.json) else {
-        return problem(StatusCode::INTERNAL_SERVER_ERROR, "The item holds no event.");
+        return problem(StatusCode::INTERNAL_SERVER_ERROR, "The item does not contain a valid event.");
     };
     let raw_bytes = raw.map_or(raw_base64.as_ref().map_or(0, |text| text.len() / 4 * 3), str::len);
-    no_store(axum::Json(Whole {
+    no_store(axum::Json(EventDetail {
         provider: &event.provider,
         id: &event.id,
         r#type: &event.r#type,
@@ -128,7 +128,7 @@ pub(super) async fn event(State(inspected): State<Inspected>, Query(place): Quer
 }
 
 impl<'a> Verification<'a> {
-    /// A token's issuer is the key that signed; it is the account in the event's `source`.
+    /// The account in the event's `source` is the token's issuer, which names the signing key.
     fn of(stored: &'a Stored) -> Self {
         let event = &stored.event;
         let entry = Entry::named(&event.provider);
@@ -143,7 +143,7 @@ impl<'a> Verification<'a> {
     }
 }
 
-/// An event's JSON in two: what is normalized, and the provider's own.
+/// An event's JSON, split into the normalized part and the provider's own.
 pub(super) struct Parts<'a> {
     pub(super) normalized: String,
     pub(super) raw: Option<&'a str>,
@@ -184,7 +184,7 @@ fn fields(object: &str) -> Option<Vec<(String, &str)>> {
     Some(fields.into_iter().map(|(name, value)| (name, value.get())).collect())
 }
 
-/// An object's fields in their order.
+/// An object's fields in their original order.
 struct Fields<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
@@ -208,14 +208,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct RoomPlace {
+pub(super) struct RoomQuery {
     provider: String,
     room: String,
 }
 
-pub(super) async fn timeline(State(inspected): State<Inspected>, Query(place): Query<RoomPlace>) -> Response {
+pub(super) async fn timeline(State(inspected): State<Inspected>, Query(query): Query<RoomQuery>) -> Response {
     let filter =
-        Filter { provider: Some(place.provider), room: Some(place.room.clone()), ..Filter::default() };
+        Filter { provider: Some(query.provider), room: Some(query.room.clone()), ..Filter::default() };
     let events = match inspected.source.events(&filter).await {
         Ok(events) => events,
         Err(error) => return unreadable(error),
@@ -230,7 +230,7 @@ fn unreadable(error: HistoryError) -> Response {
     problem(StatusCode::BAD_GATEWAY, &error.to_string())
 }
 
-/// What the user has struck out in AWS must not live on in a browser's cache.
+/// Keeps events out of the browser's cache, where they would outlive their deletion from the table.
 pub(super) fn no_store(answer: impl IntoResponse) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], answer).into_response()
 }
@@ -240,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_parted_without_losing_a_byte_or_the_order() {
+    fn splitting_an_event_keeps_every_byte_and_the_order() {
         let event = r#"{"z":1,"data":{"b":12345678901234567890,"raw":{"x": 1.0e0},"a":{}},"id":"é\u0000"}"#;
         let parts = Parts::of(event).unwrap();
         assert_eq!(parts.normalized, r#"{"z":1,"data":{"b":12345678901234567890,"a":{}},"id":"é\u0000"}"#);

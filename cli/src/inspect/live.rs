@@ -1,4 +1,4 @@
-//! The log as server-sent events: first what there is, then what comes.
+//! The log as server-sent events: existing rows first, then changes.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -12,29 +12,29 @@ use tokio::sync::mpsc::{Sender, channel};
 
 use super::Inspected;
 
-/// How many rows travel together.
+/// The maximum number of rows per message.
 const BATCH: usize = 500;
-/// So that a burst of deliveries is a few messages, not one each.
+/// Groups a burst of deliveries into a few messages.
 const GATHER: Duration = Duration::from_millis(40);
 
-/// `about` comes first, `rows` whenever there are any, `caught-up` when all that there was has come.
+/// Sends `about` first, then `rows` as there are any, and `caught-up` once all existing rows were sent.
 pub(super) async fn live(State(inspected): State<Inspected>, headers: HeaderMap) -> Response {
     let (sender, receiver) = channel(4);
-    let after = resumed(&inspected, &headers);
+    let after = resume_after(&inspected, &headers);
     tokio::spawn(async move {
-        // It ends when nobody listens any more.
+        // Ends when the client disconnects.
         let _ = follow(&inspected, after, &sender).await;
     });
     let stream = tokio_stream::wrappers::ReceiverStream::new(receiver);
     Sse::new(stream).keep_alive(KeepAlive::default()).into_response()
 }
 
-/// Where a reader of this same log was cut off.
-fn resumed(inspected: &Inspected, headers: &HeaderMap) -> u64 {
+/// The version after which a reconnecting client of this log continues.
+fn resume_after(inspected: &Inspected, headers: &HeaderMap) -> u64 {
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
     let (epoch, version) = last.split_once('/').unwrap_or_default();
-    let is_ours = epoch == inspected.log.epoch();
-    version.parse().ok().filter(|_| is_ours).unwrap_or(0)
+    let is_same_log = epoch == inspected.log.epoch();
+    version.parse().ok().filter(|_| is_same_log).unwrap_or(0)
 }
 
 type Line = Result<Event, Infallible>;
@@ -65,7 +65,7 @@ async fn follow(inspected: &Inspected, mut after: u64, sender: &Sender<Line>) ->
     }
 }
 
-/// What is being looked at.
+/// The stack that the page shows.
 fn about(inspected: &Inspected) -> Value {
     match &inspected.source.stack {
         None => json!({ "kind": "local" }),

@@ -1,5 +1,4 @@
-//! What became of each delivery, as far back as the page shows: bounded, and readable by any number of pages,
-//! each at its own pace.
+//! The status of the latest deliveries: a bounded log that any number of pages read at their own pace.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,37 +9,38 @@ use serde_with::skip_serializing_none;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-/// How many deliveries are kept.
+/// The maximum number of deliveries kept.
 pub const ROWS_MAX: usize = 10_000;
-/// The first delivery's number. What was stored before the start is numbered below.
+/// The first delivery's number. Events stored before the start get lower numbers.
 const FIRST: u64 = 1 << 32;
-/// Longer texts are cut in rows; the whole event has them.
+/// Longer strings are truncated in rows; the event detail has them in full.
 const TEXT_CHARS_MAX: usize = 256;
 
-/// What became of a delivery.
+/// The status of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Became {
-    /// It is in the table.
+pub enum DeliveryStatus {
+    /// Its event is in the table.
     Stored,
-    /// Its event was in the table.
+    /// Its event was already in the table.
     Duplicate,
-    /// It is in the fallback queue as it came, because of our fault.
+    /// It is in the fallback queue, unverified, because of our fault.
     Queued,
     /// It is not authentic, or too large.
     Rejected,
-    /// It was not taken, and that was our fault.
+    /// It was neither stored nor queued because of our fault.
     Failed,
 }
 
-/// One delivery, in short.
+/// A summary of one delivery.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "the names are the documentation")]
 pub struct Row {
     /// Later deliveries have higher numbers.
     pub n: u64,
-    pub became: Became,
+    #[serde(rename = "became")]
+    pub status: DeliveryStatus,
     pub provider: String,
     pub received: Timestamp,
     pub stored: Option<Timestamp>,
@@ -50,15 +50,15 @@ pub struct Row {
     pub provider_type: Option<String>,
     pub room: Option<String>,
     pub participant: Option<String>,
-    /// The room's id is longer than what stands here.
+    /// Whether the room's id is truncated.
     pub is_cut: Option<bool>,
-    /// Of a duplicate: the provider sent another body under the same id.
+    /// For a duplicate: whether its body differs from the stored one.
     pub altered: Option<bool>,
-    /// Of a rejection or a fault: why, as a stable code.
+    /// The reason of a rejection or fault, a stable code.
     pub reason: Option<String>,
-    /// Why, in words.
+    /// The reason in words.
     pub detail: Option<String>,
-    /// What to do about it.
+    /// How to fix it.
     pub advice: Option<&'static str>,
 }
 
@@ -72,22 +72,22 @@ pub struct Log {
 #[derive(Default)]
 struct Rows {
     rows: BTreeMap<u64, (u64, Row)>,
-    /// Which row was changed last, by version.
+    /// The changed row of each version.
     changes: BTreeMap<u64, u64>,
-    /// Where each stored event's row is.
+    /// The row of each stored event.
     stored: HashMap<(String, String), u64>,
-    /// Published before their rows were written.
+    /// Events that were published before their rows were added.
     early: HashMap<(String, String), Timestamp>,
     version: u64,
     next: u64,
 }
 
 impl Row {
-    /// A delivery of which no more is known than what became of it.
-    pub fn new(became: Became, provider: &str, received: Timestamp) -> Self {
+    /// A delivery of which only the status is known.
+    pub fn new(status: DeliveryStatus, provider: &str, received: Timestamp) -> Self {
         Self {
             n: 0,
-            became,
+            status,
             provider: provider.to_owned(),
             received,
             stored: None,
@@ -117,7 +117,7 @@ impl Row {
     }
 }
 
-/// Whether the text was too long.
+/// Truncates a long string, and returns whether it did.
 fn cut(text: &mut String) -> bool {
     let end = text.char_indices().nth(TEXT_CHARS_MAX).map(|(end, _)| end);
     if let Some(end) = end {
@@ -139,10 +139,10 @@ impl Log {
         &self.epoch
     }
 
-    /// Adds a delivery that has just come. A stored event that is in the log already keeps its place.
+    /// Adds a new delivery, or updates the row of a stored event that is already in the log.
     pub fn push(&self, mut row: Row) {
         let mut rows = self.lock();
-        let known = row.key().filter(|_| row.became == Became::Stored);
+        let known = row.key().filter(|_| row.status == DeliveryStatus::Stored);
         let known = known.and_then(|key| rows.stored.get(&key).copied());
         let n = known.unwrap_or_else(|| {
             rows.next += 1;
@@ -153,7 +153,7 @@ impl Log {
         self.publish(&rows);
     }
 
-    /// Adds events, newest first, that were stored before everything else in the log.
+    /// Adds events, given newest first, that were stored before all others in the log.
     pub fn push_earlier(&self, events: Vec<Row>) {
         let mut rows = self.lock();
         let first = rows.rows.first_key_value().map_or(FIRST, |(n, _)| *n);
@@ -167,7 +167,7 @@ impl Log {
         self.publish(&rows);
     }
 
-    /// Notes when an event was published; its first time counts.
+    /// Records when an event was first published.
     pub fn published(&self, provider: &str, id: &str, time: Timestamp) {
         let key = (provider.to_owned(), id.to_owned());
         let mut rows = self.lock();
@@ -194,7 +194,7 @@ impl Log {
         all.filter(|row| row.provider == provider && row.id.as_deref() == Some(id)).cloned().collect()
     }
 
-    /// What was added or changed after a version, at most `limit` rows, and the version with them.
+    /// At most `limit` rows that were added or changed after a version, and the version that includes them.
     pub fn changes(&self, after: u64, limit: usize) -> (Vec<Row>, u64) {
         let rows = self.lock();
         let changes = rows.changes.range(after + 1..).take(limit);
@@ -203,7 +203,7 @@ impl Log {
         (changed.into_iter().flatten().collect(), versions.last().copied().unwrap_or(after))
     }
 
-    /// The latest version, as it changes.
+    /// Watches the latest version.
     pub fn versions(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
     }
@@ -223,7 +223,7 @@ impl Rows {
         if row.is_cut.is_none() {
             row.cut();
         }
-        if let Some(key) = row.key().filter(|_| row.became == Became::Stored) {
+        if let Some(key) = row.key().filter(|_| row.status == DeliveryStatus::Stored) {
             row.published = row.published.or(self.early.remove(&key));
             self.stored.insert(key, n);
         }
@@ -251,8 +251,8 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-    fn row(became: Became, id: &str) -> Row {
-        Row { id: Some(id.into()), ..Row::new(became, "p", NOW) }
+    fn row(status: DeliveryStatus, id: &str) -> Row {
+        Row { id: Some(id.into()), ..Row::new(status, "p", NOW) }
     }
 
     fn ids(rows: &[Row]) -> Vec<&str> {
@@ -260,11 +260,11 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_gets_what_is_new_and_what_has_changed_once() {
+    fn a_reader_gets_each_new_or_changed_row_once() {
         let log = Log::default();
-        log.push(row(Became::Stored, "a"));
-        log.push(row(Became::Duplicate, "a"));
-        log.push(row(Became::Stored, "b"));
+        log.push(row(DeliveryStatus::Stored, "a"));
+        log.push(row(DeliveryStatus::Duplicate, "a"));
+        log.push(row(DeliveryStatus::Stored, "b"));
         let (first, version) = log.changes(0, 2);
         assert_eq!(ids(&first), ["a", "a"]);
         log.published("p", "a", NOW);
@@ -276,18 +276,18 @@ mod tests {
     }
 
     #[test]
-    fn an_notification_may_be_seen_before_its_row() {
+    fn an_event_may_be_published_before_its_row_is_added() {
         let log = Log::default();
         log.published("p", "a", NOW);
-        log.push(row(Became::Stored, "a"));
+        log.push(row(DeliveryStatus::Stored, "a"));
         assert_eq!(log.of_event("p", "a")[0].published, Some(NOW));
     }
 
     #[test]
-    fn the_oldest_go_first_and_leave_nothing_behind() {
+    fn the_oldest_rows_are_removed_first_and_completely() {
         let log = Log::default();
         for index in 0..ROWS_MAX + 5 {
-            log.push(row(Became::Stored, &index.to_string()));
+            log.push(row(DeliveryStatus::Stored, &index.to_string()));
         }
         let (rows, _) = log.changes(0, usize::MAX);
         assert_eq!((rows.len(), rows[0].id.as_deref()), (ROWS_MAX, Some("5")));
@@ -296,13 +296,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stored_before_the_start_stands_before_it_and_once() {
+    fn earlier_events_are_added_first_and_once() {
         let log = Log::default();
-        log.push(row(Became::Stored, "new"));
+        log.push(row(DeliveryStatus::Stored, "new"));
         log.push_earlier(vec![
-            row(Became::Stored, "new"),
-            row(Became::Stored, "b"),
-            row(Became::Stored, "a"),
+            row(DeliveryStatus::Stored, "new"),
+            row(DeliveryStatus::Stored, "b"),
+            row(DeliveryStatus::Stored, "a"),
         ]);
         let (mut rows, _) = log.changes(0, 10);
         rows.sort_by_key(|row| row.n);
@@ -310,19 +310,19 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_event_that_is_told_twice_stands_once() {
+    fn a_stored_event_that_is_reported_twice_has_one_row() {
         let log = Log::default();
-        log.push_earlier(vec![row(Became::Stored, "a")]);
+        log.push_earlier(vec![row(DeliveryStatus::Stored, "a")]);
         log.published("p", "a", NOW);
-        log.push(Row { stored: Some(NOW), ..row(Became::Stored, "a") });
+        log.push(Row { stored: Some(NOW), ..row(DeliveryStatus::Stored, "a") });
         let rows = log.of_event("p", "a");
         assert_eq!((rows.len(), rows[0].stored, rows[0].published), (1, Some(NOW), Some(NOW)));
     }
 
     #[test]
-    fn long_texts_are_cut() {
+    fn long_strings_are_truncated() {
         let log = Log::default();
-        log.push(Row { room: Some("é".repeat(10_000)), ..row(Became::Stored, "a") });
+        log.push(Row { room: Some("é".repeat(10_000)), ..row(DeliveryStatus::Stored, "a") });
         assert_eq!(log.of_event("p", "a")[0].room.as_ref().unwrap().chars().count(), TEXT_CHARS_MAX + 1);
     }
 }

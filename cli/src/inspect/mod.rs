@@ -1,12 +1,12 @@
-//! The inspector: a page, and the API behind it, on loopback only.
+//! The inspector: a page and its API, on loopback only.
 //!
 //! ```text
-//! page          the files of cli/page, and the policy under which a browser runs them
-//! log           what became of each delivery, bounded; fed by the local stack or by reading a deployed table
-//! backfill      the log's entries from before the start, and from the stream of a deployed table
+//! page          the files of cli/page and their content security policy
+//! log           the status of the latest deliveries, fed by the local stack or from a deployed table
+//! backfill      fills the log from the table and its stream
 //! live          the log as server-sent events
 //! event_detail  one event in full, and a room's timeline
-//! resend        what sends an event again
+//! resend        an event as a curl command, a Lambda event or a test fixture
 //! ```
 
 mod backfill;
@@ -25,7 +25,7 @@ use axum::response::Response;
 use axum::routing::get;
 
 pub use backfill::{fill, follow};
-pub use log::{Became, Log, Row};
+pub use log::{DeliveryStatus, Log, Row};
 pub use resend::Sending;
 
 use crate::history::Source;
@@ -37,14 +37,14 @@ use crate::local::problem;
 pub struct Inspected {
     /// Where the events are stored.
     pub source: Source,
-    /// What became of each delivery. The local stack sees every one; of a deployed stack only the table is
-    /// read, where duplicates and rejections leave no trace.
+    /// The status of each delivery. The local stack sees all of them; a deployed stack's table holds no duplicates
+    /// and rejections.
     pub log: Arc<Log>,
-    /// How a delivery can be sent again; only the local stack's keys are at hand.
+    /// How to resend a delivery; only the local stack's keys are available.
     pub sending: Option<Sending>,
 }
 
-/// The page and its API, to be [`guarded`].
+/// The routes of the page and its API; wrap them in [`guarded`].
 pub fn router(inspected: Inspected) -> Router {
     let api = Router::new()
         .route("/api/live", get(live::live))
@@ -55,7 +55,7 @@ pub fn router(inspected: Inspected) -> Router {
     page::router().merge(api)
 }
 
-/// These routes and nothing else, for this machine alone, under the page's policy.
+/// Restricts the routes to this machine, adds a 404 fallback, and sets the page's security headers.
 pub fn guarded(routes: Router) -> Router {
     let routes = routes.fallback(async || problem(StatusCode::NOT_FOUND, "There is nothing here."));
     Guard::Page.protect(routes).layer(middleware::map_response(async |mut answer: Response| {

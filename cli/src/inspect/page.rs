@@ -1,4 +1,4 @@
-//! The page's files, and the policy under which a browser runs them.
+//! The page's files and security headers.
 
 use axum::Router;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -30,7 +30,7 @@ const FILES: &[(&str, &str, &str)] = files! {
     "timeline.js" "text/javascript; charset=utf-8",
 };
 
-/// Nothing but these files runs, nothing leaves for elsewhere, and no text becomes markup.
+/// Only these files run, no request leaves this server, and no string becomes markup.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
      img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'";

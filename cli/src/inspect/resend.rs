@@ -1,4 +1,4 @@
-//! What sends an event once more: its body, signed anew. The delivery's own headers are not kept.
+//! Resends an event: its body, with a new signature. The delivery's own headers are not stored.
 
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -9,34 +9,33 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Inspected;
-use super::event_detail::{Parts, Place, no_store};
+use super::event_detail::{EventQuery, Parts, no_store};
 use crate::envelope::Delivered;
 use crate::history::Stored;
 use crate::keys_file::KeysFile;
 use crate::local::problem;
 use crate::providers::{Entry, Signed, Validity};
 
-/// The keys in `events/` are everybody's: what is signed with them goes into a fixture or a container, and no
-/// real secret with it.
+/// The public keys in `events/`. Fixtures and container events are signed with them, never with real secrets.
 const PUBLIC_KEYS: &str = include_str!("../../../events/keys.json");
-/// As the files in `events/` are.
+/// As for the files in `events/`: 2100-01-01.
 const SIGNED_UNTIL: Timestamp = Timestamp::constant(4_102_444_800, 0);
-/// What a shell takes as one argument, with some room.
+/// Below the length limit of a shell argument.
 const ARGUMENT_BYTES_MAX: usize = 100_000;
 
-/// How a delivery can be sent again.
+/// Where to resend a delivery, and with which keys.
 #[derive(Clone)]
 pub struct Sending {
-    /// Where to.
+    /// The stack's base URL.
     pub url: String,
-    /// What it is signed with.
+    /// The keys to sign with.
     pub keys: KeysFile,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Request {
     #[serde(flatten)]
-    place: Place,
+    event: EventQuery,
     form: Form,
 }
 
@@ -48,27 +47,27 @@ enum Form {
     Fixture,
 }
 
-/// What is to be copied, and what has to be known about it.
-struct Copied {
+/// A string to copy, and a note for the user.
+struct Snippet {
     text: String,
     note: String,
 }
 
 pub(super) async fn resend(State(inspected): State<Inspected>, Query(request): Query<Request>) -> Response {
-    let stored = match inspected.find(&request.place).await {
+    let stored = match inspected.find(&request.event).await {
         Ok(stored) => stored,
         Err(answer) => return answer,
     };
-    let copied = match (request.form, &inspected.sending) {
+    let snippet = match (request.form, &inspected.sending) {
         (Form::Curl, Some(sending)) => curl(&stored, sending),
         (Form::Curl, None) => Err("The keys of a deployed stack stay in Secrets Manager.".into()),
         (Form::Sam, _) => sam(&stored),
         (Form::Fixture, _) => fixture(&stored),
     };
-    match copied {
-        Ok(Copied { text, mut note }) => {
+    match snippet {
+        Ok(Snippet { text, mut note }) => {
             if stored.json.contains(r#""[redacted]""#) {
-                note += " Secrets in the body are struck out, so it is another body than the one that came.";
+                note += " Secrets in the body are redacted, so it differs from the body received.";
             }
             no_store(axum::Json(json!({ "text": text, "note": note })))
         }
@@ -77,11 +76,11 @@ pub(super) async fn resend(State(inspected): State<Inspected>, Query(request): Q
 }
 
 fn entry(stored: &Stored) -> Result<&'static Entry, String> {
-    Entry::named(&stored.event.provider).ok_or_else(|| "No provider of this name is known.".into())
+    Entry::named(&stored.event.provider).ok_or_else(|| "This provider is unknown.".into())
 }
 
 fn body(stored: &Stored) -> Result<Vec<u8>, String> {
-    let nothing = || "The item holds no body.".to_owned();
+    let nothing = || "The item contains no body.".to_owned();
     let parts = Parts::of(&stored.json).ok_or_else(nothing)?;
     match (parts.raw, parts.raw_base64) {
         (Some(raw), _) => Ok(raw.as_bytes().to_vec()),
@@ -90,28 +89,28 @@ fn body(stored: &Stored) -> Result<Vec<u8>, String> {
     }
 }
 
-/// For the local stack. A credential that is the same in every delivery is not written out.
-fn curl(stored: &Stored, sending: &Sending) -> Result<Copied, String> {
+/// A curl command for the local stack. It does not contain a credential that is the same in every delivery.
+fn curl(stored: &Stored, sending: &Sending) -> Result<Snippet, String> {
     let (entry, body) = (entry(stored)?, body(stored)?);
-    let keys = sending.keys.signing(entry).ok_or("The keys file has nothing for this provider.")?;
+    let keys = sending.keys.signing(entry).ok_or("The keys file has no keys for this provider.")?;
     let now = Timestamp::now();
     let signed = (entry.sign)(&entry.body_keys(keys), &body, now.into());
-    let standing = (entry.sign)(keys, &body, now.into()).map_err(|error| error.to_string())?;
+    let static_credentials = (entry.sign)(keys, &body, now.into()).map_err(|error| error.to_string())?;
     let mut note = match entry.knows_time {
-        true => "Signed with the local stack's keys, for five minutes.".to_owned(),
+        true => "Signed with the local stack's keys; valid for five minutes.".to_owned(),
         false => "Signed with the local stack's keys.".to_owned(),
     };
     let mut url = format!("{}/webhooks/{}", sending.url, entry.name);
-    if standing.url_token.is_some() {
+    if static_credentials.url_token.is_some() {
         url += "/$TOKEN";
-        note = "Set TOKEN to one of url_tokens in your keys file first.".into();
+        note = "First set TOKEN to one of url_tokens in your keys file.".into();
     }
     let headers: Vec<(String, String)> = match signed {
         Ok(signed) => signed.headers,
         Err(_) => {
-            note = "Set SECRET to the header's value in your keys file first.".into();
+            note = "First set SECRET to the header's value in your keys file.".into();
             let hidden = |(at, (name, value))| (name, if at == 0 { "$SECRET".into() } else { value });
-            standing.headers.into_iter().enumerate().map(hidden).collect()
+            static_credentials.headers.into_iter().enumerate().map(hidden).collect()
         }
     };
     let headers = headers.iter().map(|(name, value)| format!(" \\\n  -H \"{name}: {value}\""));
@@ -122,10 +121,10 @@ fn curl(stored: &Stored, sending: &Sending) -> Result<Copied, String> {
         }
         _ => format!("base64 -d <<'BODY' | {head} \\\n  --data-binary @-\n{}\nBODY", wrapped(&body)),
     };
-    Ok(Copied { text, note })
+    Ok(Snippet { text, note })
 }
 
-/// What a terminal shows as it is: nothing in it moves the cursor or turns the line.
+/// Whether a terminal shows every character as it is, without control or bidirectional characters.
 fn is_visible(text: &str) -> bool {
     text.chars().all(|c| c == '\'' || c == '"' || c == '\\' || c == '\n' || c.escape_debug().len() == 1)
 }
@@ -140,7 +139,7 @@ fn signed_with_public_keys(stored: &Stored, validity: Validity) -> Result<(Signe
     let (entry, body) = (entry(stored)?, body(stored)?);
     let keys: Value = serde_json::from_str(PUBLIC_KEYS).map_err(|error| error.to_string())?;
     let keys = KeysFile::from_json(&keys).map_err(|error| error.to_string())?;
-    let signing = keys.signing(entry).ok_or("events/keys.json has nothing for this provider.")?;
+    let signing = keys.signing(entry).ok_or("events/keys.json has no keys for this provider.")?;
     let signed = (entry.sign)(signing, &body, validity).map_err(|error| error.to_string())?;
     Ok((signed, body, keys.secret(entry)))
 }
@@ -150,8 +149,8 @@ fn path(entry: &Entry, signed: &Signed) -> String {
     format!("/webhooks/{}{token}", entry.name)
 }
 
-/// For `sam local invoke`, with the keys of `events/env.json`.
-fn sam(stored: &Stored) -> Result<Copied, String> {
+/// An event for `sam local invoke`, for the keys in `events/env.json`.
+fn sam(stored: &Stored) -> Result<Snippet, String> {
     let entry = entry(stored)?;
     let validity = Validity { now: stored.received_at, expires: SIGNED_UNTIL };
     let (signed, body, _) = signed_with_public_keys(stored, validity)?;
@@ -165,14 +164,14 @@ fn sam(stored: &Stored) -> Result<Copied, String> {
     };
     let text = serde_json::to_string_pretty(&delivered.http_api()).map_err(|error| error.to_string())?;
     let note = format!(
-        "Save it as event.json: sam local invoke {} -e event.json -n events/env.json. Signed with the keys in events/, until 2100.",
+        "Save it as event.json: sam local invoke {} -e event.json -n events/env.json. Signed with the keys in events/; valid until 2100.",
         entry.function
     );
-    Ok(Copied { text, note })
+    Ok(Snippet { text, note })
 }
 
-/// A folder as the conformance tests read it.
-fn fixture(stored: &Stored) -> Result<Copied, String> {
+/// Commands that create a fixture folder for the conformance tests.
+fn fixture(stored: &Stored) -> Result<Snippet, String> {
     let entry = entry(stored)?;
     let now = stored.received_at;
     let (signed, body, keys) = signed_with_public_keys(stored, now.into())?;
@@ -195,6 +194,7 @@ fn fixture(stored: &Stored) -> Result<Copied, String> {
          UPDATE_EXPECT=1 cargo test -p livehooks-tests --test conformance\n",
         wrapped(&request)
     );
-    let note = "Run it in the project: it makes the fixture, and the test writes what is expected.".into();
-    Ok(Copied { text, note })
+    let note =
+        "Run it in the project: it creates the fixture, and the test writes the expected results.".into();
+    Ok(Snippet { text, note })
 }

@@ -1,8 +1,8 @@
-//! Who may use a local server: programs on this machine, and the page that it serves itself.
+//! Restricts a local server to programs on this machine and to its own page.
 //!
-//! A web page from elsewhere shows by its `Origin`, a name that was made to point here by its `Host`, a tunnel by
-//! what it says about the forwarding. All three get a 403 without any CORS header. A tunnel that forwards plain TCP
-//! cannot be told from a program on this machine.
+//! A foreign web page is recognized by its `Origin`, DNS rebinding by the `Host`, and a tunnel by its forwarding
+//! headers. All three get a 403 without CORS headers. A tunnel that forwards plain TCP looks like a program on this
+//! machine and is let through.
 
 use std::net::Ipv4Addr;
 
@@ -14,22 +14,22 @@ use axum::response::Response;
 
 use super::problem;
 
-/// What a server offers, and so who may use it.
+/// What a server offers, which decides who may use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guard {
-    /// Webhooks, under any name and through tunnels: they are verified.
+    /// Webhooks: open to any host name and to tunnels, because each delivery is verified.
     Webhooks,
-    /// The page and its API, on loopback names.
+    /// The page and its API: loopback names only.
     Page,
-    /// Stand-ins for AWS that listen on this address; containers reach them under names of their own.
+    /// Local AWS services at this address, which containers reach under other names.
     Aws(Ipv4Addr),
 }
 
-/// How Docker and Podman call this machine in a container.
+/// The host's names inside Docker and Podman containers.
 const CONTAINER_NAMES: [&str; 2] = ["host.docker.internal", "host.containers.internal"];
 
 impl Guard {
-    /// Puts the guard in front of all routes and the fallback that were added so far.
+    /// Protects all routes, and the fallback, added so far.
     pub fn protect(self, routes: Router) -> Router {
         routes.layer(middleware::from_fn_with_state(self, check))
     }
@@ -39,21 +39,23 @@ impl Guard {
         let (host, another) = (hosts.next().unwrap_or_default(), hosts.next());
         let mut origins = headers.get_all(header::ORIGIN).iter();
         if origins.any(|origin| !is_loopback(host) || origin != format!("http://{host}").as_str()) {
-            return Some("Web pages from elsewhere are not answered.");
+            return Some("Requests from other web pages are rejected.");
         }
         if self == Self::Webhooks {
             return None;
         }
         if another.is_some() || !self.is_own(host) {
-            return Some("Only loopback names, and the address of --aws-host on its ports, are answered.");
+            return Some(
+                "The Host header must be a loopback name or, on the AWS ports, the address of --aws-host.",
+            );
         }
-        headers.keys().any(is_forwarding).then_some("Only webhooks are answered through tunnels and proxies.")
+        headers.keys().any(is_forwarding).then_some("Tunnels and proxies can reach webhooks only.")
     }
 
     fn is_own(self, host: &str) -> bool {
         let is_aws = |address: Ipv4Addr| {
             let name = name(host);
-            // A name can be made to point here, an address cannot.
+            // DNS can map a name to this machine, but not an address.
             let is_address =
                 name.parse().is_ok_and(|found: Ipv4Addr| found == address || address.is_unspecified());
             is_address || CONTAINER_NAMES.contains(&name)
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_of_aws_host_opens_its_own_ports_and_no_others() {
+    fn the_address_of_aws_host_is_accepted_on_the_aws_ports_only() {
         let bridge = Ipv4Addr::new(172, 17, 0, 1);
         assert!(is_answered(Guard::Aws(bridge), "172.17.0.1:3001"));
         assert!(!is_answered(Guard::Aws(bridge), "172.17.0.2:3001"));

@@ -1,4 +1,4 @@
-//! Where the local stack is running, for the other commands.
+//! The file that tells other commands where the local stack is running.
 
 use std::fs;
 use std::io::{self, Write};
@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{default_folder, private};
 
-/// A local stack that was started from this folder.
+/// A local stack started from this folder.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Running {
+pub struct RunningStack {
     /// Its base address.
     pub url: String,
     /// Its DynamoDB.
@@ -22,26 +22,26 @@ pub struct Running {
     pub keys: PathBuf,
 }
 
-impl Running {
-    /// The latest one, if any.
+impl RunningStack {
+    /// The latest running stack, if any.
     pub fn read() -> Option<Self> {
         serde_json::from_slice(&fs::read(file()).ok()?).ok()
     }
 
-    /// Remembers it.
+    /// Writes the file.
     ///
     /// # Errors
-    /// Where the folder cannot be written to.
+    /// If the folder cannot be written to.
     pub fn write(&self) -> io::Result<()> {
         private::folder(&default_folder())?;
-        // The process that wrote it last may have been killed.
+        // The last process may have been killed and left its file.
         Self::forget();
         private::file(&file())?.write_all(&serde_json::to_vec(self)?)
     }
 
-    /// Forgets it.
+    /// Removes the file.
     pub fn forget() {
-        // A file that stays behind is overwritten by the next start.
+        // The next start overwrites a file that could not be removed.
         let _ = fs::remove_file(file());
     }
 }

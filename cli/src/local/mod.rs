@@ -1,4 +1,4 @@
-//! What the local stack and the commands share: names, folders, addresses, and who may use them.
+//! What the local stack and the commands share: names, folders, addresses and access rules.
 
 pub mod guard;
 pub mod lock_file;
@@ -21,7 +21,7 @@ pub fn default_folder() -> PathBuf {
     PathBuf::from(".livehooks")
 }
 
-/// Where the keys are that were made for development.
+/// The keys file generated for development.
 pub fn default_keys_file() -> PathBuf {
     default_folder().join("keys.json")
 }

@@ -1,4 +1,4 @@
-//! How clients reach the local stack.
+//! SDK configuration for the local stack.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
 use aws_types::SdkConfig;
 use livehooks_aws::{clients, http_client};
 
-/// On a laptop that is busy compiling a sender has to wait, and does. A table that rejects does not make it wait.
+/// Generous, because the laptop may be busy compiling. A table that fails at once does not wait for it.
 pub const LOCAL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Clients of what listens at `endpoint`, with credentials that no AWS would take.
+/// Configuration for clients of `endpoint`, with dummy credentials.
 pub fn local_sdk_config(endpoint: SocketAddr) -> SdkConfig {
     let credentials = Credentials::new("local", "local", None, None, "livehooks");
     clients::base(http_client::mozilla())

@@ -1,4 +1,4 @@
-//! From events in order to lanes.
+//! Builds lanes from events in order.
 
 use std::collections::HashMap;
 
@@ -13,12 +13,12 @@ const REPEAT: SignedDuration = SignedDuration::from_secs(120);
 /// What an event does to its lane.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// It is about to start: a start that a real one replaces.
+    /// It is about to start; a `Start` replaces it.
     Prepare,
     Start,
     End,
     Fail,
-    /// What was made is there: ends what is open, and is no end of what is not.
+    /// Its result is available. Ends an open span, but never adds one.
     Ready,
     Note,
 }
@@ -29,32 +29,32 @@ struct About {
     step: Step,
     key: Option<String>,
     label: Option<String>,
-    /// Tells the stays of one lane apart, where the provider does.
+    /// Distinguishes the spans of one lane, if the provider does.
     instance: Option<String>,
-    /// The times that an end repeats about its start.
+    /// The start and end times that an end event repeats.
     started_at: Option<Timestamp>,
     ended_at: Option<Timestamp>,
 }
 
 #[derive(Default)]
-struct Drawing {
+struct Builder {
     lanes: Vec<Lane>,
     index: HashMap<(LaneKind, String), usize>,
-    /// For each span its instance, and whether its start was only prepared.
+    /// Each span's instance, and whether it was only prepared.
     notes: Vec<Vec<(Option<String>, bool)>>,
     markers: Vec<Marker>,
 }
 
-/// The lanes of one room, and what belongs to none.
-pub(super) fn draw(events: &[&Event]) -> (Vec<Lane>, Vec<Marker>) {
-    let mut drawing = Drawing::default();
+/// The lanes of one room, and the markers that belong to none.
+pub(super) fn build(events: &[&Event]) -> (Vec<Lane>, Vec<Marker>) {
+    let mut builder = Builder::default();
     for event in events {
         match about(event) {
-            Some(about) => drawing.take(event, about),
-            None => drawing.mark(None, event),
+            Some(about) => builder.add(event, about),
+            None => builder.mark(None, event),
         }
     }
-    let Drawing { mut lanes, markers, .. } = drawing;
+    let Builder { mut lanes, markers, .. } = builder;
     presume_ends(&mut lanes);
     lanes.sort_by_key(|lane| (lane.kind, lane.spans.first().map(|span| (span.from, span.to))));
     (lanes, markers)
@@ -137,10 +137,10 @@ fn about(event: &Event) -> Option<About> {
     })
 }
 
-impl Drawing {
-    fn take(&mut self, event: &Event, about: About) {
+impl Builder {
+    fn add(&mut self, event: &Event, about: About) {
         let Some(key) = about.key.clone() else { return self.mark(None, event) };
-        // A failure to join, or a change of role, is no reason for a lane of somebody who never was there.
+        // A failed join or a role change alone does not make a lane.
         if matches!(about.step, Step::Note) && !self.index.contains_key(&(about.kind, key.clone())) {
             return self.mark(None, event);
         }
@@ -167,7 +167,7 @@ impl Drawing {
         if let Some(lane) = self.index.get(&(about.kind, key.clone())) {
             return *lane;
         }
-        // The file of a recording may have another id than the recording: it belongs to the only one there is.
+        // A recording's file may have its own id: it belongs to the session's only recording.
         if about.step == Step::Ready {
             let of_session = |lane: &&usize| {
                 let lane = &self.lanes[**lane];
@@ -193,12 +193,12 @@ impl Drawing {
         lane
     }
 
-    /// The open stay that the event is about: of the same instance, else the latest of the session.
+    /// The open span that the event is about: the same instance's, or the session's latest.
     fn open(&self, lane: usize, about: &About, event: &Event) -> Option<usize> {
         let spans = self.lanes[lane].spans.iter().enumerate();
         let open: Vec<(usize, &Span)> = spans.filter(|(_, span)| span.is_running()).collect();
         let is_same = |at: usize| about.instance.is_some() && self.notes[lane][at].0 == about.instance;
-        // Who comes again in the next session under the same id is there another time; a recording is the same.
+        // A participant with the same id in the next session starts a new span; a recording continues.
         let is_unique = about.kind != LaneKind::Participant || has_sid(event);
         let of_session = |span: &Span| {
             let sessions = (span.session.as_deref(), event.session_id());
@@ -245,7 +245,7 @@ impl Drawing {
             (span.to, span.ended_by, span.failed) = (Some(event.time), Some(event.id.clone()), failed);
             return;
         }
-        // A repeat of an end, or the end of what had failed, ends nothing more; a failure needs no start.
+        // Ignore a repeated end, the end of a failed span, and a failure without a start.
         let ended = self.lanes[lane].spans.iter().zip(&self.notes[lane]);
         let is_repeat = ended.rev().any(|(span, (instance, _))| {
             *instance == about.instance
@@ -269,14 +269,14 @@ impl Drawing {
 
     fn mark(&mut self, lane: Option<usize>, event: &Event) {
         let error = event.data.error.as_ref();
-        let said = error.and_then(|error| {
+        let label = error.and_then(|error| {
             [&error.message, &error.r#type, &error.code].into_iter().flatten().next().cloned()
         });
         let marker = Marker {
             time: event.time,
             r#type: event.r#type.clone(),
             is_failure: event.r#type.ends_with("failed"),
-            label: said,
+            label,
             event: event.id.clone(),
         };
         match lane {
@@ -290,7 +290,7 @@ fn has_sid(event: &Event) -> bool {
     event.data.participant.as_ref().is_some_and(|known| known.sid.is_some())
 }
 
-/// When a session has ended, nobody is in it any more and nothing runs.
+/// When a session ends, its participants, recordings and streams end too.
 fn presume_ends(lanes: &mut [Lane]) {
     let sessions = lanes.iter().filter(|lane| lane.kind == LaneKind::Session);
     let ended: HashMap<String, Timestamp> = sessions

@@ -1,8 +1,8 @@
-//! A room's evening as one picture: a lane for each session, participant, recording, stream, ingress and
-//! transcription, built from normalized events alone, so that it is the same for every provider.
+//! A room's timeline: a lane for each session, participant, recording, stream, ingress and transcription, built from
+//! normalized events only, so it works the same for every provider.
 //!
-//! Pure: events in whichever order, with doubles and without ids, become the same picture. It knows no clock:
-//! what has not ended by the last event is open.
+//! Pure: the order of the events and duplicates make no difference. It uses no clock: what has not ended by the last
+//! event is open.
 
 mod lanes;
 #[cfg(test)]
@@ -15,26 +15,26 @@ use serde::Serialize;
 
 use crate::history::Event;
 
-/// The picture of one room of one provider.
+/// The timeline of one room of one provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Timeline {
     /// The provider's name.
     pub provider: String,
-    /// The room's id; `None` gathers what names no room.
+    /// The room's id; `None` for events that name no room.
     pub room: Option<String>,
-    /// The earliest time in the picture.
+    /// The earliest time.
     pub from: Timestamp,
-    /// The latest time in the picture.
+    /// The latest time.
     pub to: Timestamp,
-    /// How many events it was made of, doubles not counted.
+    /// The number of events, without duplicates.
     pub events: usize,
-    /// The lanes: sessions, participants, recordings, streams, ingresses, transcriptions, each by first time.
+    /// The lanes, by kind and start.
     pub lanes: Vec<Lane>,
-    /// What belongs to no lane.
+    /// Markers that belong to no lane.
     pub markers: Vec<Marker>,
 }
 
-/// What lasts: from a start to an end, several times over.
+/// Something that lasts, with one or more spans.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Lane {
     /// What it is.
@@ -43,9 +43,9 @@ pub struct Lane {
     pub key: String,
     /// What to call it.
     pub label: String,
-    /// Its stays, by time.
+    /// Its spans, by time.
     pub spans: Vec<Span>,
-    /// What happened to it at one time, failures among it.
+    /// Its momentary events, including failures.
     pub markers: Vec<Marker>,
 }
 
@@ -63,7 +63,7 @@ pub enum LaneKind {
 }
 
 impl LaneKind {
-    /// As in JSON.
+    /// The name in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Session => "session",
@@ -76,36 +76,36 @@ impl LaneKind {
     }
 }
 
-/// One stay: joined to left, started to stopped.
+/// One span: joined to left, or started to stopped.
 ///
-/// A gap is where `started_by` or `ended_by` is absent: the event that would say so was never received.
+/// If `started_by` or `ended_by` is absent, the event was never received.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Span {
-    /// When it started, as far as any event says so.
+    /// When it started, if known.
     pub from: Option<Timestamp>,
-    /// When it ended, as far as any event says so.
+    /// When it ended, if known.
     pub to: Option<Timestamp>,
-    /// The id of the event that said that it started.
+    /// The id of its start event.
     pub started_by: Option<String>,
-    /// The id of the event that said that it ended.
+    /// The id of its end event.
     pub ended_by: Option<String>,
     /// Whether it ended by failing.
     pub failed: bool,
-    /// Where no end was received: the time by which it must have ended, because its session had, or because it
-    /// started anew.
+    /// If no end was received: the time by which it must have ended, because its session ended or it started
+    /// again.
     pub presumed_end: Option<Timestamp>,
     /// The session's id.
     pub session: Option<String>,
 }
 
 impl Span {
-    /// Whether nothing says that it has ended, nor that it must have.
+    /// Whether it has no end and no presumed end.
     pub fn is_running(&self) -> bool {
         self.to.is_none() && self.presumed_end.is_none()
     }
 }
 
-/// What happened at one time.
+/// A momentary event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Marker {
     /// When.
@@ -114,13 +114,13 @@ pub struct Marker {
     pub r#type: String,
     /// Whether something failed.
     pub is_failure: bool,
-    /// What to say about it: the error, or nothing.
+    /// The error, if any.
     pub label: Option<String>,
     /// The event's id.
     pub event: String,
 }
 
-/// What has started and was never said to have ended.
+/// A span without an end event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UnfinishedSpan {
     /// The provider's name.
@@ -137,21 +137,21 @@ pub struct UnfinishedSpan {
     pub label: String,
     /// When it started.
     pub since: Timestamp,
-    /// The id of the event that said so.
+    /// The id of its start event.
     pub event: String,
-    /// The time by which it must have ended nevertheless.
+    /// The time by which it must have ended.
     pub presumed_end: Option<Timestamp>,
 }
 
 impl Timeline {
-    /// The picture of every room in the events, by provider and room.
+    /// The timelines of all rooms in the events, by provider and room.
     pub fn of_rooms<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<Self> {
         let mut events: Vec<&Event> = events.into_iter().collect();
         events.sort_by(|one, other| order(one).cmp(&order(other)));
         let mut seen = HashSet::new();
         events.retain(|event| seen.insert((&event.source, &event.id)));
 
-        // An event that names its session alone is in the room of that session.
+        // An event that names only its session belongs to that session's room.
         let mut rooms = HashMap::new();
         for event in &events {
             if let (Some(session), Some(room)) = (event.session_id(), event.subject.as_deref()) {
@@ -168,9 +168,9 @@ impl Timeline {
         by_room.into_iter().map(|((provider, room), events)| Self::of_room(provider, room, &events)).collect()
     }
 
-    /// Events in order, without doubles, at least one.
+    /// Expects at least one event, in order and without duplicates.
     fn of_room(provider: &str, room: Option<&str>, events: &[&Event]) -> Self {
-        let (lanes, markers) = lanes::draw(events);
+        let (lanes, markers) = lanes::build(events);
         let of_spans = lanes.iter().flat_map(|lane| &lane.spans);
         let of_spans = of_spans.flat_map(|span| [span.from, span.to, span.presumed_end]).flatten();
         let times = events.iter().map(|event| event.time).chain(of_spans);
@@ -180,7 +180,7 @@ impl Timeline {
         Self { provider: provider.into(), room, from, to, events: events.len(), lanes, markers }
     }
 
-    /// What has started here and was never said to have ended, by time.
+    /// The spans without an end event, by start.
     pub fn unfinished(&self) -> Vec<UnfinishedSpan> {
         let mut open = Vec::new();
         for lane in &self.lanes {
@@ -206,7 +206,7 @@ impl Timeline {
     }
 }
 
-/// By the provider's clock; within its resolution in the order of arrival.
+/// By the provider's clock, then by order of arrival.
 fn order(event: &Event) -> (Timestamp, Timestamp, &str, &str) {
     (event.time, event.recordedtime, &event.source, &event.id)
 }

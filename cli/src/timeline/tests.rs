@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// An event `second` seconds into the evening, its id made of the type and the second.
+/// An event `second` seconds after the start; its id consists of the type and the second.
 fn event(second: i64, kind: &str, data: Value) -> Event {
     let time = Timestamp::from_second(1_761_815_000 + second).unwrap();
     let room = data["room"]["id"].as_str().unwrap_or("room01");
@@ -14,7 +14,7 @@ fn event(second: i64, kind: &str, data: Value) -> Event {
     .unwrap()
 }
 
-fn who(id: &str, sid: &str) -> Value {
+fn participant(id: &str, sid: &str) -> Value {
     json!({ "session": { "id": "s1" }, "participant": { "id": id, "sid": sid, "name": id.to_uppercase() } })
 }
 
@@ -22,7 +22,7 @@ fn session() -> Value {
     json!({ "session": { "id": "s1" } })
 }
 
-/// Lanes as `kind label: from-to`, seconds into the evening; `?` is a gap, `~` a presumed end, `!` a failure.
+/// Lanes as `kind label: from-to`, in seconds; `?` is a gap, `~` a presumed end, `!` a failure.
 fn shown(events: &[Event]) -> Vec<String> {
     let timelines = Timeline::of_rooms(events);
     let second = |time: Timestamp| time.as_second() - 1_761_815_000;
@@ -44,25 +44,25 @@ fn shown(events: &[Event]) -> Vec<String> {
 }
 
 #[test]
-fn a_participant_has_one_lane_with_several_stays() {
+fn a_participant_has_one_lane_with_several_spans() {
     let events = [
         event(0, "session.started", session()),
-        event(5, "participant.joined", who("ann", "PA_1")),
-        event(60, "participant.left", who("ann", "PA_1")),
-        event(70, "participant.joined", who("ann", "PA_2")),
-        event(90, "participant.left", who("ann", "PA_2")),
+        event(5, "participant.joined", participant("ann", "PA_1")),
+        event(60, "participant.left", participant("ann", "PA_1")),
+        event(70, "participant.joined", participant("ann", "PA_2")),
+        event(90, "participant.left", participant("ann", "PA_2")),
         event(100, "session.ended", session()),
     ];
     assert_eq!(shown(&events), ["session s1: 0-100", "participant ANN: 5-60 70-90"]);
 }
 
 #[test]
-fn order_and_doubles_change_nothing() {
+fn order_and_duplicates_make_no_difference() {
     let mut events = vec![
         event(0, "session.started", session()),
-        event(5, "participant.joined", who("ann", "PA_1")),
-        event(6, "participant.joined", who("bob", "PA_2")),
-        event(60, "participant.left", who("ann", "PA_1")),
+        event(5, "participant.joined", participant("ann", "PA_1")),
+        event(6, "participant.joined", participant("bob", "PA_2")),
+        event(60, "participant.left", participant("ann", "PA_1")),
         event(100, "session.ended", session()),
     ];
     let expected = shown(&events);
@@ -72,14 +72,14 @@ fn order_and_doubles_change_nothing() {
 }
 
 #[test]
-fn what_was_lost_is_a_gap() {
+fn a_lost_start_or_end_is_a_gap() {
     let left = json!({
         "session": { "id": "s1" },
         "participant": { "id": "cy", "sid": "PA_3", "joined_at": "2025-10-30T09:03:50Z" },
     });
     let events = [
-        event(5, "participant.joined", who("ann", "PA_1")),
-        event(20, "participant.left", who("bob", "PA_2")),
+        event(5, "participant.joined", participant("ann", "PA_1")),
+        event(20, "participant.left", participant("bob", "PA_2")),
         event(60, "participant.left", left),
         event(100, "session.ended", session()),
         event(200, "session.started", json!({ "session": { "id": "s2" } })),
@@ -104,7 +104,7 @@ fn what_was_lost_is_a_gap() {
 }
 
 #[test]
-fn a_second_start_without_sid_is_a_repeat_at_once_and_a_lost_end_later() {
+fn a_second_start_without_sid_is_a_repeat_if_soon_and_a_lost_end_if_late() {
     let ann = || json!({ "session": { "id": "s1" }, "participant": { "id": "ann" } });
     let events = [
         event(0, "participant.joined", ann()),
@@ -117,7 +117,7 @@ fn a_second_start_without_sid_is_a_repeat_at_once_and_a_lost_end_later() {
 }
 
 #[test]
-fn two_devices_of_one_user_share_a_lane_and_end_on_their_own() {
+fn two_devices_of_one_user_share_a_lane_and_end_separately() {
     let device =
         |id: &str| json!({ "session": { "id": "s1" }, "participant": { "id": id, "user_id": "ann" } });
     let events = [
@@ -129,7 +129,7 @@ fn two_devices_of_one_user_share_a_lane_and_end_on_their_own() {
 }
 
 #[test]
-fn recordings_start_are_ready_and_fail() {
+fn recordings_start_fail_and_become_ready() {
     let recording =
         |id: &str| json!({ "session": { "id": "s1" }, "recording": { "id": id, "scope": "room" } });
     let unnamed = || json!({ "session": { "id": "s1" }, "recording": { "scope": "participant" }, "participant": { "id": "ann" } });
@@ -149,22 +149,22 @@ fn recordings_start_are_ready_and_fail() {
 }
 
 #[test]
-fn a_file_ends_the_recording_whose_end_was_lost() {
+fn a_file_ends_a_recording_if_its_end_was_lost() {
     let recording = || json!({ "session": { "id": "s1" }, "recording": { "id": "EG", "scope": "room" } });
     let events = [event(0, "recording.started", recording()), event(9, "recording.ready", recording())];
     assert_eq!(shown(&events), ["recording room: 0-9"]);
 }
 
 #[test]
-fn failures_of_who_never_was_there_are_markers_of_the_room() {
-    let events = [event(3, "participant.join_failed", who("eve", "PA_9"))];
+fn a_failed_join_is_a_marker_of_the_room() {
+    let events = [event(3, "participant.join_failed", participant("eve", "PA_9"))];
     let timeline = &Timeline::of_rooms(&events)[0];
     assert!(timeline.lanes.is_empty());
     assert!(timeline.markers[0].is_failure);
 }
 
 #[test]
-fn rooms_are_told_apart_and_a_session_names_its_room() {
+fn rooms_are_separate_and_a_session_identifies_its_room() {
     let mut roomless = event(9, "recording.started", json!({ "session": { "id": "s1" }, "recording": {} }));
     roomless.subject = None;
     let events = [
@@ -205,7 +205,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 
 proptest! {
     #[test]
-    fn any_events_make_one_picture_in_whichever_order(
+    fn any_events_make_the_same_timeline_in_any_order(
         events in prop::collection::vec(any_event(), 0..40),
         seed in any::<prop::sample::Index>(),
     ) {
@@ -226,7 +226,7 @@ proptest! {
             other.rotate_left(middle);
         }
         other.reverse();
-        // Two events of one type and second share their id here: which of them counts is a matter of order.
+        // Two events of the same type and second share an id here, so their order decides which one counts.
         let unique: HashSet<_> = events.iter().map(|event| event.id.clone()).collect();
         if unique.len() == events.len() {
             prop_assert_eq!(Timeline::of_rooms(&other), timelines);

@@ -51,7 +51,7 @@ pub struct Verify {
 
 /// What came of the check.
 #[derive(Serialize)]
-struct Verdict<'a> {
+struct Report<'a> {
     is_authentic: bool,
     provider: &'a str,
     #[serde(flatten)]
@@ -83,7 +83,7 @@ impl Verify {
             Ok(_) => (None, None),
             Err(rejection) => (Some(rejection), diagnose::cause(entry, &keys, &request, now, rejection)),
         };
-        let verdict = Verdict {
+        let report = Report {
             is_authentic: rejection.is_none(),
             provider: entry.name,
             checked: verdict.as_ref().ok().cloned(),
@@ -93,15 +93,15 @@ impl Verify {
             cause: cause.as_ref(),
         };
         match self.json {
-            true => line(serde_json::to_string(&verdict).unwrap_or_default())?,
-            false => verdict.tell(&request, now)?,
+            true => line(serde_json::to_string(&report).unwrap_or_default())?,
+            false => report.print(&request, now)?,
         }
-        Ok(if verdict.is_authentic { Ending::Fine } else { Ending::No })
+        Ok(if report.is_authentic { Ending::Fine } else { Ending::No })
     }
 }
 
-impl Verdict<'_> {
-    fn tell(&self, request: &Request, now: Timestamp) -> Result<(), CommandError> {
+impl Report<'_> {
+    fn print(&self, request: &Request, now: Timestamp) -> Result<(), CommandError> {
         let at = local(now, "%Y-%m-%d %H:%M:%S %Z");
         if let Some(checked) = &self.checked {
             line(format!(
