@@ -1,5 +1,5 @@
-//! The command as a user meets it: processes, terminals and exit codes.
-#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+//! The command as users run it: processes, terminals and exit codes.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod harness;
 
@@ -10,15 +10,15 @@ use serde_json::{Value, json};
 
 use harness::{Dev, livehooks, send, stderr, stdout};
 
-/// What `dev` says when it cannot start.
-fn rejection(folder: &Path, arguments: &[&str]) -> String {
+/// The error of `dev` when it cannot start.
+fn start_error(folder: &Path, arguments: &[&str]) -> String {
     let output = livehooks(folder).args(["dev", "--port", "0"]).args(arguments).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", stdout(&output));
     stderr(&output)
 }
 
 #[test]
-fn a_first_event_is_sent_seen_and_shown_in_one_line_each() {
+fn a_first_event_takes_one_line_each_to_send_log_and_publish() {
     let folder = tempfile::tempdir().unwrap();
     let mut dev = Dev::start(folder.path(), &["--memory"]);
     let sent = send(folder.path(), &["plugnmeet", "participant_joined", "--room", "standup", "--duplicate"]);
@@ -27,17 +27,17 @@ fn a_first_event_is_sent_seen_and_shown_in_one_line_each() {
     let answers: Vec<&str> = answers.lines().collect();
     assert!(answers[0].contains("200 accepted") && answers[1].contains("200 duplicate"), "{answers:?}");
 
-    for said in ["accepted", "duplicate"] {
+    for status in ["accepted", "duplicate"] {
         let line = dev.line();
         let words: Vec<&str> = line.split_whitespace().skip(1).collect();
-        assert_eq!(words, ["plugnmeet", "live.participant.joined", "standup", "user-42", said]);
-        assert!(!line.contains('\u{1b}'), "no colours where there is no terminal");
+        assert_eq!(words, ["plugnmeet", "live.participant.joined", "standup", "user-42", status]);
+        assert!(!line.contains('\u{1b}'), "no color without a terminal");
     }
     assert_eq!(dev.notification()["message"]["subject"], "standup");
 }
 
 #[test]
-fn the_page_is_where_the_banner_says() {
+fn the_page_is_at_the_printed_address() {
     let folder = tempfile::tempdir().unwrap();
     let dev = Dev::start(folder.path(), &["--memory"]);
     assert_eq!(dev.page, format!("{}/", dev.url));
@@ -47,7 +47,7 @@ fn the_page_is_where_the_banner_says() {
 }
 
 #[test]
-fn an_event_survives_a_kill_right_after_its_answer_and_is_published() {
+fn an_accepted_event_survives_a_kill_and_is_published() {
     let folder = tempfile::tempdir().unwrap();
     let data = ["--data", "data", "--forward-to", "http://127.0.0.1:9/nobody"];
     let mut dev = Dev::start(folder.path(), &data);
@@ -62,7 +62,7 @@ fn an_event_survives_a_kill_right_after_its_answer_and_is_published() {
 }
 
 #[test]
-fn a_rejection_is_one_line_with_its_reason_and_what_to_do() {
+fn a_rejection_is_one_line_with_reason_and_advice() {
     let folder = tempfile::tempdir().unwrap();
     let mut dev = Dev::start(folder.path(), &["--memory"]);
     let keys = json!({ "plugnmeet": { "keys": { "plugnmeet-dev": "another secret" } } });
@@ -88,7 +88,7 @@ fn a_payload_cannot_move_the_cursor() {
 }
 
 #[test]
-fn keys_are_made_once_for_their_owner_alone() {
+fn keys_are_generated_once() {
     let folder = tempfile::tempdir().unwrap();
     drop(Dev::start(folder.path(), &["--data", "data"]));
     let keys = fs::read(folder.path().join("data/keys.json")).unwrap();
@@ -97,28 +97,27 @@ fn keys_are_made_once_for_their_owner_alone() {
 }
 
 #[test]
-fn wrong_keys_are_named_by_file_and_field_and_never_shown() {
+fn a_key_error_names_file_and_field_and_never_shows_a_value() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("keys.json");
-    assert!(rejection(folder.path(), &["--keys", "keys.json"]).contains("keys file keys.json: No such file"));
-    fs::write(&file, "{hunter2").unwrap();
     assert!(
-        rejection(folder.path(), &["--keys", "keys.json"])
-            .contains("expected JSON, found none at line 1 column 2")
+        start_error(folder.path(), &["--keys", "keys.json"]).contains("keys file keys.json: No such file")
     );
+    fs::write(&file, "{hunter2").unwrap();
+    assert!(start_error(folder.path(), &["--keys", "keys.json"]).contains("invalid JSON at line 1 column 2"));
     fs::write(&file, r#"{"livekit": {"keys": {"a": {"hunter2": 1}}}}"#).unwrap();
-    let error = rejection(folder.path(), &["--keys", "keys.json"]);
+    let error = start_error(folder.path(), &["--keys", "keys.json"]);
     assert_eq!(error, "error: keys file keys.json: field livekit.keys.a: expected a text, found an object\n");
 }
 
 #[test]
-fn a_folder_that_cannot_be_used_is_left_as_it_is() {
+fn an_unusable_data_folder_is_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join("data").join(name);
     drop(Dev::start(folder.path(), &["--data", "data"]));
 
     fs::write(path("format.json"), r#"{"format":2}"#).unwrap();
-    let error = rejection(folder.path(), &["--data", "data"]);
+    let error = start_error(folder.path(), &["--data", "data"]);
     assert!(error.contains("expected format 1, found 2, written by a newer livehooks"), "{error}");
     fs::write(path("format.json"), r#"{"format":1}"#).unwrap();
 
@@ -127,7 +126,7 @@ fn a_folder_that_cannot_be_used_is_left_as_it_is() {
             let _ = fs::remove_file(path(name));
         }
         fs::write(path("events.db"), damage).unwrap();
-        let error = rejection(folder.path(), &["--data", "data"]);
+        let error = start_error(folder.path(), &["--data", "data"]);
         assert!(error.contains("the database in the data folder is damaged"), "{error}");
         assert_eq!(fs::read(path("events.db")).unwrap(), damage);
     }
@@ -137,11 +136,11 @@ fn a_folder_that_cannot_be_used_is_left_as_it_is() {
 fn a_folder_in_use_is_not_shared() {
     let folder = tempfile::tempdir().unwrap();
     let _dev = Dev::start(folder.path(), &["--data", "data"]);
-    assert!(rejection(folder.path(), &["--data", "data"]).contains("in use by another livehooks dev"));
+    assert!(start_error(folder.path(), &["--data", "data"]).contains("in use by another livehooks dev"));
 }
 
 #[test]
-fn sending_says_what_it_does_not_know() {
+fn send_explains_invalid_arguments() {
     let folder = tempfile::tempdir().unwrap();
     let error = |arguments: &[&str]| {
         let output = send(folder.path(), arguments);
@@ -159,7 +158,7 @@ fn sending_says_what_it_does_not_know() {
 }
 
 #[test]
-fn the_list_has_every_type_and_what_it_becomes() {
+fn the_list_shows_each_type_and_its_common_type() {
     let folder = tempfile::tempdir().unwrap();
     let list = stdout(&send(folder.path(), &["--list"]));
     let line = list.lines().find(|line| line.trim_start().starts_with("peer.join.success ")).unwrap();
@@ -167,7 +166,7 @@ fn the_list_has_every_type_and_what_it_becomes() {
 }
 
 #[test]
-fn one_of_each_type_goes_through_known() {
+fn every_sample_type_is_accepted_and_known() {
     let folder = tempfile::tempdir().unwrap();
     let dev = Dev::start(folder.path(), &["--memory"]);
     let sent = send(folder.path(), &["all"]);
@@ -178,7 +177,7 @@ fn one_of_each_type_goes_through_known() {
 }
 
 #[test]
-fn the_checked_in_events_are_what_the_command_writes() {
+fn the_checked_in_events_are_up_to_date() {
     let checked_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events");
     let folder = tempfile::tempdir().unwrap();
     fs::copy(checked_in.join("keys.json"), folder.path().join("keys.json")).unwrap();
@@ -203,10 +202,7 @@ fn the_checked_in_events_are_what_the_command_writes() {
     let (expected, found) = (files(&checked_in), files(folder.path()));
     let differing: Vec<_> =
         expected.keys().chain(found.keys()).filter(|path| expected.get(*path) != found.get(*path)).collect();
-    assert!(
-        differing.is_empty(),
-        "write them anew with `cargo livehooks event --write events`: {differing:?}"
-    );
+    assert!(differing.is_empty(), "update them with `cargo livehooks event --write events`: {differing:?}");
     assert!(expected.len() > 30);
 }
 

@@ -1,6 +1,6 @@
-//! The data folder is its owner's alone.
+//! Only its owner can read the data folder.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod harness;
 
@@ -28,7 +28,7 @@ fn private_files(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn every_file_is_its_owners_alone_also_those_of_sqlite() {
+fn every_file_is_private_including_those_of_sqlite() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join(".livehooks");
     let mut dev = Dev::start(home.path(), &[]);
@@ -56,7 +56,7 @@ fn every_file_is_its_owners_alone_also_those_of_sqlite() {
 }
 
 #[test]
-fn a_folder_that_others_could_read_is_closed_at_the_start() {
+fn an_existing_folder_is_made_private_at_the_start() {
     for arguments in [&[][..], &["--memory"]] {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join(".livehooks");

@@ -1,7 +1,7 @@
-//! The commands over a deployed stack: CloudFormation and Secrets Manager are answered here, on loopback; DynamoDB,
-//! its stream and SNS are the local stack's.
+//! The commands with a deployed stack. The test answers for CloudFormation and Secrets Manager on loopback; DynamoDB, its
+//! stream and SNS are the local stack's.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod harness;
 
@@ -21,13 +21,13 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-/// One secret with its versions.
+/// A secret with its versions.
 #[derive(Default)]
 struct Secret {
     versions: BTreeMap<String, String>,
     stages: BTreeMap<String, String>,
-    /// What somebody else makes current, as soon as a new version is written aside.
-    change_meanwhile: Option<String>,
+    /// A concurrent change that becomes current as soon as a new version is written.
+    concurrent_change: Option<String>,
 }
 
 impl Secret {
@@ -53,14 +53,14 @@ impl Secret {
                 for stage in input["VersionStages"].as_array().unwrap() {
                     self.stages.insert(stage.as_str().unwrap().into(), token.clone());
                 }
-                if let Some(other) = self.change_meanwhile.take() {
-                    self.set("of-somebody-else", &other);
+                if let Some(other) = self.concurrent_change.take() {
+                    self.set("of-someone-else", &other);
                 }
                 Ok(json!({ "VersionId": token }))
             }
             "UpdateSecretVersionStage" => {
                 let stage = text("VersionStage").unwrap();
-                // As in the service's own reference: the version that the stage is taken from has to be named.
+                // As in the service's reference, the version that the stage is removed from must be named.
                 if self.stages.get(&stage) != text("RemoveFromVersionId").as_ref() {
                     return Err("InvalidParameterException");
                 }
@@ -70,7 +70,7 @@ impl Secret {
                 }
                 Ok(json!({}))
             }
-            other => panic!("{other} was not expected"),
+            other => panic!("unexpected action {other}"),
         }
     }
 }
@@ -114,14 +114,14 @@ async fn answer(State(secret): State<Arc<Mutex<Secret>>>, headers: HeaderMap, bo
                 "<StackResourceDetail><PhysicalResourceId>live-{id}</PhysicalResourceId></StackResourceDetail>"
             )
         }
-        other => panic!("{other} was not expected"),
+        other => panic!("unexpected action {other}"),
     };
     let action = &form["Action"];
     let xml = format!("<{action}Response><{action}Result>{result}</{action}Result></{action}Response>");
     ([(header::CONTENT_TYPE, "text/xml")], xml).into_response()
 }
 
-/// A deployed stack `live`, and an empty folder to look at it from.
+/// A deployed stack `live`, and an empty folder to run commands in.
 struct Deployed {
     _dev: Dev,
     local: TempDir,
@@ -169,19 +169,19 @@ impl Deployed {
         command
     }
 
-    /// Runs a command over the stack.
+    /// Runs a command with the stack.
     fn run(&self, arguments: &[&str]) -> Output {
         self.command(&[arguments, &["--stack", "live", "--region", "us-east-1"]].concat()).output().unwrap()
     }
 
-    fn ran(&self, arguments: &[&str]) -> String {
+    fn run_ok(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
         stdout(&output)
     }
 
-    /// The same with something on the standard input.
-    fn fed(&self, arguments: &[&str], input: &str) -> Output {
+    /// Runs a command with `input` on standard input.
+    fn run_with_input(&self, arguments: &[&str], input: &str) -> Output {
         let arguments = [arguments, &["--stack", "live", "--region", "us-east-1"]].concat();
         let mut command = self.command(&arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -192,7 +192,7 @@ impl Deployed {
 }
 
 #[test]
-fn the_page_of_a_deployed_stack_is_for_this_machine_alone() {
+fn the_page_of_a_deployed_stack_answers_this_machine_only() {
     let deployed = Deployed::start();
     let arguments = ["inspect", "--stack", "live", "--region", "us-east-1", "--port", "0"];
     let mut process = deployed.command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
@@ -216,65 +216,69 @@ fn the_page_of_a_deployed_stack_is_for_this_machine_alone() {
 }
 
 #[test]
-fn a_deployed_stack_is_looked_at_like_the_local_one() {
+fn a_deployed_stack_is_queried_like_the_local_one() {
     let deployed = Deployed::start();
     send(deployed.local(), &["plugnmeet", "participant_joined", "--room", "standup"]);
-    let event: Value = serde_json::from_str(&deployed.ran(&["events", "--json"])).unwrap();
+    let event: Value = serde_json::from_str(&deployed.run_ok(&["events", "--json"])).unwrap();
     assert_eq!(event["subject"], "standup");
-    assert!(deployed.ran(&["timeline", "standup"]).contains("participant"));
-    let rooms: Value = serde_json::from_str(&deployed.ran(&["rooms", "--json"])).unwrap();
+    assert!(deployed.run_ok(&["timeline", "standup"]).contains("participant"));
+    let rooms: Value = serde_json::from_str(&deployed.run_ok(&["rooms", "--json"])).unwrap();
     assert_eq!(rooms["present"], 1);
 
-    let told = deployed.ran(&["explain", event["id"].as_str().unwrap()]);
+    let explained = deployed.run_ok(&["explain", event["id"].as_str().unwrap()]);
     for part in
         ["--log-group-name live-NotifyLogGroup", "--log-group-name live-IngestLogGroup", "--region us-east-1"]
     {
-        assert!(told.contains(part), "{part:?} is not in:\n{told}");
+        assert!(explained.contains(part), "{part:?} is not in:\n{explained}");
     }
     let open = deployed.run(&["unfinished", "--older-than", "0s"]);
     assert_eq!(open.status.code(), Some(3));
 }
 
 #[test]
-fn what_is_wrong_with_the_stack_is_said_with_a_way_out() {
+fn stack_errors_say_how_to_fix_them() {
     let deployed = Deployed::start();
-    let said = |arguments: &[&str]| {
+    let error = |arguments: &[&str]| {
         let output = deployed.command(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
-        let said = stderr(&output);
-        assert!(!said.contains("never-shown"), "{said}");
-        said
+        let error = stderr(&output);
+        assert!(!error.contains("never-shown"), "{error}");
+        error
     };
-    let unknown = said(&["events", "--stack", "other", "--region", "us-east-1"]);
+    let unknown = error(&["events", "--stack", "other", "--region", "us-east-1"]);
     assert!(
         unknown.contains("stack other in us-east-1 cannot be described: ValidationError: Stack with id"),
         "{unknown}"
     );
     assert!(unknown.contains("aws cloudformation list-stacks"), "{unknown}");
-    assert!(said(&["events", "--stack", "live"]).contains("give --region, or set AWS_REGION"));
-    let off = said(&["keys", "show", "--provider", "livekit", "--stack", "live", "--region", "us-east-1"]);
-    assert!(off.contains("stack live has no secret for livekit"), "{off}");
+    assert!(error(&["events", "--stack", "live"]).contains("pass --region, set AWS_REGION"));
+    let disabled =
+        error(&["keys", "show", "--provider", "livekit", "--stack", "live", "--region", "us-east-1"]);
+    assert!(disabled.contains("stack live has no secret for livekit"), "{disabled}");
 }
 
 #[test]
-fn a_replay_is_published_and_a_listener_catches_up_with_ordinary_credentials() {
+fn replay_and_listen_work_with_default_credentials() {
     let deployed = Deployed::start();
     let app = App::start();
     let listen = ["listen", "--stack", "live", "--region", "us-east-1", "--forward-to", &app.url];
     let mut listener =
         deployed.command(&listen).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut said = std::io::BufReader::new(listener.stderr.take().unwrap());
-    std::io::BufRead::read_line(&mut said, &mut String::new()).unwrap();
+    let mut messages = std::io::BufReader::new(listener.stderr.take().unwrap());
+    std::io::BufRead::read_line(&mut messages, &mut String::new()).unwrap();
     send(deployed.local(), &["plugnmeet", "participant_joined", "--room", "standup"]);
     let event = app.take();
     assert_eq!(event["subject"], "standup");
     listener.kill().unwrap();
     listener.wait().unwrap();
 
-    deployed.ran(&["replay", "--room", "standup", "--to-topic"]);
+    deployed.run_ok(&["replay", "--room", "standup", "--to-topic"]);
     let published = deployed._dev.get("/api/announcements?replay=all&follow=false");
     assert_eq!(published.matches("\"replayid\"").count(), 1, "{published}");
-    assert!(deployed.folder.path().join("state/livehooks").is_dir(), "the user's state is where it belongs");
+    assert!(
+        deployed.folder.path().join("state/livehooks").is_dir(),
+        "the state is in the user's state folder"
+    );
 }
 
 #[test]
@@ -282,41 +286,45 @@ fn keys_are_shown_by_fingerprint_added_from_stdin_and_retired() {
     let deployed = Deployed::start();
     deployed.secret.lock().unwrap().set("first", r#"{"keys": {"old": "hunter2"}}"#);
     let show = ["keys", "show", "--provider", "plugnmeet"];
-    let shown = deployed.ran(&show);
+    let shown = deployed.run_ok(&show);
     assert!(shown.contains("old") && !shown.contains("hunter2"), "{shown}");
 
     let add = ["keys", "add", "--provider", "plugnmeet", "--label", "new"];
-    let added = deployed.fed(&add, "correct horse\n");
+    let added = deployed.run_with_input(&add, "correct horse\n");
     assert_eq!(added.status.code(), Some(0), "{}", stderr(&added));
     assert!(!(stdout(&added) + &stderr(&added)).contains("horse"));
     assert!(stderr(&added).contains("within five minutes"));
     let expected = json!({ "keys": { "old": "hunter2", "new": "correct horse" } });
     assert_eq!(deployed.secret.lock().unwrap().current(), expected);
-    assert_eq!(deployed.secret.lock().unwrap().stages.len(), 1, "nothing is left aside");
+    assert_eq!(deployed.secret.lock().unwrap().stages.len(), 1, "no temporary stage is left");
 
     let old: Vec<String> = shown.lines().last().unwrap().split_whitespace().map(str::to_owned).collect();
-    deployed.ran(&["keys", "retire", "--provider", "plugnmeet", &old[2]]);
+    deployed.run_ok(&["keys", "retire", "--provider", "plugnmeet", &old[2]]);
     assert_eq!(deployed.secret.lock().unwrap().current(), json!({ "keys": { "new": "correct horse" } }));
 
-    let last = deployed.ran(&[&show[..], &["--json"]].concat());
+    let last = deployed.run_ok(&[&show[..], &["--json"]].concat());
     let last: Value = serde_json::from_str(&last).unwrap();
     let rejected =
         deployed.run(&["keys", "retire", "--provider", "plugnmeet", last["fingerprint"].as_str().unwrap()]);
     assert_eq!(rejected.status.code(), Some(2));
-    assert!(stderr(&rejected).contains("the keys would not serve any more"), "{}", stderr(&rejected));
-    assert_eq!(deployed.fed(&add, "\n").status.code(), Some(2), "no secret is no key");
+    assert!(stderr(&rejected).contains("the remaining keys would be invalid"), "{}", stderr(&rejected));
+    assert_eq!(deployed.run_with_input(&add, "\n").status.code(), Some(2), "an empty secret is rejected");
 }
 
 #[test]
-fn keys_that_somebody_else_has_changed_meanwhile_are_not_overwritten() {
+fn concurrent_changes_of_keys_are_not_overwritten() {
     let deployed = Deployed::start();
     let mut secret = deployed.secret.lock().unwrap();
     secret.set("first", r#"{"keys": {"a": "1"}}"#);
-    secret.change_meanwhile = Some(r#"{"keys": {"a": "1", "theirs": "2"}}"#.into());
+    secret.concurrent_change = Some(r#"{"keys": {"a": "1", "theirs": "2"}}"#.into());
     drop(secret);
-    let add = deployed.fed(&["keys", "add", "--provider", "plugnmeet", "--label", "ours"], "3");
+    let add = deployed.run_with_input(&["keys", "add", "--provider", "plugnmeet", "--label", "ours"], "3");
     assert_eq!(add.status.code(), Some(2));
-    assert!(stderr(&add).contains("somebody else has changed the keys meanwhile"), "{}", stderr(&add));
+    assert!(
+        stderr(&add).contains("the keys were changed by someone else in the meantime"),
+        "{}",
+        stderr(&add)
+    );
     let secret = deployed.secret.lock().unwrap();
     assert_eq!(secret.current(), json!({ "keys": { "a": "1", "theirs": "2" } }));
     assert_eq!(secret.stages.len(), 1);

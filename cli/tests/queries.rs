@@ -1,5 +1,5 @@
-//! The commands that look at what was stored.
-#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+//! The commands that query stored events.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod harness;
 
@@ -9,7 +9,7 @@ use std::process::Stdio;
 
 use harness::{Dev, EXAMPLE, json_lines, livehooks, ran, run, send, stderr, stdout};
 
-/// A local stack with one of each type of a provider in room `standup`, and a join in room `other`.
+/// A local stack with every sample type of one provider in room `standup`, and a join in room `other`.
 fn stack(folder: &Path) -> Dev {
     let dev = Dev::start(folder, &["--memory"]);
     assert!(send(folder, &[EXAMPLE, "all", "--room", "standup"]).status.success());
@@ -18,7 +18,7 @@ fn stack(folder: &Path) -> Dev {
 }
 
 #[test]
-fn events_are_filtered_as_they_are_asked_for() {
+fn events_are_filtered_by_every_option() {
     let folder = tempfile::tempdir().unwrap();
     let _dev = stack(folder.path());
     let types = |arguments: &[&str]| -> Vec<String> {
@@ -41,25 +41,29 @@ fn events_are_filtered_as_they_are_asked_for() {
     let table = ran(folder.path(), &["events", "--room", "standup"], 0);
     assert!(table.starts_with("RECEIVED "), "{table}");
     assert!(table.lines().any(|line| line.contains(" participant.joined ") && line.contains(" standup ")));
-    assert!(!table.contains('\u{1b}'), "no colours where there is no terminal");
+    assert!(!table.contains('\u{1b}'), "no color without a terminal");
     let none = run(folder.path(), &["events", "--room", "nowhere"]);
     assert!(none.status.success() && none.stdout.is_empty() && stderr(&none).contains("no such event"));
 }
 
 #[test]
-fn without_a_stack_the_way_out_is_named() {
+fn errors_say_how_to_fix_them() {
     let folder = tempfile::tempdir().unwrap();
     drop(Dev::start(folder.path(), &["--memory"]));
     let output = run(folder.path(), &["events"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("start it with `cargo livehooks dev`"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("start the local stack with `cargo livehooks dev`"),
+        "{}",
+        stderr(&output)
+    );
     let output = run(folder.path(), &["events", "--since", "yesterday"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("expected 2h, 2026-01-31"), "{}", stderr(&output));
 }
 
 #[test]
-fn what_nobody_reads_any_more_is_no_error() {
+fn a_closed_output_pipe_is_not_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let _dev = stack(folder.path());
     let mut child =
@@ -72,7 +76,7 @@ fn what_nobody_reads_any_more_is_no_error() {
 }
 
 #[test]
-fn following_shows_what_comes_and_nothing_else() {
+fn following_shows_new_events_that_match() {
     let folder = tempfile::tempdir().unwrap();
     let _dev = Dev::start(folder.path(), &["--memory"]);
     send(folder.path(), &[EXAMPLE, "room_started", "--room", "a"]);
@@ -93,20 +97,20 @@ fn following_shows_what_comes_and_nothing_else() {
 }
 
 #[test]
-fn rooms_say_who_is_there_and_what_is_open() {
+fn rooms_show_present_participants_and_open_recordings() {
     let folder = tempfile::tempdir().unwrap();
     let _dev = stack(folder.path());
     send(folder.path(), &["livekit", "egress_started", "--room", "recorded"]);
     let rooms = json_lines(folder.path(), &["rooms", "--json"]);
     let room = |name: &str| rooms.iter().find(|room| room["room"] == name).unwrap();
     assert_eq!((&room("other")["participants"], &room("other")["present"]), (&1.into(), &1.into()));
-    assert_eq!(room("standup")["present"], 0, "who joined there has left");
+    assert_eq!(room("standup")["present"], 0, "the participant has left");
     assert_eq!(room("recorded")["open_recordings"], 1);
     assert!(ran(folder.path(), &["rooms"], 0).contains("1 of 1"));
 }
 
 #[test]
-fn a_timeline_is_drawn_as_wide_as_there_is_room() {
+fn a_timeline_fits_the_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let _dev = stack(folder.path());
     for width in ["80", "120"] {
@@ -133,7 +137,7 @@ fn a_timeline_is_drawn_as_wide_as_there_is_room() {
 }
 
 #[test]
-fn an_events_story_goes_from_delivery_to_notification() {
+fn an_events_history_goes_from_delivery_to_notification() {
     let folder = tempfile::tempdir().unwrap();
     let dev = Dev::start(folder.path(), &["--memory"]);
     for _ in 0..2 {
@@ -145,16 +149,16 @@ fn an_events_story_goes_from_delivery_to_notification() {
     dev.notification();
 
     let id = joined.last().unwrap()["id"].as_str().unwrap();
-    let told = loop {
-        let told = ran(folder.path(), &["explain", id], 0);
-        // The notifier is a moment behind the table.
-        if !told.contains("not since this start") {
-            break told;
+    let explained = loop {
+        let explained = ran(folder.path(), &["explain", id], 0);
+        // The notifier runs a moment later.
+        if !explained.contains("not since the local stack started") {
+            break explained;
         }
     };
     for part in [
-        &format!("live.participant.joined, which {EXAMPLE} calls participant_joined"),
-        "signed: a key of this account over exactly this body\n",
+        &format!("live.participant.joined ({EXAMPLE} type participant_joined)"),
+        "signed: this account's key signed this body\n",
         &format!("account or key {EXAMPLE}-dev"),
         "by provider-id; new: no item had this key",
         &format!("key {EXAMPLE}#{id} / 0"),
@@ -162,26 +166,26 @@ fn an_events_story_goes_from_delivery_to_notification() {
         "by the provider's clock",
         "expires ",
     ] {
-        assert!(told.contains(part), "{part:?} is not in:\n{told}");
+        assert!(explained.contains(part), "{part:?} is not in:\n{explained}");
     }
 
     let id = joined[0]["id"].as_str().unwrap();
-    let story = json_lines(folder.path(), &["explain", id, "--json"]).remove(0);
-    assert_eq!(story["dedupe"]["basis"], "sequence");
-    assert_eq!(story["event"]["id"], id);
-    assert_eq!(story["delivery_lag_s"], serde_json::Value::Null, "VideoSDK gives no time");
-    assert_eq!(story["published"]["is_published"], true);
+    let history = json_lines(folder.path(), &["explain", id, "--json"]).remove(0);
+    assert_eq!(history["dedupe"]["basis"], "sequence");
+    assert_eq!(history["event"]["id"], id);
+    assert_eq!(history["delivery_lag_s"], serde_json::Value::Null, "VideoSDK gives no time");
+    assert_eq!(history["published"]["is_published"], true);
 
-    assert!(ran(folder.path(), &["explain", &id[..12]], 0).contains(id), "the beginning of an id will do");
+    assert!(ran(folder.path(), &["explain", &id[..12]], 0).contains(id), "a prefix of an id is enough");
     assert_eq!(run(folder.path(), &["explain", "nothing"]).status.code(), Some(1));
 }
 
 #[test]
-fn open_ends_are_told_to_a_cron_by_the_exit_code() {
+fn the_exit_code_reports_unfinished_spans() {
     let folder = tempfile::tempdir().unwrap();
     let _dev = Dev::start(folder.path(), &["--memory"]);
     send(folder.path(), &["livekit", "egress_started", "--room", "a"]);
-    assert_eq!(ran(folder.path(), &["unfinished"], 0), "", "what has just begun is no open end");
+    assert_eq!(ran(folder.path(), &["unfinished"], 0), "", "a recording that has just begun does not count");
     let open = ran(folder.path(), &["unfinished", "--older-than", "0s", "--json"], 3);
     let open: serde_json::Value = serde_json::from_str(&open).unwrap();
     assert_eq!((&open["kind"], &open["room"]), (&"recording".into(), &"a".into()));
@@ -191,7 +195,7 @@ fn open_ends_are_told_to_a_cron_by_the_exit_code() {
 }
 
 #[test]
-fn every_command_has_help_with_examples_and_is_completed() {
+fn every_command_has_help_with_examples_and_shell_completion() {
     let folder = tempfile::tempdir().unwrap();
     let script = ran(folder.path(), &["completions", "bash"], 0);
     for command in [
@@ -209,7 +213,7 @@ fn every_command_has_help_with_examples_and_is_completed() {
         "keys",
         "completions",
     ] {
-        assert!(script.contains(command), "{command} is not completed");
+        assert!(script.contains(command), "{command} has no completion");
         let help = ran(folder.path(), &[command, "--help"], 0);
         assert!(help.contains("Examples:") || command == "event", "{command} has no examples:\n{help}");
     }

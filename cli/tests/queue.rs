@@ -1,6 +1,6 @@
-//! `livehooks queue` over the local stack, and over a deployed one whose CloudFormation and SQS are answered here.
+//! `livehooks queue` with the local stack, and with a deployed one for whose CloudFormation and SQS the test answers.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod harness;
 
@@ -26,8 +26,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-/// A delivery in the queue of the local stack, which has ended; the keys that have signed it are in its keys file.
-fn queued(folder: &Path) -> Value {
+/// Queues a delivery in a stopped local stack, and returns the keys in its keys file.
+fn queue_delivery(folder: &Path) -> Value {
     Dev::start(folder, &[]).kill();
     let keys: Value =
         serde_json::from_slice(&fs::read(folder.join(".livehooks/keys.json")).unwrap()).unwrap();
@@ -45,10 +45,10 @@ fn queued(folder: &Path) -> Value {
 }
 
 #[test]
-fn a_typo_in_the_keys_of_the_local_stack_is_seen_and_mended() {
+fn a_typo_in_the_local_keys_is_found_and_fixed() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let mut keys = queued(folder);
+    let mut keys = queue_delivery(folder);
     for secret in keys[EXAMPLE]["keys"].as_object_mut().unwrap().values_mut() {
         *secret = format!("{} ", secret.as_str().unwrap()).into();
     }
@@ -78,7 +78,7 @@ fn a_typo_in_the_keys_of_the_local_stack_is_seen_and_mended() {
 struct Aws {
     has_outputs: bool,
     letters: Vec<Value>,
-    /// What the next questions after the redrive are answered with.
+    /// The answers to the next `ListMessageMoveTasks`.
     tasks: Vec<Value>,
     calls: Vec<(String, Value)>,
 }
@@ -98,14 +98,14 @@ impl Aws {
                 }})
             }
             "ReceiveMessage" => {
-                assert!(is_dead, "each receive of the fallback queue counts towards the 480");
+                assert!(is_dead, "each receive from the fallback queue counts toward the 480 attempts");
                 let count = self.letters.len().min(10);
                 json!({ "Messages": self.letters.drain(..count).collect::<Vec<_>>() })
             }
             "ChangeMessageVisibilityBatch" => json!({ "Successful": [], "Failed": [] }),
             "StartMessageMoveTask" => json!({ "TaskHandle": "handle" }),
             "ListMessageMoveTasks" => json!({ "Results": [self.tasks.remove(0)] }),
-            other => panic!("{other} was not expected"),
+            other => panic!("unexpected action {other}"),
         }
     }
 }
@@ -170,7 +170,7 @@ impl Deployed {
     }
 }
 
-/// A dead letter; what is in its message says nothing of the delivery but these fields.
+/// A dead letter with a queued message as its body.
 fn letter(id: usize, reason: Option<&str>, is_given_up: bool) -> Value {
     let body = json!({ "provider": "livekit", "received_at": "2026-01-01T00:00:00Z", "fault": "store_timeout",
         "headers": [["authorization", "a-credential"]], "body": "", "gzip": false });
@@ -183,10 +183,10 @@ fn letter(id: usize, reason: Option<&str>, is_given_up: bool) -> Value {
 }
 
 #[test]
-fn dead_letters_of_a_deployed_stack_are_counted_by_reason_and_what_is_a_sample_says_so() {
+fn dead_letters_of_a_deployed_stack_are_counted_by_reason_and_a_sample_is_marked() {
     let mut letters: Vec<Value> = (0..150).map(|id| letter(id, Some("wrong_key"), false)).collect();
     letters.extend((150..249).map(|id| letter(id, None, true)));
-    // Put back once, and then given up.
+    // Redriven once, then given up.
     letters.insert(0, letter(249, Some("wrong_key"), true));
     let deployed = Deployed::start(Aws { has_outputs: true, letters: letters.clone(), ..Aws::default() });
     let shown = deployed.run(&["queue"]);
@@ -197,7 +197,7 @@ fn dead_letters_of_a_deployed_stack_are_counted_by_reason_and_what_is_a_sample_s
         shown.lines().filter(|line| line.starts_with("livekit")).map(words).collect();
     assert_eq!(rows[0][..3], ["livekit", "wrong_key", "150"]);
     assert_eq!(rows[1][..5], ["livekit", "gave", "up:", "store_timeout", "50"]);
-    assert!(shown.contains("these are 200 of 250 dead letters, a sample"), "{shown}");
+    assert!(shown.contains("a sample of 200 of 250 dead letters"), "{shown}");
     assert!(shown.contains("queue redrive --stack live --region us-east-1"), "{shown}");
     assert!(!shown.contains("a-credential"));
     let released = deployed.calls("ChangeMessageVisibilityBatch");
@@ -214,7 +214,7 @@ fn dead_letters_of_a_deployed_stack_are_counted_by_reason_and_what_is_a_sample_s
 }
 
 #[test]
-fn a_redrive_names_where_dead_letters_go_and_tells_how_it_ends() {
+fn a_redrive_names_its_destination_and_reports_its_result() {
     let task = |status: &str, moved: u64| {
         json!({ "Status": status, "ApproximateNumberOfMessagesMoved": moved,
             "ApproximateNumberOfMessagesToMove": 3, "StartedTimestamp": 1 })
@@ -225,7 +225,7 @@ fn a_redrive_names_where_dead_letters_go_and_tells_how_it_ends() {
     assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
     assert!(stdout(&done).starts_with("3 moved back to the fallback queue"));
     assert!(stderr(&done).contains("moved 1 of about 3"), "{}", stderr(&done));
-    // What was sent to the dead-letter queue directly has no queue of origin.
+    // Messages sent directly to the dead-letter queue have no queue of origin.
     let expected = json!({
         "SourceArn": "arn:aws:sqs:us-east-1:1:dead", "DestinationArn": "arn:aws:sqs:us-east-1:1:waiting",
     });
@@ -240,7 +240,7 @@ fn a_redrive_names_where_dead_letters_go_and_tells_how_it_ends() {
 }
 
 #[test]
-fn a_stack_without_these_queues_says_so() {
+fn a_stack_without_these_queues_is_reported() {
     let deployed = Deployed::start(Aws::default());
     let output = deployed.run(&["queue"]);
     assert_eq!(output.status.code(), Some(2));

@@ -1,6 +1,6 @@
-//! Replaying and listening: what goes out, in which order, and what happens when it is stopped.
+//! `replay` and `listen`: what they send, in which order, and how they resume.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "that is how a test fails")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod harness;
 
@@ -13,7 +13,7 @@ use std::process::{Child, Stdio};
 use harness::{App, Dev, EXAMPLE, interrupt, json_lines, livehooks, ran, run, send, stderr};
 use serde_json::Value;
 
-/// Sends so many joins to room `a`, and returns their ids, oldest first.
+/// Sends `count` joins to room `a`, and returns their ids, oldest first.
 fn joins(folder: &Path, count: usize) -> Vec<String> {
     let before = ids(folder).len();
     send(folder, &[EXAMPLE, "participant_joined", "--room", "a", "--count", &count.to_string()]);
@@ -34,7 +34,7 @@ fn start(folder: &Path, arguments: &[&str]) -> Child {
 }
 
 #[test]
-fn a_replay_sends_each_event_once_oldest_first_with_a_replay_id_of_its_own() {
+fn a_replay_sends_each_event_once_oldest_first_with_its_own_replay_id() {
     let folder = tempfile::tempdir().unwrap();
     let _dev = Dev::start(folder.path(), &["--memory"]);
     let sent = joins(folder.path(), 3);
@@ -61,7 +61,7 @@ fn a_replay_sends_each_event_once_oldest_first_with_a_replay_id_of_its_own() {
 }
 
 #[test]
-fn a_stopped_replay_goes_on_behind_what_was_taken() {
+fn a_stopped_replay_continues_after_the_last_sent_event() {
     let folder = tempfile::tempdir().unwrap();
     let _dev = Dev::start(folder.path(), &["--memory"]);
     let sent = joins(folder.path(), 5);
@@ -71,11 +71,11 @@ fn a_stopped_replay_goes_on_behind_what_was_taken() {
     app.take();
     app.next();
     interrupt(&replay);
-    // The answer must not be faster than the signal.
-    let mut told = BufReader::new(replay.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert!(told.any(|line| line.starts_with("stopping")));
+    // The signal must arrive before the answer.
+    let mut messages = BufReader::new(replay.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(messages.any(|line| line.starts_with("stopping")));
     app.answer(200);
-    assert_eq!(replay.wait().unwrap().code(), Some(130), "what was on its way is waited for");
+    assert_eq!(replay.wait().unwrap().code(), Some(130), "it waits for the event in flight");
 
     let replay = start(folder.path(), &arguments);
     let came = [app.take(), app.take(), app.take()];
@@ -85,17 +85,13 @@ fn a_stopped_replay_goes_on_behind_what_was_taken() {
 }
 
 #[test]
-fn a_replay_that_is_not_taken_stops_and_says_how_to_go_on() {
+fn a_failed_replay_stops_and_says_how_to_continue() {
     let folder = tempfile::tempdir().unwrap();
     let _dev = Dev::start(folder.path(), &["--memory"]);
     joins(folder.path(), 1);
     let output = run(folder.path(), &["replay", "--room", "a", "--to", "http://127.0.0.1:9/"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(
-        stderr(&output).contains("run the same command again: it goes on from there"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("run the same command to continue"), "{}", stderr(&output));
     assert_eq!(run(folder.path(), &["replay"]).status.code(), Some(2), "there is no default target");
     let dry = run(folder.path(), &["replay", "--room", "a", "--dry-run"]);
     assert!(stderr(&dry).contains("1 events would be published again"), "{}", stderr(&dry));
@@ -112,17 +108,17 @@ fn a_replay_to_the_topic_reaches_its_subscribers() {
         let replayed = published.lines().filter(|line| line.contains("replayid") && line.contains(&id));
         assert_eq!(replayed.count(), 1, "{id}");
     }
-    let said = loop {
-        let said = ran(folder.path(), &["explain", &ids(folder.path())[0]], 0);
-        if said.contains("1× since") {
-            break said;
+    let explained = loop {
+        let explained = ran(folder.path(), &["explain", &ids(folder.path())[0]], 0);
+        if explained.contains("1× since") {
+            break explained;
         }
     };
-    assert!(said.contains("replayed 1×"), "{said}");
+    assert!(explained.contains("replayed 1×"), "{explained}");
 }
 
 #[test]
-fn a_listener_gets_everything_in_order_also_what_came_while_it_was_away() {
+fn a_listener_gets_every_event_in_order_including_those_it_missed() {
     let folder = tempfile::tempdir().unwrap();
     let _dev = Dev::start(folder.path(), &["--memory"]);
     joins(folder.path(), 1);
@@ -134,14 +130,14 @@ fn a_listener_gets_everything_in_order_also_what_came_while_it_was_away() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut said = std::io::BufReader::new(listener.stderr.take().unwrap());
-    std::io::BufRead::read_line(&mut said, &mut String::new()).unwrap();
+    let mut messages = std::io::BufReader::new(listener.stderr.take().unwrap());
+    std::io::BufRead::read_line(&mut messages, &mut String::new()).unwrap();
     let sent = joins(folder.path(), 3);
-    assert_eq!(id(&app.next().1), sent[0], "what was there before it began is not for it");
+    assert_eq!(id(&app.next().1), sent[0], "earlier events are not delivered");
     app.answer(500);
-    assert_eq!(id(&app.take()), sent[0], "until it is taken");
+    assert_eq!(id(&app.take()), sent[0], "retried until the app accepts it");
     assert_eq!(id(&app.take()), sent[1]);
-    // Killed while an event is on its way: that one comes again.
+    // Killed while an event is in flight: it is delivered again.
     assert_eq!(id(&app.next().1), sent[2]);
     listener.kill().unwrap();
     listener.wait().unwrap();
@@ -157,12 +153,12 @@ fn a_listener_gets_everything_in_order_also_what_came_while_it_was_away() {
 }
 
 #[test]
-fn a_listener_may_begin_in_the_past() {
+fn a_listener_can_start_in_the_past() {
     let folder = tempfile::tempdir().unwrap();
     let _dev = Dev::start(folder.path(), &["--memory"]);
     let sent = joins(folder.path(), 2);
     let app = App::start();
-    // Further back than the stream reaches, the table is read; within it, the stream.
+    // Beyond the stream's reach the table is read, within it the stream.
     for since in ["7d", "1h"] {
         let arguments = ["listen", "--fresh", "--since", since, "--forward-to", &app.url];
         let mut listener = start(folder.path(), &arguments);
@@ -174,7 +170,7 @@ fn a_listener_may_begin_in_the_past() {
 }
 
 #[test]
-fn a_listener_that_was_away_for_too_long_reads_the_table() {
+fn a_listener_that_was_stopped_for_too_long_reads_the_table() {
     let folder = tempfile::tempdir().unwrap();
     let _dev = Dev::start(folder.path(), &["--memory"]);
     let app = App::start();
@@ -196,7 +192,7 @@ fn a_listener_that_was_away_for_too_long_reads_the_table() {
     listener.wait().unwrap();
     let sent = joins(folder.path(), 3);
 
-    // The stream that the cursor was of does not exist any more.
+    // The cursor's stream no longer exists.
     let mut saved: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     saved["cursor"]["stream_arn"] = "arn:aws:dynamodb:us-east-1:000000000000:table/Events/stream/gone".into();
     fs::write(&file, saved.to_string()).unwrap();

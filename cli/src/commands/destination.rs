@@ -1,4 +1,4 @@
-//! Where events go that are published again: a topic, or a developer's app.
+//! The destination of a replay: a topic or a developer's app.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use livehooks_aws::{Notification, describe};
 use crate::forward::HttpTarget;
 use crate::history::Source;
 
-/// Where notifications go.
+/// Where notifications are sent.
 pub(super) enum Destination {
     /// An SNS topic.
     Topic {
@@ -22,21 +22,21 @@ pub(super) enum Destination {
     Http {
         /// The app.
         target: HttpTarget,
-        /// The topic that it is told.
+        /// The topic named in the headers.
         topic_arn: String,
     },
 }
 
-/// What became of one notification.
+/// The result of sending one notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SendResult {
     Sent,
     NotSent,
-    /// It was rejected for what it is.
+    /// Rejected permanently.
     Rejected(String),
 }
 
-/// What became of a batch: each of its notifications, and why the rest was not taken.
+/// The result of sending a batch: one result per notification, and why the rest was not sent.
 pub(super) struct BatchResult {
     pub(super) each: Vec<SendResult>,
     pub(super) failure: Option<String>,
@@ -50,7 +50,7 @@ impl Destination {
         Self::Topic { client: aws_sdk_sns::Client::new(&source.sdk), arn: source.topic_arn.clone() }
     }
 
-    /// How many notifications go out at once.
+    /// The maximum number of notifications per batch.
     pub(super) fn batch_max(&self) -> usize {
         match self {
             Self::Topic { .. } => 10,
@@ -58,7 +58,7 @@ impl Destination {
         }
     }
 
-    /// Sends a batch; what is not taken now is tried a few times, until `stop` is set.
+    /// Sends a batch, and retries what fails a few times, or until `stop` is set.
     pub(super) async fn send<T>(
         &self,
         batch: &[T],
@@ -127,9 +127,9 @@ async fn publish(
     }
     for (at, _) in sent {
         match known.remove(&at.to_string()) {
-            Some(taken) => each[*at] = taken,
-            // What the answer says nothing about was not taken.
-            None => failure = failure.and(Err("the topic says nothing about an entry".to_owned())),
+            Some(result) => each[*at] = result,
+            // An entry that the answer does not mention was not published.
+            None => failure = failure.and(Err("the answer does not mention an entry".to_owned())),
         }
     }
     failure
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_batch_leaves_is_tried_again_and_what_was_taken_is_not() {
+    async fn failed_notifications_are_retried_and_published_ones_are_not() {
         let options = Options {
             port: 0,
             dynamodb_port: Some(0),
@@ -167,8 +167,8 @@ mod tests {
         let batch: Vec<Notification> = (0..4).map(notification).collect();
         let answer = destination.send(&batch, |notification| notification, &AtomicBool::new(false)).await;
         assert_eq!(answer.failure, None);
-        let taken = |at: usize| answer.each[at] == SendResult::Sent;
-        assert!(taken(0) && taken(1) && taken(3), "{:?}", answer.each);
+        let is_sent = |at: usize| answer.each[at] == SendResult::Sent;
+        assert!(is_sent(0) && is_sent(1) && is_sent(3), "{:?}", answer.each);
         assert!(
             matches!(&answer.each[2], SendResult::Rejected(why) if why.starts_with("Failed")),
             "{:?}",
@@ -176,19 +176,19 @@ mod tests {
         );
 
         let mut cursor = stack.published.cursor(true);
-        let mut told = Vec::new();
+        let mut entries = Vec::new();
         for _ in 0..3 {
-            told.push(stack.published.next(&mut cursor).await.unwrap());
+            entries.push(stack.published.next(&mut cursor).await.unwrap());
         }
         let ids: Vec<bool> = ["0", "3", "1"]
             .iter()
-            .zip(&told)
+            .zip(&entries)
             .map(|(id, entry)| entry.contains(&format!("\"id\":\"{id}\"")))
             .collect();
-        assert_eq!(ids, [true; 3], "{told:?}");
+        assert_eq!(ids, [true; 3], "{entries:?}");
         assert_eq!(
             stack.published.bytes(),
-            told.iter().map(|entry| entry.len() as u64 + 8).sum::<u64>(),
+            entries.iter().map(|entry| entry.len() as u64 + 8).sum::<u64>(),
             "each once"
         );
         stack.stop().await;

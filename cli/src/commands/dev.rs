@@ -1,4 +1,4 @@
-//! `livehooks dev`: the local stack.
+//! `livehooks dev`: runs the local stack.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -10,32 +10,32 @@ use crate::local::default_folder;
 use crate::local::lock_file::RunningStack;
 use crate::providers::ALL;
 
-/// How to start the local stack.
+/// The arguments of `dev`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo livehooks dev
   cargo livehooks dev --memory --port 0
   cargo livehooks dev --keys keys.json --forward-to http://127.0.0.1:8080/events")]
 pub struct Dev {
-    /// Port of the webhooks and the API; 0 takes a free one
+    /// Port of webhooks and API; 0 picks a free one
     #[arg(long, default_value_t = 3000)]
     port: u16,
-    /// Port of the embedded DynamoDB [default: the next one after --port, or a free one]
+    /// Port of the embedded DynamoDB [default: the one after --port, or a free one]
     #[arg(long, value_name = "PORT")]
     dynamodb_port: Option<u16>,
-    /// Address of DynamoDB, SNS and SQS; that of Docker's bridge (172.17.0.1) lets containers in
+    /// Address of DynamoDB, SNS and SQS (for containers: Docker's bridge, 172.17.0.1)
     #[arg(long, value_name = "ADDRESS", default_value_t = Ipv4Addr::LOCALHOST)]
     aws_host: Ipv4Addr,
-    /// Folder for the events [default: .livehooks]
+    /// Data folder [default: .livehooks]
     #[arg(long, value_name = "DIR", conflicts_with = "memory")]
     data: Option<PathBuf>,
     /// Keep the events in memory only
     #[arg(long)]
     memory: bool,
-    /// Every provider's keys [default: made once, beside the data]
+    /// Keys file [default: keys.json in the data folder, created if missing]
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
-    /// Post every notification to this URL, as SNS would
+    /// Post every notification to this URL, as SNS does
     #[arg(long, value_name = "URL")]
     forward_to: Option<String>,
 }
@@ -54,7 +54,7 @@ impl Dev {
     /// Runs the local stack until it is stopped.
     ///
     /// # Errors
-    /// Says what is wrong with the keys or the data folder, or which port is taken.
+    /// If the keys or the data folder cannot be used, or a port is in use.
     pub async fn run(self) -> Result<(), DevError> {
         let folder = self.data.unwrap_or_else(default_folder);
         let (keys, keys_file) = match self.keys {
@@ -87,7 +87,7 @@ impl Dev {
         };
         if let Err(error) = running.write() {
             anstream::eprintln!(
-                "warning: send will need --url and --keys, for .livehooks cannot be written to: {error}"
+                "warning: .livehooks cannot be written to, so send needs --url and --keys: {error}"
             );
         }
 
@@ -97,7 +97,7 @@ impl Dev {
         }
         anstream::println!("page       {url}/");
         anstream::println!("dynamodb   http://{}  (table Events, any credentials)", stack.dynamodb);
-        anstream::println!("sns, sqs   http://{}  (for notify alone)", stack.aws);
+        anstream::println!("sns, sqs   http://{}  (for the notify function)", stack.aws);
         anstream::println!(
             "data       {}",
             data.map_or("in memory".into(), |folder| folder.display().to_string())

@@ -1,4 +1,4 @@
-//! `livehooks event`: prints a signed sample as API Gateway hands it to a function; and writes `events/`.
+//! `livehooks event`: prints a signed sample as an API Gateway event, or writes `events/`.
 
 use std::fs;
 use std::io;
@@ -13,7 +13,7 @@ use crate::local::{default_keys_file, lock_file::RunningStack};
 use crate::providers::{self, ALL, Entry, SignError, Validity};
 use crate::samples::{self, Places, Sample};
 
-/// Which event to print.
+/// The arguments of `event`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo livehooks event livekit participant_joined
@@ -22,30 +22,30 @@ use crate::samples::{self, Places, Sample};
 pub struct PrintEvent {
     #[arg(required_unless_present = "write", help = providers::one_of())]
     provider: Option<String>,
-    /// The provider's type or the common one (see send --list)
+    /// The provider's event type or the common one (see send --list)
     #[arg(value_name = "TYPE", required_unless_present = "write")]
     kind: Option<String>,
-    /// Change one byte of the body after signing (of the secret header, where the body is not covered)
+    /// Change one byte after signing: of the body, or of the secret header if the body is not signed
     #[arg(long)]
     tampered: bool,
     /// Sign with a clock that is a day behind
     #[arg(long, conflicts_with = "tampered")]
     expired: bool,
-    /// The envelope of a REST API instead of an HTTP API's
+    /// Print a REST API event instead of an HTTP API event
     #[arg(long)]
     rest: bool,
-    /// Put the body into base64
+    /// Encode the body in base64
     #[arg(long)]
     base64: bool,
     /// Keys file to sign with [default: the local stack's]
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
-    /// Write the project's own events, signed with the keys in this folder until 2100
+    /// Write the project's sample events, signed with this folder's keys and valid until 2100
     #[arg(long, value_name = "DIR", conflicts_with_all = ["provider", "tampered", "expired", "rest", "base64", "keys"])]
     write: Option<PathBuf>,
 }
 
-/// Why there is no event.
+/// Why no event was printed.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum EventError {
@@ -59,9 +59,9 @@ pub enum EventError {
     UnknownType { provider: &'static str, found: String },
     #[error("cannot sign as {provider}: {why}")]
     Sign { provider: &'static str, why: SignError },
-    #[error("cannot sign as {0}: the keys file has nothing for it")]
+    #[error("cannot sign as {0}: the keys file has no keys for it")]
     NoKeys(&'static str),
-    #[error("deliveries of {0} hold no time, so none of them expires")]
+    #[error("deliveries of {0} contain no time, so none of them expires")]
     NeverExpires(&'static str),
     #[error("cannot write to {}: {error}", .folder.display())]
     Io { folder: PathBuf, error: io::Error },
@@ -71,7 +71,7 @@ impl PrintEvent {
     /// Prints the event, or writes the folder.
     ///
     /// # Errors
-    /// Says what is wrong with the arguments or the keys.
+    /// If the arguments or the keys are invalid.
     pub fn run(self) -> Result<(), EventError> {
         if let Some(folder) = &self.write {
             return write(folder);
@@ -187,8 +187,8 @@ fn places(now: Timestamp) -> Places {
     }
 }
 
-/// The project's own events: per provider one of each family of types, a duplicate, a tampered one, an expired
-/// one where there is such a thing; and a batch of the stream. The same keys make the same files.
+/// Writes the project's sample events: for each provider one per family of types, a duplicate, a tampered one, and an
+/// expired one if its deliveries expire; and a batch of the stream. The same keys write the same files.
 fn write(folder: &Path) -> Result<(), EventError> {
     let keys = KeysFile::read_or_make(&folder.join("keys.json"))?;
     let io = |error| EventError::Io { folder: folder.to_owned(), error };
@@ -237,7 +237,7 @@ fn write(folder: &Path) -> Result<(), EventError> {
     save(&folder.join("env.json"), &environment(&keys)).map_err(io)
 }
 
-/// For `sam local invoke -n`: the keys of this folder, and the DynamoDB of `livehooks dev`.
+/// Environment variables for `sam local invoke -n`: the keys of this folder, and the local stack's DynamoDB.
 fn environment(keys: &KeysFile) -> Value {
     let local = json!({
         "TABLE_NAME": "Events",

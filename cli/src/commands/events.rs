@@ -1,4 +1,4 @@
-//! `livehooks events`: what was stored, as a table or as JSON, and what is being stored.
+//! `livehooks events`: lists stored events and follows new ones.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use crate::error::{CommandError, Ending};
 use crate::history::{Filter, Source, Stored, Tail, TailError};
 use crate::terminal::{BOLD, DIM, RED, YELLOW, column, columns, line, local, styled};
 
-/// How often the stream is asked; DynamoDB allows five times a second for all readers of a shard.
+/// How often the stream is read. DynamoDB allows five reads a second per shard, for all readers.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Which events, and how they are shown.
+/// The arguments of `events`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo livehooks events --since 2h
@@ -19,16 +19,16 @@ const POLL: Duration = Duration::from_secs(1);
   cargo livehooks events --stack live --follow
   cargo livehooks events --type live.unknown --json | jq .data.raw
 
-Without --room the whole table is read: with a deployed stack that costs read units (about 0.04 dollars for \
-a million events). --room asks an index.")]
+Without --room the command scans the table, which on a deployed stack costs about 0.04 dollars per million events. \
+With --room it queries an index.")]
 pub struct Events {
-    /// The newest so many
+    /// Show at most this many events, the newest
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 50)]
     limit: usize,
-    /// Go on with what is stored from now on, until Ctrl-C
+    /// Follow new events until Ctrl-C
     #[arg(long, short)]
     follow: bool,
-    /// One event a line, as subscribers get it
+    /// Print each event as one line of JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -38,13 +38,13 @@ pub struct Events {
 }
 
 impl Events {
-    /// Shows them, oldest first.
+    /// Prints the events, oldest first.
     ///
     /// # Errors
-    /// Where the table cannot be read.
+    /// If the table cannot be read.
     pub async fn run(self) -> Result<Ending, CommandError> {
         let source = self.stack.source().await?;
-        // The place in the stream comes first: nothing falls between the table and the stream.
+        // Open the stream before reading the table, so that no event is missed in between.
         let tail = if self.follow { Some(Tail::from_now(&source).await.map_err(history)?) } else { None };
         let filter = self.events.filter(Some(self.limit));
         let found = source.events(&filter).await?;
@@ -90,14 +90,14 @@ impl Events {
     }
 }
 
-/// A stream that was trimmed while it was being read has been waiting for a day.
+/// The stream is trimmed while following it only if the process was suspended for a day.
 fn history(error: TailError) -> CommandError {
     match error {
         TailError::History(error) => error.into(),
         TailError::Trimmed => CommandError::Stopped {
             what: "following",
             why: error.to_string(),
-            advice: "start it again; what was missed is shown with --since".into(),
+            advice: "start it again; --since shows the missed events".into(),
         },
     }
 }
@@ -107,7 +107,7 @@ fn none(source: &Source, filter: &Filter) -> Result<(), CommandError> {
     anstream::eprintln!(
         "{}",
         match (filter.matches_all(), &source.stack) {
-            (false, _) => format!("no such event in {name}; fewer filters find more"),
+            (false, _) => format!("no such event in {name}; try fewer filters"),
             (true, None) => format!("no event in {name} yet\n  send one with: {TRY}"),
             (true, Some(_)) => format!("no event in {name} yet"),
         }
@@ -115,12 +115,12 @@ fn none(source: &Source, filter: &Filter) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The widths of the columns, by how many there are in all.
+/// Column widths for the terminal's width.
 struct Widths {
     time: (&'static str, usize),
     kind: usize,
     room: usize,
-    who: usize,
+    participant: usize,
     id: usize,
 }
 
@@ -135,20 +135,20 @@ impl Widths {
         };
         let left = all.saturating_sub(time.1 + PROVIDER + kind + 5);
         let room = (left / 4).clamp(8, 24);
-        let who = (left / 4).clamp(8, 20);
-        Self { time, kind, room, who, id: left.saturating_sub(room + who).max(8) }
+        let participant = (left / 4).clamp(11, 20);
+        Self { time, kind, room, participant, id: left.saturating_sub(room + participant).max(8) }
     }
 }
 
 pub(super) fn heading() -> String {
-    let Widths { time, kind, room, who, .. } = Widths::of_terminal();
+    let Widths { time, kind, room, participant, .. } = Widths::of_terminal();
     format!(
         "{} {} {} {} {} ID",
         column("RECEIVED", time.1),
         column("PROVIDER", PROVIDER),
         column("TYPE", kind),
         column("ROOM", room),
-        column("WHO", who),
+        column("PARTICIPANT", participant),
     )
 }
 
@@ -163,14 +163,14 @@ pub(super) fn row(stored: &Stored) -> String {
         _ => kind,
     };
     let text = |text: Option<&str>, width| column(text.unwrap_or("-"), width);
-    let who = event.data.participant.as_ref();
-    let who = who.and_then(|who| who.name.as_deref()).or(event.participant_key());
+    let participant = event.data.participant.as_ref();
+    let participant = participant.and_then(|found| found.name.as_deref()).or(event.participant_key());
     format!(
         "{} {} {kind} {} {} {}",
         styled(DIM, local(stored.received_at, widths.time.0)),
         column(&event.provider, PROVIDER),
         text(event.subject.as_deref(), widths.room),
-        text(who, widths.who),
+        text(participant, widths.participant),
         styled(DIM, column(&event.id, widths.id).trim_end()),
     )
 }

@@ -1,4 +1,4 @@
-//! `livehooks explain`: the whole history of one event, from delivery to notification.
+//! `livehooks explain`: shows one event's history, from delivery to notification.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,19 +9,20 @@ use crate::history::{Filter, HistoryError, Source, Stored, decision};
 use crate::local::lock_file::RunningStack;
 use crate::terminal::{BOLD, GREEN, YELLOW, length, line, local, safe, styled};
 
-/// Which event.
+/// The arguments of `explain`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo livehooks explain EV_eugWmGhovZmm
   cargo livehooks explain EV_eugWmGhovZmm --stack live
   cargo livehooks explain EV_eugWmGhovZmm --json | jq .event.data.raw
 
-The id is that of the event (`events` shows it); for providers without ids it ends in a dot and a number.
-Exit status: 0 found, 1 there is no such event, 2 it could not be found out.")]
+EVENT_ID is the event's id, as `events` shows it. If the provider assigns no ids, it ends in a dot and a number.
+
+Exit status: 0 found, 1 not found, 2 error.")]
 pub struct Explain {
-    /// The event's id, or how it begins
+    /// The event's id, or a prefix of it
     event_id: String,
-    /// One history a line, as JSON
+    /// Print each history as one line of JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -34,7 +35,7 @@ struct EventHistory<'a> {
     event: &'a serde_json::value::RawValue,
     occurred_at: Timestamp,
     received_at: Timestamp,
-    /// From the provider's clock to ours; absent where the provider gives no time.
+    /// From the provider's clock to ours; absent if the provider gives no time.
     delivery_lag_s: Option<f64>,
     assurance: &'a str,
     dedupe: Dedupe<'a>,
@@ -59,36 +60,37 @@ struct StorageInfo<'a> {
     expires_at: Option<Timestamp>,
 }
 
-/// Whether it was published, as far as that can be known.
+/// Whether the event was published, as far as is known.
 #[derive(Serialize)]
 struct Published {
-    /// Absent where only the logs know.
+    /// Absent if unknown.
     is_published: Option<bool>,
     detail: String,
     /// Commands that show more.
+    #[serde(rename = "look")]
     commands: Vec<String>,
 }
 
 impl Explain {
-    /// Tells the history.
+    /// Prints the history.
     ///
     /// # Errors
-    /// Where the table cannot be read.
+    /// If the table cannot be read.
     pub async fn run(self) -> Result<Ending, CommandError> {
         let source = self.stack.source().await?;
         let mut found = source.events_with_id(&self.event_id).await?;
         if found.is_empty() {
-            // The tables show a part of long ids: it will do, at the price of reading the whole table.
+            // `events` truncates long ids, so a prefix is accepted, although it takes a scan.
             let part = self.event_id.trim_end_matches('…');
             found = source.events(&Filter { text: Some(part.into()), ..Filter::default() }).await?;
             found.retain(|stored| !part.is_empty() && stored.event.id.starts_with(part));
         }
         if found.is_empty() {
             anstream::eprintln!(
-                "no event with id {:?} in {}\n  it may have expired, or never have been accepted; commands for a part of it with: cargo livehooks events{} --text TEXT",
+                "no event with id {:?} in {}\n  it may have expired or never have been accepted; search with: cargo livehooks events{} --text TEXT",
                 self.event_id,
                 source.name(),
-                self.stack.again()
+                self.stack.to_arguments()
             );
             return Ok(Ending::No);
         }
@@ -138,7 +140,7 @@ async fn history<'a>(source: &'a Source, stored: &'a Stored) -> Result<EventHist
     })
 }
 
-/// The local stack has a log of all notifications since its start.
+/// Looks in the local stack's log of notifications since its start.
 async fn published_locally(stored: &Stored) -> Published {
     let base = RunningStack::read().map_or_else(|| "http://127.0.0.1:3000".into(), |running| running.url);
     let url = format!("{base}/api/announcements?replay=all&follow=false");
@@ -146,7 +148,7 @@ async fn published_locally(stored: &Stored) -> Published {
     let log = match read.await {
         Ok(log) => log,
         Err(error) => {
-            let detail = format!("not known: {}", causes(&error.without_url()));
+            let detail = format!("unknown: {}", causes(&error.without_url()));
             return Published { is_published: None, detail, commands: vec![format!("curl -N '{url}'")] };
         }
     };
@@ -167,14 +169,14 @@ async fn published_locally(stored: &Stored) -> Published {
         |message: &Message| (&message.id, &message.source) == (&stored.event.id, &stored.event.source);
     let (replays, first): (Vec<_>, Vec<_>) = messages.filter(of_event).partition(|m| m.replayid.is_some());
     let detail = match (first.len(), replays.len()) {
-        (0, 0) => "not since this start of the local stack; it may have been before".into(),
+        (0, 0) => "not since the local stack started; perhaps before".into(),
         (first, 0) => format!("{first}× since the local stack started"),
         (first, replays) => format!("{first}× since the local stack started, and replayed {replays}×"),
     };
     Published { is_published: (!first.is_empty()).then_some(true), detail, commands: Vec::new() }
 }
 
-/// The notifier counts what it publishes and logs only what went wrong.
+/// The deployed notifier logs failures only.
 async fn published_in_aws(source: &Source, stored: &Stored) -> Published {
     let region = source.stack.as_ref().map_or("", |stack| stack.region.as_str());
     let search = |group: String, pattern: &str| {
@@ -188,30 +190,32 @@ async fn published_in_aws(source: &Source, stored: &Stored) -> Published {
     let id = safe(&stored.event.id, 200).replace(['\'', '"'], "?");
     Published {
         is_published: None,
-        detail: "the notifier logs only what it could not publish: no line after the time of receipt means that it was".into(),
+        detail:
+            "the notifier logs failures only: no line after the receive time means the event was published"
+                .into(),
         commands: vec![search(notify, "?ERROR ?WARN"), search(ingest, &format!("\"{id}\""))],
     }
 }
 
 fn print(source: &Source, stored: &Stored, history: &EventHistory<'_>) -> Result<(), CommandError> {
     let event = &stored.event;
-    let row = |name: &str, text: &str| line(format!("{} {text}", styled(BOLD, format!("{name:10}"))));
+    let row = |name: &str, text: &str| line(format!("{} {text}", styled(BOLD, format!("{name:11}"))));
     let time = |time| local(time, "%Y-%m-%d %H:%M:%S%.3f %Z");
     let known = |text: &Option<String>| safe(text.as_deref().unwrap_or("-"), 80);
     row("event", &safe(&event.id, 120))?;
-    row("type", &format!("{}, which {} calls {}", event.r#type, event.provider, known(&event.providertype)))?;
+    row("type", &format!("{} ({} type {})", event.r#type, event.provider, known(&event.providertype)))?;
     row("room", &known(&event.subject))?;
     if let Some(who) = event.participant_key() {
-        row("who", &safe(who, 80))?;
+        row("participant", &safe(who, 80))?;
     }
     match history.delivery_lag_s {
         Some(_) => row("occurred", &format!("{} by the provider's clock", time(event.time)))?,
-        None => row("occurred", "the provider gives no time: the time of receipt counts")?,
+        None => row("occurred", "the provider gives no time; the receive time is used")?,
     }
     let lag = stored.received_at.duration_since(event.time);
     let lag = match history.delivery_lag_s {
         None => String::new(),
-        Some(lag_s) if lag_s < 0.0 => format!(", {} before it occurred: the clocks differ", length(lag)),
+        Some(lag_s) if lag_s < 0.0 => format!(", {} before it occurred (the clocks differ)", length(lag)),
         Some(_) => format!(", {} later", length(lag)),
     };
     row("received", &format!("{}{lag}", time(stored.received_at)))?;
@@ -243,9 +247,9 @@ fn print(source: &Source, stored: &Stored, history: &EventHistory<'_>) -> Result
 
 fn assurance_text(assurance: &str) -> &'static str {
     match assurance {
-        "signed" => "a key of this account over exactly this body",
-        "provider-signed" => "the provider signed this body, for whichever of its accounts",
-        "shared-secret" => "a header that only the provider should know; the body is not covered",
-        _ => "not known to this version",
+        "signed" => "this account's key signed this body",
+        "provider-signed" => "the provider signed this body, but not for a specific account",
+        "shared-secret" => "a secret header matched; the body is not signed",
+        _ => "unknown to this version",
     }
 }

@@ -1,5 +1,4 @@
-//! A stack's fallback queue and its dead-letter queue, through SQS: counted, looked at, moved back. The local stack
-//! answers the same calls.
+//! Access to a stack's fallback queue and its dead-letter queue through SQS. The local stack answers the same calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +16,7 @@ use crate::dev::{DEAD_LETTER_PATH, FALLBACK_PATH};
 use crate::error::CommandError;
 use crate::history::{HistoryError, Source};
 
-/// How many dead letters are looked at: reading on would take long, and hide them from others meanwhile.
+/// How many dead letters to read at most. Reading more takes long and hides them from other readers.
 const SAMPLE_MAX: usize = 200;
 /// How long a dead letter is hidden while the others are read, in seconds.
 const HIDDEN_S: i32 = 30;
@@ -29,16 +28,16 @@ pub(super) struct FallbackQueue {
     dead_letters: String,
 }
 
-/// How many messages a queue has, as far as SQS knows: it may be a minute behind.
+/// SQS's count of a queue's messages, which may be a minute old.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
-    /// Those that can be received.
+    /// Messages that can be received.
     pub(super) visible: usize,
-    /// Those that were received and are hidden.
+    /// Messages that were received and are hidden.
     pub(super) hidden: usize,
 }
 
-/// What a dead letter says of itself, less the delivery.
+/// A dead letter without its delivery.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct DeadLetter {
     pub(super) provider: String,
@@ -47,7 +46,7 @@ pub(super) struct DeadLetter {
     pub(super) received_at: Option<Timestamp>,
 }
 
-/// How far a redrive has come.
+/// The progress of a redrive.
 #[derive(Clone, Debug)]
 pub(super) struct Redrive {
     pub(super) status: String,
@@ -56,7 +55,7 @@ pub(super) struct Redrive {
     pub(super) failure: Option<String>,
 }
 
-/// A queued message, as far as it says where it comes from.
+/// The fields of a queued message that describe its origin.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Queued {
@@ -69,7 +68,7 @@ impl FallbackQueue {
     /// The queues of a stack.
     ///
     /// # Errors
-    /// Where the stack's outputs do not name them.
+    /// If the stack's outputs do not name them.
     pub(super) fn of(source: &Source) -> Result<Self, HistoryError> {
         let url = |key: &'static str, path: &str| match &source.stack {
             None => Ok(format!("http://localhost{path}")),
@@ -85,19 +84,19 @@ impl FallbackQueue {
         })
     }
 
-    /// How many deliveries wait. They are not looked at: SQS gives a message up after it was received 480 times.
+    /// Counts the waiting deliveries without reading them, because each read counts toward the 480 attempts.
     pub(super) async fn waiting(&self) -> Result<Counts, CommandError> {
         let attributes = self.attributes(&self.waiting).await?;
         Ok(counts(&attributes))
     }
 
-    /// How many deliveries are dead-lettered.
+    /// Counts the dead letters.
     pub(super) async fn dead_lettered(&self) -> Result<Counts, CommandError> {
         let attributes = self.attributes(&self.dead_letters).await?;
         Ok(counts(&attributes))
     }
 
-    /// Some dead letters, which stay where they are: all of them where they are few.
+    /// Reads up to `SAMPLE_MAX` dead letters without removing them.
     pub(super) async fn sample(&self) -> Result<Vec<DeadLetter>, CommandError> {
         let (mut seen, mut sample, mut handles) = (BTreeSet::new(), Vec::new(), Vec::new());
         while sample.len() < SAMPLE_MAX {
@@ -125,7 +124,7 @@ impl FallbackQueue {
         Ok(sample)
     }
 
-    /// Shows dead letters to others at once. Where that fails they are seen a little later.
+    /// Makes dead letters visible to other readers at once. If that fails, they become visible a little later.
     async fn release(&self, handles: &[String]) {
         for handles in handles.chunks(10) {
             let entries = handles.iter().enumerate().filter_map(|(index, handle)| {
@@ -137,27 +136,27 @@ impl FallbackQueue {
         }
     }
 
-    /// Begins to move all dead letters back, and returns the ARN of the queue that they come from.
+    /// Starts to move all dead letters back, and returns the ARN of their queue.
     ///
     /// # Errors
-    /// What SQS says; at most one redrive of a queue runs at a time.
+    /// SQS's error, for example if a redrive is already running.
     pub(super) async fn start_redrive(&self) -> Result<String, CommandError> {
         let source = self.arn(&self.dead_letters).await?;
-        // What recover has sent here itself has no queue of origin: without a destination it would stay.
+        // Messages that recover sent here have no queue of origin, so SQS needs a destination.
         let destination = self.arn(&self.waiting).await?;
         let start = self.sqs.start_message_move_task().source_arn(&source).destination_arn(destination);
         start.send().await.map_err(|error| stopped("the redrive", &error))?;
         Ok(source)
     }
 
-    /// How far the latest redrive has come.
+    /// The progress of the latest redrive.
     pub(super) async fn redrive(&self, source_arn: &str) -> Result<Redrive, CommandError> {
         let list = self.sqs.list_message_move_tasks().source_arn(source_arn).max_results(1).send();
         let tasks = list.await.map_err(|error| stopped("watching the redrive", &error))?;
         tasks.results().first().map(Redrive::read).ok_or_else(|| CommandError::Stopped {
             what: "watching the redrive",
             why: "expected a message move task, found none".into(),
-            advice: "run `queue` to see what is still dead-lettered".into(),
+            advice: "run `cargo livehooks queue` to see what is still dead-lettered".into(),
         })
     }
 
@@ -226,6 +225,8 @@ fn stopped<E, R>(what: &'static str, error: &SdkError<E, R>) -> CommandError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    let advice = "is the stack running, and do your credentials have the permissions of docs/cli.md?".into();
+    let advice =
+        "check that the stack is running and that your credentials have the permissions in docs/cli.md"
+            .into();
     CommandError::Stopped { what, why: describe(error), advice }
 }

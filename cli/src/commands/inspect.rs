@@ -1,4 +1,4 @@
-//! `livehooks inspect`: the page over a deployed stack's table, which it only reads.
+//! `livehooks inspect`: serves the page for a deployed stack, read-only.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -8,36 +8,34 @@ use tokio::net::TcpListener;
 use crate::history::{HistoryError, Source};
 use crate::inspect::{Inspected, Log, follow, guarded, router};
 
-/// Which stack to look at.
+/// The arguments of `inspect`.
 #[derive(Clone, Debug, clap::Args)]
-#[command(
-    after_help = "Only reads, with your AWS credentials: it needs cloudformation:DescribeStacks, and of the table
-dynamodb:Scan, Query, GetItem, DescribeTable, DescribeStream, GetShardIterator and GetRecords.
-At the start it reads the whole table once; the page shows the newest 10,000 events.
-
-Examples:
+#[command(after_help = "Examples:
   cargo livehooks inspect --stack livehooks
-  cargo livehooks inspect --stack livehooks --region eu-central-1 --port 8080"
-)]
+  cargo livehooks inspect --stack livehooks --region eu-central-1 --port 8080
+
+The command only reads. Your AWS credentials need cloudformation:DescribeStacks and, on the table, dynamodb:Scan, \
+Query, GetItem, DescribeTable, DescribeStream, GetShardIterator and GetRecords. It scans the table once at the start; \
+the page shows the newest 10,000 events.")]
 pub struct Inspect {
     /// The stack's name
     #[arg(long, value_name = "NAME")]
     stack: String,
-    /// Its region [default: that of the AWS settings]
+    /// The stack's region [default: the AWS profile's]
     #[arg(long)]
     region: Option<String>,
-    /// Port of the page on 127.0.0.1; 0 takes a free one
+    /// Port of the page on 127.0.0.1; 0 picks a free one
     #[arg(long, default_value_t = 3010)]
     port: u16,
 }
 
-/// Why there is no page.
+/// Why the page cannot be served.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum InspectError {
     #[error(transparent)]
     History(#[from] HistoryError),
-    #[error("cannot listen on 127.0.0.1:{port}: {error}\n  choose another with --port (0 takes a free one)")]
+    #[error("cannot listen on 127.0.0.1:{port}: {error}\n  choose another with --port (0 picks a free one)")]
     Port { port: u16, error: std::io::Error },
 }
 
@@ -45,7 +43,7 @@ impl Inspect {
     /// Serves the page until it is stopped.
     ///
     /// # Errors
-    /// Says why the stack cannot be read, or that the port is taken.
+    /// If the stack cannot be read or the port is in use.
     pub async fn run(self) -> Result<(), InspectError> {
         let source = Source::of_stack(&self.stack, self.region.as_deref()).await?;
         let port = |error| InspectError::Port { port: self.port, error };

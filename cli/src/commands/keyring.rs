@@ -1,4 +1,4 @@
-//! The keys in a provider's secret, whatever its shape: lists of texts, headers with values, secrets by API key.
+//! The keys in a provider's secret, in any of its shapes: arrays of strings, headers with values, secrets by API key.
 
 use data_encoding::HEXLOWER;
 use serde_json::{Map, Value, json};
@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::providers::Entry;
 
-/// One key, told by what can be shown.
+/// What can be shown of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) field: String,
@@ -16,7 +16,7 @@ pub(super) struct Key {
     pub(super) fingerprint: String,
 }
 
-/// The secret without what only senders need.
+/// The secret without the fields that only senders need.
 pub(super) fn public(entry: &Entry, secret: &Value) -> Value {
     let mut public = secret.clone();
     if let Some(object) = public.as_object_mut() {
@@ -32,7 +32,7 @@ pub(super) fn list(secret: &Value) -> Vec<Key> {
     keys
 }
 
-/// Adds a key to a list of texts, a header's values or the API keys.
+/// Adds a key to an array of strings, a header's values or the API keys.
 pub(super) fn add(
     secret: &mut Value,
     field: Option<&str>,
@@ -43,23 +43,23 @@ pub(super) fn add(
     let field = match field {
         Some(field) => field.to_owned(),
         None if object.contains_key("keys") => "keys".to_owned(),
-        None => return Err("--field, one of signing_secrets, headers, public_keys, url_tokens".into()),
+        None => return Err("--field with one of signing_secrets, headers, public_keys, url_tokens".into()),
     };
     let labelled = || label.filter(|label| !label.is_empty()).map(str::to_owned);
     match field.as_str() {
         "keys" => {
-            let api_key = labelled().ok_or("--label with the API key that the secret belongs to")?;
+            let api_key = labelled().ok_or("--label with the secret's API key")?;
             let keys = object.entry(field).or_insert_with(|| json!({}));
             let keys = keys.as_object_mut().ok_or("an object of API keys")?;
             if keys.contains_key(&api_key) {
-                return Err("an API key that is not there yet; retire the old secret first".into());
+                return Err("a new API key; to replace its secret, retire the old one first".into());
             }
             keys.insert(api_key, json!(value));
         }
         "headers" => {
             let name = labelled().ok_or("--label with the name of the secret header")?;
             let headers = object.entry(field).or_insert_with(|| json!([]));
-            let headers = headers.as_array_mut().ok_or("a list of headers")?;
+            let headers = headers.as_array_mut().ok_or("an array of headers")?;
             let is_it = |header: &&mut Value| {
                 header["name"].as_str().is_some_and(|found| found.eq_ignore_ascii_case(&name))
             };
@@ -70,7 +70,7 @@ pub(super) fn add(
         }
         _ => {
             let list = object.entry(field).or_insert_with(|| json!([]));
-            push(list.as_array_mut().ok_or("a list of texts")?, value)?;
+            push(list.as_array_mut().ok_or("an array of strings")?, value)?;
         }
     }
     Ok(())
@@ -78,13 +78,13 @@ pub(super) fn add(
 
 fn push(values: &mut Vec<Value>, value: &str) -> Result<(), String> {
     if values.iter().any(|found| found == value) {
-        return Err("a key that is not there yet".into());
+        return Err("a key that is not in use yet".into());
     }
     values.push(json!(value));
     Ok(())
 }
 
-/// Takes out the one key with this fingerprint, or whose fingerprint begins like this.
+/// Removes the key with this fingerprint or unambiguous prefix.
 pub(super) fn retire(secret: &mut Value, fingerprint: &str) -> Result<(), String> {
     const DIGITS_MIN: usize = 6;
     let is_it = |found: &str| fingerprint.len() >= DIGITS_MIN && found.starts_with(fingerprint);
@@ -95,7 +95,7 @@ pub(super) fn retire(secret: &mut Value, fingerprint: &str) -> Result<(), String
             let all: Vec<_> = all.iter().map(|key| key.fingerprint.as_str()).collect();
             return Err(format!("one of {}", all.join(", ")));
         }
-        _ => return Err("the fingerprint of one key; give more of it".into()),
+        _ => return Err("more digits: several keys have this prefix".into()),
     }
     let is_kept = |value: &Value| !value.as_str().is_some_and(|value| is_it(&fingerprint_of(value)));
     let Some(object) = secret.as_object_mut() else { return Ok(()) };
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_names_one_key_and_shows_none() {
+    fn a_fingerprint_identifies_one_key_and_reveals_none() {
         let mut secret = json!({ "url_tokens": ["hunter2"] });
         let fingerprint = list(&secret)[0].fingerprint.clone();
         assert_eq!(fingerprint.len(), 12);

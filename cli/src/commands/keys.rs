@@ -1,4 +1,4 @@
-//! `livehooks keys`: what a stack verifies with; adding and retiring keys without showing any.
+//! `livehooks keys`: lists, adds and retires a stack's keys without showing any.
 
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::error::{CommandError, Ending};
 use crate::providers::{Entry, one_of};
 use crate::terminal::{BOLD, YELLOW, column, line, safe, styled};
 
-/// What to do with which keys.
+/// The arguments of `keys`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo livehooks keys show --stack live --provider livekit
@@ -22,9 +22,9 @@ use crate::terminal::{BOLD, YELLOW, column, line, safe, styled};
   cargo livehooks keys retire --stack live --provider livekit 8f4c21d07a3b
   cargo livehooks keys show --keys .livehooks/keys.json --provider 100ms
 
-Secrets come from a prompt or the standard input, never from the command line. To rotate: add the new key, wait \
-five minutes, switch the provider over, retire the old key. Needs secretsmanager:GetSecretValue, and for changes \
-PutSecretValue and UpdateSecretVersionStage. A change that somebody else makes meanwhile is not overwritten.")]
+Secrets are read from a prompt or from standard input, never from the command line. To rotate a key: add the new one, \
+wait five minutes, switch the provider over, retire the old one. Your credentials need secretsmanager:GetSecretValue, \
+and to change keys PutSecretValue and UpdateSecretVersionStage. Concurrent changes are not overwritten.")]
 pub struct ManageKeys {
     #[command(subcommand)]
     action: Action,
@@ -32,20 +32,20 @@ pub struct ManageKeys {
 
 #[derive(Clone, Debug, clap::Subcommand)]
 enum Action {
-    /// List the keys: labels and fingerprints, never the keys
+    /// List labels and fingerprints of the keys
     Show(Which),
-    /// Add a key beside those that are there
+    /// Add a key
     Add {
-        /// The list it goes into [default: the only one that the provider has]
+        /// The field to add it to [default: the provider's only one]
         #[arg(long)]
         field: Option<String>,
-        /// The API key that the secret belongs to, or the name of the secret header
+        /// The secret's API key, or the name of the secret header
         #[arg(long)]
         label: Option<String>,
         #[command(flatten)]
         which: Which,
     },
-    /// Take a key out
+    /// Remove a key
     Retire {
         /// The key's fingerprint, as `show` prints it
         fingerprint: String,
@@ -62,14 +62,14 @@ struct Which {
     /// A keys file of the local stack
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
-    /// One key a line, as JSON
+    /// Print each key as one line of JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     stack: StackOptions,
 }
 
-/// A key, without the key.
+/// A key's label and fingerprint.
 #[derive(Serialize)]
 struct Shown<'a> {
     provider: &'a str,
@@ -79,10 +79,10 @@ struct Shown<'a> {
 }
 
 impl ManageKeys {
-    /// Does it, and shows what is there afterwards.
+    /// Performs the action and prints the resulting keys.
     ///
     /// # Errors
-    /// Where the keys cannot be read or written, or would not serve any more.
+    /// If the keys cannot be read or written, or the result would be invalid.
     pub async fn run(self) -> Result<Ending, CommandError> {
         let (Action::Show(which) | Action::Add { which, .. } | Action::Retire { which, .. }) = &self.action;
         let entry = Entry::named(&which.provider).ok_or_else(|| CommandError::Usage {
@@ -95,9 +95,9 @@ impl ManageKeys {
             Some(file) => KeysStore::File(file.clone()),
             None => KeysStore::of_stack(&which.stack.source().await?, entry)?,
         };
-        let held = store.read(entry).await?;
-        let mut secret = held.secret.clone();
-        let wrong = |option, expected: &str, found: &str| CommandError::Usage {
+        let loaded = store.read(entry).await?;
+        let mut secret = loaded.secret.clone();
+        let usage = |option, expected: &str, found: &str| CommandError::Usage {
             option,
             expected: expected.into(),
             found: found.into(),
@@ -108,22 +108,22 @@ impl ManageKeys {
             Action::Add { field, label, .. } => {
                 let key = read_secret()?;
                 keyring::add(&mut secret, field.as_deref(), label.as_deref(), &key).map_err(|expected| {
-                    wrong("--field, --label", &expected, label.as_deref().unwrap_or_default())
+                    usage("--field, --label", &expected, label.as_deref().unwrap_or_default())
                 })?;
             }
             Action::Retire { fingerprint, .. } => {
                 keyring::retire(&mut secret, fingerprint)
-                    .map_err(|expected| wrong("FINGERPRINT", &expected, fingerprint))?;
+                    .map_err(|expected| usage("FINGERPRINT", &expected, fingerprint))?;
             }
         }
         let weakness =
             (entry.check_keys)(&keyring::public(entry, &secret)).map_err(|error| CommandError::Stopped {
-                what: "nothing was changed: it",
-                why: format!("the keys would not serve any more: {error}"),
-                advice: "add another key first".into(),
+                what: "the change",
+                why: format!("the remaining keys would be invalid: {error}"),
+                advice: "nothing was changed; add another key first".into(),
             })?;
-        if secret != held.secret {
-            store.write(entry, &held, &secret).await?;
+        if secret != loaded.secret {
+            store.write(entry, &loaded, &secret).await?;
         }
         self.show(entry, which, &secret, weakness)
     }
@@ -159,18 +159,18 @@ impl ManageKeys {
         }
         if !matches!(self.action, Action::Show(_)) && which.keys.is_none() {
             anstream::eprintln!(
-                "functions read their keys again within five minutes: wait so long before the next step"
+                "functions reload their keys within five minutes; wait that long before the next step"
             );
         }
         Ok(Ending::Fine)
     }
 }
 
-/// From a prompt that shows nothing, or all of the standard input but its last line end.
+/// Reads a secret from a prompt without echo, or from standard input without its final line break.
 fn read_secret() -> Result<String, CommandError> {
     let failed = |error| CommandError::File { file: "the secret".into(), error };
     let secret = if std::io::stdin().is_terminal() {
-        rpassword::prompt_password("secret (it is not shown): ").map_err(failed)?
+        rpassword::prompt_password("secret (hidden): ").map_err(failed)?
     } else {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).map_err(failed)?;
@@ -181,9 +181,9 @@ fn read_secret() -> Result<String, CommandError> {
         false => Ok(secret),
         true => Err(CommandError::Usage {
             option: "the secret",
-            expected: "a text".into(),
+            expected: "a secret".into(),
             found: "nothing".into(),
-            advice: "\n  type it at the prompt, or hand it over on the standard input",
+            advice: "\n  type it at the prompt or pass it on standard input",
         }),
     }
 }

@@ -1,5 +1,5 @@
-//! Where a provider's keys are kept: Secrets Manager, or a keys file. Neither is overwritten where it has changed
-//! since it was read.
+//! Stores a provider's keys in Secrets Manager or a keys file. Neither is overwritten if it has changed since it was
+//! read.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::history::{HistoryError, Source};
 use crate::keys_file::KeysFileError;
 use crate::providers::Entry;
 
-/// Where the keys are.
+/// Where the keys are stored.
 pub(super) enum KeysStore {
     /// A keys file of the local stack.
     File(PathBuf),
@@ -27,8 +27,8 @@ pub(super) enum KeysStore {
     },
 }
 
-/// What was read, and which version it was.
-pub(super) struct Held {
+/// A secret and the version that was read.
+pub(super) struct Loaded {
     pub(super) secret: Value,
     version: Version,
 }
@@ -51,25 +51,30 @@ impl KeysStore {
         Ok(Self::Secret { client: Client::new(&source.sdk), id })
     }
 
-    pub(super) async fn read(&self, entry: &Entry) -> Result<Held, CommandError> {
+    pub(super) async fn read(&self, entry: &Entry) -> Result<Loaded, CommandError> {
         match self {
             Self::File(file) => {
                 let text = fs::read(file).map_err(|error| KeysFileError::Io { file: file.clone(), error })?;
-                let whole = self.parse(&text)?;
-                let secret = whole.get(entry.name).cloned().unwrap_or_else(|| json!({}));
-                Ok(Held { secret, version: Version::Text(text) })
+                let keys = self.parse(&text)?;
+                let secret = keys.get(entry.name).cloned().unwrap_or_else(|| json!({}));
+                Ok(Loaded { secret, version: Version::Text(text) })
             }
             Self::Secret { client, id } => {
                 let answer = client.get_secret_value().secret_id(id).send().await;
                 let answer = answer.map_err(|error| stopped("reading the secret", describe(&error)))?;
                 let secret = self.parse(answer.secret_string().unwrap_or_default().as_bytes())?;
-                Ok(Held { secret, version: Version::Id(answer.version_id.unwrap_or_default()) })
+                Ok(Loaded { secret, version: Version::Id(answer.version_id.unwrap_or_default()) })
             }
         }
     }
 
-    pub(super) async fn write(&self, entry: &Entry, held: &Held, secret: &Value) -> Result<(), CommandError> {
-        match (self, &held.version) {
+    pub(super) async fn write(
+        &self,
+        entry: &Entry,
+        loaded: &Loaded,
+        secret: &Value,
+    ) -> Result<(), CommandError> {
+        match (self, &loaded.version) {
             (Self::File(file), Version::Text(text)) => self.replace(file, text, entry, secret),
             (Self::Secret { client, id }, Version::Id(version)) => swap(client, id, version, secret).await,
             _ => Ok(()),
@@ -84,19 +89,19 @@ impl KeysStore {
         secret: &Value,
     ) -> Result<(), CommandError> {
         let failed = |error| CommandError::from(KeysFileError::Io { file: file.clone(), error });
-        let mut whole = self.parse(text)?;
-        whole[entry.name] = secret.clone();
+        let mut keys = self.parse(text)?;
+        keys[entry.name] = secret.clone();
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-        // A temporary file is its owner's alone, as the keys file has to be.
+        // A temporary file is readable by its owner only, as the keys file must be.
         let mut new = tempfile::NamedTempFile::new_in(folder.unwrap_or(".".as_ref())).map_err(failed)?;
-        serde_json::to_writer_pretty(&mut new, &whole).map_err(|error| failed(error.into()))?;
+        serde_json::to_writer_pretty(&mut new, &keys).map_err(|error| failed(error.into()))?;
         if fs::read(file).map_err(failed)? != text {
             return Err(changed());
         }
         new.persist(file).map(drop).map_err(|error| failed(error.error))
     }
 
-    /// serde_json's own messages quote what they stumble over: only the place is told.
+    /// Reports only the position of an error, because serde_json's messages quote the content.
     fn parse(&self, text: &[u8]) -> Result<Value, CommandError> {
         let file = match self {
             Self::File(file) => file.clone(),
@@ -115,19 +120,19 @@ impl KeysStore {
     }
 }
 
-/// Writes a new version aside, then makes it the current one, provided that the one that was read still is.
+/// Writes a new version under a temporary stage, then makes it current if the version that was read still is.
 async fn swap(client: &Client, id: &str, version: &str, secret: &Value) -> Result<(), CommandError> {
     let token = Uuid::new_v4().to_string();
-    let aside = format!("livehooks-{token}");
+    let temporary = format!("livehooks-{token}");
     let put = client.put_secret_value().secret_id(id).client_request_token(&token);
-    let put = put.secret_string(secret.to_string()).version_stages(&aside).send().await;
+    let put = put.secret_string(secret.to_string()).version_stages(&temporary).send().await;
     put.map_err(|error| stopped("writing the secret", describe(&error)))?;
     let stage = || client.update_secret_version_stage().secret_id(id);
     let current =
         stage().version_stage("AWSCURRENT").move_to_version_id(&token).remove_from_version_id(version);
     let swapped = current.send().await;
-    // Without a stage the version is deprecated, or the current one under its proper name.
-    let _ = stage().version_stage(&aside).remove_from_version_id(&token).send().await;
+    // Without its temporary stage the version is either current or deprecated.
+    let _ = stage().version_stage(&temporary).remove_from_version_id(&token).send().await;
     swapped.map(drop).map_err(|error| {
         use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
         match error.code() {
@@ -138,10 +143,10 @@ async fn swap(client: &Client, id: &str, version: &str, secret: &Value) -> Resul
 }
 
 fn changed() -> CommandError {
-    stopped("nothing was changed: it", "somebody else has changed the keys meanwhile".into())
+    stopped("the change", "the keys were changed by someone else in the meantime".into())
 }
 
 fn stopped(what: &'static str, why: String) -> CommandError {
-    let advice = "look at the keys with `keys show`, then run the same command again".into();
+    let advice = "check the keys with `cargo livehooks keys show`, then run the command again".into();
     CommandError::Stopped { what, why, advice }
 }

@@ -1,9 +1,9 @@
-//! `livehooks listen`: a stack's events to a developer's app that has no public URL.
+//! `livehooks listen`: delivers a stack's events to a local URL.
 //!
-//! The table's stream is followed; a cursor for each stack and app is saved behind every delivered event. Who
-//! comes back within a day goes on in the stream. Later the stream does not go back far enough: then the table is
-//! read for what was received since, an hour of overlap included, and the stream from now on. So an event may come
-//! twice, and none is left out.
+//! The command follows the table's stream and saves a cursor per stack and URL after every delivered event. If it is
+//! restarted within a day, it continues in the stream. Later, the stream no longer reaches back far enough: the command
+//! reads the events received since then from the table, with an hour of overlap, and follows the stream from now on.
+//! So an event may be delivered twice, but none is missed.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -23,38 +23,38 @@ use crate::terminal::{DIM, GREEN, YELLOW, column, line, local, safe, styled};
 
 const POLL: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
-/// Events are received a little before they are stored, and longer before while the table is out of order.
+/// Events are stored shortly after they are received, or much later in an outage of the table.
 const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
-/// DynamoDB keeps a stream for 24 hours; a little less is sure.
+/// DynamoDB keeps a stream for 24 hours; this leaves a margin.
 const STREAM_REACHES: SignedDuration = SignedDuration::from_hours(23);
-/// DynamoDB's clock tells when an event was written, in whole seconds; the laptop's told when it began.
+/// Tolerance between DynamoDB's clock, in whole seconds, and the local one.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(1);
-/// How old a saved place may get while nothing happens.
+/// How often to save the progress while nothing happens.
 const SAVE_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
-/// What to follow, and where to deliver.
+/// The arguments of `listen`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo livehooks listen --stack live --forward-to http://127.0.0.1:8080/events
   cargo livehooks listen --stack live --room standup --forward-to http://127.0.0.1:8080/events
 
-Events come as SNS would post them (raw delivery, attributes as headers), in the stream's order, each until the \
-app answers 2xx. The first time it begins now, or with --since; later it goes on where it stopped, however long ago, for each \
-stack and URL. An event may come twice: take source and id together as the key.
+Events are posted as SNS does with raw delivery (attributes as headers), in the stream's order, each until the app \
+answers 2xx. The first run starts now or at --since. Later runs with the same stack and URL continue where the last one \
+stopped, even days later. An event may be delivered twice; use source and id together as its key.
 
-A stream's shard serves two readers well, and the notifier is one of them: with several developers on one \
-stack, subscribe queues to the topic instead.")]
+A shard of a stream supports two readers, and the notifier is one. If several developers share a stack, subscribe a \
+queue per developer to the topic instead.")]
 pub struct Listen {
-    /// The app's URL
+    /// URL to deliver events to
     #[arg(long, value_name = "URL")]
     forward_to: String,
-    /// Where it begins the first time: with what was received 30m, 2h, 7d ago, or at a time [default: now]
+    /// Where the first run starts: 30m, 2h, 7d (ago) or a time [default: now]
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
-    /// Forget where it stopped, and begin anew
+    /// Forget where the last run stopped
     #[arg(long)]
     fresh: bool,
-    /// What was delivered, one event a line, as JSON
+    /// Print each delivered event as one line of JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -63,26 +63,26 @@ pub struct Listen {
     stack: StackOptions,
 }
 
-/// Where a listener is.
+/// How far a listener has come.
 #[derive(Clone, Deserialize, Serialize)]
 struct Progress {
     cursor: Cursor,
-    /// What was stored before does not concern it.
+    /// Events stored before this time are not delivered.
     begun: Timestamp,
-    /// When all that was stored had been delivered.
+    /// The last time at which all stored events had been delivered.
     caught_up: Timestamp,
-    /// While the table is read instead: up to where.
+    /// The last delivered key while the table is read.
     in_table: Option<EventKey>,
 }
 
-/// A listener at work.
+/// A running listener.
 struct Listener<'a> {
     source: &'a Source,
-    app: HttpTarget,
+    target: HttpTarget,
     filter: Filter,
     state: StateFile,
     progress: Progress,
-    /// The place in the stream where it begins, until it is there.
+    /// The tail to start with, if it is already open.
     tail: Option<Tail<'a>>,
     json: bool,
 }
@@ -97,9 +97,9 @@ impl Listen {
     /// Delivers until Ctrl-C.
     ///
     /// # Errors
-    /// Where the stack cannot be read at the start; later it waits.
+    /// If the stack cannot be read at the start. Later failures are retried.
     pub async fn run(self) -> Result<Ending, CommandError> {
-        let app = HttpTarget::at(&self.forward_to).ok_or_else(|| CommandError::Usage {
+        let target = HttpTarget::at(&self.forward_to).ok_or_else(|| CommandError::Usage {
             option: "--forward-to",
             expected: "an http or https URL".into(),
             found: self.forward_to.clone(),
@@ -109,10 +109,12 @@ impl Listen {
         let key = format!("{}\n{}", source.table, self.forward_to);
         let state = StateFile::open(&source, "listen", &key)?;
         let saved: Option<Progress> = state.read().filter(|_| !self.fresh);
-        let said = match (&saved, &self.since) {
-            (Some(progress), _) => format!("goes on from {}", local(progress.caught_up, "%Y-%m-%d %H:%M:%S")),
-            (None, Some(since)) => format!("begins with {}", local(since.time, "%Y-%m-%d %H:%M:%S")),
-            (None, None) => "begins now".to_owned(),
+        let start = match (&saved, &self.since) {
+            (Some(progress), _) => {
+                format!("continuing from {}", local(progress.caught_up, "%Y-%m-%d %H:%M:%S"))
+            }
+            (None, Some(since)) => format!("starting at {}", local(since.time, "%Y-%m-%d %H:%M:%S")),
+            (None, None) => "starting now".to_owned(),
         };
         let mut filter = self.events.filter();
         let (progress, tail) = match (saved, &self.since) {
@@ -127,8 +129,9 @@ impl Listen {
                 (Progress::at(tail.cursor().clone(), now), Some(tail))
             }
         };
-        anstream::eprintln!("{} to {}: {said}", source.name(), self.forward_to);
-        let mut listener = Listener { source: &source, app, filter, state, progress, tail, json: self.json };
+        anstream::eprintln!("{} to {}: {start}", source.name(), self.forward_to);
+        let mut listener =
+            Listener { source: &source, target, filter, state, progress, tail, json: self.json };
         listener.save()?;
         tokio::select! {
             ended = listener.deliver_all() => ended.map(|()| Ending::Fine),
@@ -142,11 +145,11 @@ impl<'a> Listener<'a> {
         let mut wait = POLL;
         loop {
             match self.follow().await {
-                // What can be mended without starting again is waited for.
+                // Retry what may recover.
                 Err(CommandError::History(why)) => {
                     let first = why.to_string();
                     let first = first.lines().next().unwrap_or_default();
-                    anstream::eprintln!("{}  {}", styled(YELLOW, "waits"), safe(first, 400));
+                    anstream::eprintln!("{}  {}", styled(YELLOW, "waiting"), safe(first, 400));
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(RETRY_MAX);
                 }
@@ -171,7 +174,7 @@ impl<'a> Listener<'a> {
                 other => other.map_err(following)?,
             };
             for tailed in &found {
-                if !known.remove(&owned(&tailed.stored)) && self.concerns(tailed) {
+                if !known.remove(&key(&tailed.stored)) && self.is_wanted(tailed) {
                     self.deliver(&tailed.stored).await?;
                 }
                 tail.acknowledge(tailed);
@@ -191,7 +194,7 @@ impl<'a> Listener<'a> {
 
     async fn resume(&mut self, known: &mut HashSet<(String, u64)>) -> Result<Tail<'a>, CommandError> {
         let mut cursor = self.progress.cursor.clone();
-        // A place that no record has marked is found again by the time at which it was taken.
+        // A "latest" position cannot be resumed: read such shards from the start and filter by time.
         cursor.shards.retain(|_, shard| *shard != ShardCursor::Latest);
         let is_far_back = Timestamp::now().duration_since(self.progress.caught_up) > STREAM_REACHES;
         match Tail::after(self.source, cursor).await {
@@ -201,22 +204,22 @@ impl<'a> Listener<'a> {
         }
     }
 
-    fn concerns(&self, tailed: &Tailed) -> bool {
+    fn is_wanted(&self, tailed: &Tailed) -> bool {
         let is_new =
             tailed.created_at.is_none_or(|at| at.duration_since(self.progress.begun) >= -CLOCKS_DIFFER);
         is_new && self.filter.matches(&tailed.stored)
     }
 
-    /// Delivers what was received since, out of the table; then the stream goes on from where it was before.
+    /// Delivers the events received since the last position from the table, and returns a tail opened before that.
     async fn catch_up(&mut self, known: &mut HashSet<(String, u64)>) -> Result<Tail<'a>, CommandError> {
         let since = self.progress.caught_up.checked_sub(OVERLAP).unwrap_or(Timestamp::MIN);
         let since = self.filter.since.map_or(since, |first| first.max(since));
         anstream::eprintln!(
-            "the stream does not go back to {}: what was received since {} comes out of the table",
+            "the stream does not reach back to {}; reading the events received since {} from the table",
             local(self.progress.caught_up, "%Y-%m-%d %H:%M"),
             local(since, "%Y-%m-%d %H:%M")
         );
-        // The place in the stream comes first: nothing falls between the table and the stream.
+        // Open the stream before reading the table, so that no event is missed in between.
         let begun = Timestamp::now();
         let tail = Tail::from_now(self.source).await.map_err(following)?;
         let filter = Filter { since: Some(since), ..self.filter.clone() };
@@ -238,14 +241,18 @@ impl<'a> Listener<'a> {
 
     async fn deliver(&self, stored: &Stored) -> Result<(), CommandError> {
         let occurrence = stored.occurrence.to_string();
-        let made = Notification::new(&stored.json, &self.source.table, &stored.event_key, &occurrence);
-        let made = made.map_err(|why| HistoryError::NoEvent { event_key: stored.event_key.clone(), why })?;
+        let notification =
+            Notification::new(&stored.json, &self.source.table, &stored.event_key, &occurrence);
+        let notification =
+            notification.map_err(|why| HistoryError::NoEvent { event_key: stored.event_key.clone(), why })?;
         let attributes: Vec<(&str, &str)> =
-            made.attributes.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let trouble = |why: &str| anstream::eprintln!("{}  {}", styled(YELLOW, "waits"), safe(why, 400));
-        self.app.post_until_accepted(&self.source.topic_arn, &made.message, &attributes, trouble).await;
+            notification.attributes.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let on_failure = |why: &str| anstream::eprintln!("{}  {}", styled(YELLOW, "waiting"), safe(why, 400));
+        self.target
+            .post_until_accepted(&self.source.topic_arn, &notification.message, &attributes, on_failure)
+            .await;
         if self.json {
-            return Ok(line(made.message.replace(['\r', '\n'], " "))?);
+            return Ok(line(notification.message.replace(['\r', '\n'], " "))?);
         }
         let event = &stored.event;
         Ok(line(format!(
@@ -263,7 +270,7 @@ impl<'a> Listener<'a> {
     }
 }
 
-fn owned(stored: &Stored) -> (String, u64) {
+fn key(stored: &Stored) -> (String, u64) {
     (stored.event_key.clone(), stored.occurrence)
 }
 

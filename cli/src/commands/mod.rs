@@ -1,4 +1,4 @@
-//! The commands that look at what was stored, and send it again.
+//! The commands, one file each.
 
 pub mod completions;
 pub mod dev;

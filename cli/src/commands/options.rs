@@ -6,20 +6,20 @@ use crate::error::CommandError;
 use crate::history::{Filter, Source};
 use crate::providers::{ALL, one_of};
 
-/// Which stack to look at.
+/// The stack to use.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Which stack")]
+#[command(next_help_heading = "Stack")]
 pub struct StackOptions {
-    /// A deployed stack, by its CloudFormation name [default: the local stack of this folder]
+    /// CloudFormation name of a deployed stack [default: this folder's local stack]
     #[arg(long, value_name = "NAME")]
     pub stack: Option<String>,
-    /// The deployed stack's region [default: that of the AWS profile]
+    /// The deployed stack's region [default: the AWS profile's]
     #[arg(long, value_name = "REGION", requires = "stack")]
     pub region: Option<String>,
 }
 
 impl StackOptions {
-    /// The table that is meant.
+    /// Connects to the stack.
     pub(crate) async fn source(&self) -> Result<Source, CommandError> {
         Ok(match &self.stack {
             Some(name) => Source::of_stack(name, self.region.as_deref()).await?,
@@ -27,8 +27,8 @@ impl StackOptions {
         })
     }
 
-    /// The options again, for a command line that is shown.
-    pub(crate) fn again(&self) -> String {
+    /// The options as arguments, for a suggested command line.
+    pub(crate) fn to_arguments(&self) -> String {
         let option = |name: &str, value: &Option<String>| {
             value.as_ref().map_or(String::new(), |value| format!(" --{name} {value}"))
         };
@@ -36,14 +36,14 @@ impl StackOptions {
     }
 }
 
-/// Which events, whenever they came.
+/// Event filters, without the receive time.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Which events")]
+#[command(next_help_heading = "Events")]
 pub struct Selection {
     /// The provider
     #[arg(long, help = one_of(), value_parser = provider)]
     pub provider: Option<String>,
-    /// The type; a `*` stands for any text, as in 'live.recording.*'
+    /// The event type; `*` matches any characters, as in 'live.recording.*'
     #[arg(long = "type", value_name = "TYPE")]
     pub kind: Option<String>,
     /// The room's id
@@ -52,27 +52,27 @@ pub struct Selection {
     /// The participant's id
     #[arg(long, value_name = "ID")]
     pub participant: Option<String>,
-    /// A text that the event holds anywhere
+    /// A string that occurs anywhere in the event
     #[arg(long)]
     pub text: Option<String>,
 }
 
-/// Which events.
+/// Event filters.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Which events")]
+#[command(next_help_heading = "Events")]
 pub struct FilterOptions {
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// Received since: 30m, 2h, 7d ago, or a time (2026-01-31, 2026-01-31T22:00, …Z)
+    /// Received since TIME: 30m, 2h, 7d (ago), or a time (2026-01-31, 2026-01-31T22:00, …Z)
     #[arg(long, value_name = "TIME")]
     pub since: Option<Moment>,
-    /// Received before: in the same ways
+    /// Received before TIME (same formats as --since)
     #[arg(long, value_name = "TIME")]
     pub until: Option<Moment>,
 }
 
 impl Selection {
-    /// The filter that is meant.
+    /// The filter for these options.
     pub(crate) fn filter(&self) -> Filter {
         Filter {
             provider: self.provider.clone(),
@@ -86,14 +86,14 @@ impl Selection {
 }
 
 impl FilterOptions {
-    /// The filter that is meant.
+    /// The filter for these options.
     pub(crate) fn filter(&self, limit: Option<usize>) -> Filter {
         let time = |moment: &Option<Moment>| moment.as_ref().map(|moment| moment.time);
         Filter { since: time(&self.since), until: time(&self.until), limit, ..self.selection.filter() }
     }
 }
 
-/// A provider's name.
+/// Parses a provider's name.
 pub(crate) fn provider(text: &str) -> Result<String, String> {
     let names: Vec<&str> = ALL.iter().map(|entry| entry.name).collect();
     match names.contains(&text) {
@@ -102,27 +102,27 @@ pub(crate) fn provider(text: &str) -> Result<String, String> {
     }
 }
 
-/// A time, and how it was said: `2h` means another time whenever it is said.
+/// A time, and how it was written: `2h` is a different time in each run.
 #[derive(Clone, Debug)]
 pub struct Moment {
-    /// As it was typed.
-    pub said: String,
-    /// When it is.
+    /// As written.
+    pub text: String,
+    /// The time it denotes.
     pub time: Timestamp,
 }
 
 impl std::str::FromStr for Moment {
     type Err = String;
 
-    /// So long ago, a date, a local time, or a time with its offset.
-    fn from_str(said: &str) -> Result<Self, String> {
-        Ok(Self { said: said.to_owned(), time: time_at(said, &Zoned::now())? })
+    /// Parses a duration (ago), a date, a local time, or a time with an offset.
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(Self { text: text.to_owned(), time: time_at(text, &Zoned::now())? })
     }
 }
 
-/// A length of time, such as `90s`, `30m`, `6h` or `7d`.
+/// Parses a duration such as `90s`, `30m`, `6h` or `7d`.
 pub(crate) fn duration(text: &str) -> Result<SignedDuration, String> {
-    let expected = || "expected a length of time such as 90s, 30m, 6h or 7d".to_owned();
+    let expected = || "expected a duration such as 90s, 30m, 6h or 7d".to_owned();
     let (number, unit) = text.split_at(text.len() - text.chars().last().map_or(0, char::len_utf8));
     let seconds = match unit {
         "s" => 1,
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_so_long_ago_or_local_or_absolute() {
+    fn times_are_relative_local_or_absolute() {
         let now: Zoned = "2026-01-31T12:00:00+01:00[+01:00]".parse().unwrap();
         for (text, expected) in [
             ("90s", "2026-01-31T10:58:30Z"),

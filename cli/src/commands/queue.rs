@@ -1,4 +1,4 @@
-//! `livehooks queue`: what waits in the fallback queue, what is dead-lettered and why, and the way back.
+//! `livehooks queue`: shows queued and dead-lettered deliveries, and redrives dead letters.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use super::fallback_queue::{Counts, DeadLetter, FallbackQueue, Redrive};
 use crate::error::{CommandError, Ending};
 use crate::terminal::{BOLD, DIM, column, length, line, styled};
 
-/// How often a redrive is asked how far it has come.
+/// How often to ask for a redrive's progress.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What to do with the fallback queue.
+/// The arguments of `queue`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -23,9 +23,9 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
   cargo livehooks queue --stack live --json
   cargo livehooks queue redrive --stack live
 
-A delivery that was answered 200 but that the keys of today reject is dead-lettered, not deleted. Mend the keys \
-(`keys show`, `keys add`), wait half a minute, then redrive: each delivery is verified again, as of the time at which \
-it was received. Counts are SQS's own and may be a minute behind."
+A queued delivery that fails verification is dead-lettered, not deleted. Fix the keys (`keys show`, `keys add`), wait \
+half a minute, then redrive: each delivery is verified again as of its receive time. Counts come from SQS and may be a \
+minute old."
 )]
 pub struct ManageQueue {
     #[command(subcommand)]
@@ -36,7 +36,7 @@ pub struct ManageQueue {
 
 #[derive(Clone, Debug, clap::Subcommand)]
 enum Action {
-    /// Put the dead letters back into the fallback queue
+    /// Move dead letters back to the fallback queue
     Redrive(Which),
 }
 
@@ -50,10 +50,10 @@ struct Which {
 }
 
 impl ManageQueue {
-    /// Shows the queue, or puts the dead letters back.
+    /// Shows the queues, or redrives the dead letters.
     ///
     /// # Errors
-    /// Where SQS does not answer, or the redrive fails.
+    /// If SQS does not answer or the redrive fails.
     pub async fn run(self) -> Result<Ending, CommandError> {
         match self.action {
             None => show(&self.which).await?,
@@ -75,8 +75,8 @@ async fn show(which: &Which) -> Result<(), CommandError> {
     line(format!("waiting        {:>6}", waiting.total()))?;
     line(format!("dead-lettered  {total:>6}"))?;
     if waiting.total() > 0 {
-        let note = "what waits is only counted: SQS gives a message up after 480 reads";
-        line(styled(DIM, format!("  {note}; metric Queued has provider and fault")))?;
+        let note = "waiting deliveries are only counted, because each read counts toward the 480 attempts";
+        line(styled(DIM, format!("  {note};\n  the metric Queued has provider and fault")))?;
     }
     if groups.is_empty() {
         return Ok(());
@@ -93,12 +93,12 @@ async fn show(which: &Which) -> Result<(), CommandError> {
         line(format!("{provider} {reason} {:>6}  {oldest}", group.count))?;
     }
     if sample.len() < total {
-        let note = format!("these are {} of {total} dead letters, a sample", sample.len());
-        line(styled(DIM, format!("  {note}; metric DeadLettered has provider and reason of all")))?;
+        let note = format!("a sample of {} of {total} dead letters", sample.len());
+        line(styled(DIM, format!("  {note}; the metric DeadLettered counts all by provider and reason")))?;
     }
     line(styled(
         DIM,
-        format!("  mend the cause, then: cargo livehooks queue redrive{}", which.stack.again()),
+        format!("  fix the cause, then run: cargo livehooks queue redrive{}", which.stack.to_arguments()),
     ))?;
     Ok(())
 }
@@ -106,15 +106,18 @@ async fn show(which: &Which) -> Result<(), CommandError> {
 async fn redrive(which: &Which) -> Result<(), CommandError> {
     let queue = FallbackQueue::of(&which.stack.source().await?)?;
     let source = queue.start_redrive().await?;
-    let mut told = None;
+    let mut reported = None;
     let done = loop {
         let redrive = queue.redrive(&source).await?;
         if redrive.status != "RUNNING" {
             break redrive;
         }
-        if told.replace(redrive.moved) != Some(redrive.moved) {
+        if reported.replace(redrive.moved) != Some(redrive.moved) {
             let of = redrive.to_move.map_or_else(String::new, |count| format!(" of about {count}"));
-            anstream::eprintln!("moved {}{of}; it goes on without this command", redrive.moved);
+            anstream::eprintln!(
+                "moved {}{of}; the redrive continues if you stop this command",
+                redrive.moved
+            );
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     };
@@ -127,12 +130,12 @@ async fn redrive(which: &Which) -> Result<(), CommandError> {
                 status,
                 failure.as_deref().unwrap_or("no reason given")
             ),
-            advice: "what was not moved is still dead-lettered: run the same command again".into(),
+            advice: "the remaining messages are still dead-lettered; run the command again".into(),
         });
     }
     match which.json {
         true => line(json!({ "moved": moved }))?,
-        false => line(format!("{moved} moved back to the fallback queue, where they are verified again"))?,
+        false => line(format!("{moved} moved back to the fallback queue, to be verified again"))?,
     }
     Ok(())
 }

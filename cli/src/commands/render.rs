@@ -1,4 +1,4 @@
-//! A timeline as lines of text: a time axis, and a bar for every stay.
+//! Draws a timeline as text: a time axis, and a bar per span.
 
 use anstyle::Style;
 use jiff::tz::TimeZone;
@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::terminal::{BOLD, CYAN, DIM, GREEN, RED, YELLOW, column, length, local, safe, styled};
 use crate::timeline::{Lane, LaneKind, Marker, Span, Timeline};
 
-/// What stands in one column of a lane, the more important one last.
+/// One column of a lane, by increasing priority.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Cell {
     Empty,
@@ -20,7 +20,7 @@ enum Cell {
     Failure,
 }
 
-/// The picture, `width` columns wide, coloured.
+/// The lines of a timeline, `width` columns wide, with color.
 pub(super) fn draw(timeline: &Timeline, width: usize) -> Vec<String> {
     let axis = Axis::new(timeline, width);
     let mut lines = vec![heading(timeline), styled(DIM, axis.ticks())];
@@ -47,10 +47,8 @@ pub(super) fn draw(timeline: &Timeline, width: usize) -> Vec<String> {
         gaps.filter(|span| span.started_by.is_none() || (span.ended_by.is_none() && !span.is_running()));
     match gaps.count() {
         0 => {}
-        1 => lines.push(styled(YELLOW, "? the start or the end of one stay was never received")),
-        gaps => {
-            lines.push(styled(YELLOW, format!("? the starts or ends of {gaps} stays were never received")))
-        }
+        1 => lines.push(styled(YELLOW, "? one start or end was never received")),
+        gaps => lines.push(styled(YELLOW, format!("? {gaps} starts or ends were never received"))),
     }
     lines
 }
@@ -67,8 +65,8 @@ fn heading(timeline: &Timeline) -> String {
 }
 
 fn failure(marker: &Marker, width: usize) -> String {
-    let said = marker.label.as_deref().map_or(String::new(), |label| format!(": {label}"));
-    let text = format!("{} {}{said}", local(marker.time, "%H:%M:%S"), marker.r#type);
+    let label = marker.label.as_deref().map_or(String::new(), |label| format!(": {label}"));
+    let text = format!("{} {}{label}", local(marker.time, "%H:%M:%S"), marker.r#type);
     styled(RED, format!("✗ {}", column(&text, width.saturating_sub(2)).trim_end()))
 }
 
@@ -86,7 +84,7 @@ impl Axis {
     fn new(timeline: &Timeline, width: usize) -> Self {
         let label = ((width - KIND - NOTE) / 4).clamp(8, 24);
         let bar = width.saturating_sub(KIND + label + NOTE + 2).max(10);
-        // A moment has no width: it is drawn as the minute around it.
+        // A single moment is drawn as one minute.
         let to = match timeline.to.duration_since(timeline.from) < SignedDuration::from_secs(1) {
             true => timeline.to.checked_add(SignedDuration::from_mins(1)).unwrap_or(timeline.to),
             false => timeline.to,
@@ -101,7 +99,7 @@ impl Axis {
         ((part * last as f64).round().clamp(0.0, last as f64)) as usize
     }
 
-    /// Times at round places, as many as have room.
+    /// Round times along the axis, as many as fit.
     fn ticks(&self) -> String {
         let span = self.to.duration_since(self.from).as_secs().max(1);
         let (format, wide) = match span {
@@ -168,7 +166,7 @@ impl Axis {
         cells[end] = cells[end].max(last);
     }
 
-    /// How long it lasted in all, and how often; or that it is open.
+    /// The number of spans and their total length, or "open".
     fn note(&self, lane: &Lane) -> String {
         let known = lane.spans.iter().filter_map(|span| Some(span.to?.duration_since(span.from?)));
         let total = known.fold(SignedDuration::ZERO, |total, length| total.saturating_add(length));
@@ -195,7 +193,7 @@ fn runs(cells: &[Cell]) -> Vec<(Cell, usize)> {
 }
 
 fn shown(cell: Cell, count: usize, kind: LaneKind) -> String {
-    let colour: Style = match kind {
+    let color: Style = match kind {
         LaneKind::Session => BOLD,
         LaneKind::Participant => GREEN,
         _ => CYAN,
@@ -203,10 +201,10 @@ fn shown(cell: Cell, count: usize, kind: LaneKind) -> String {
     let (style, sign) = match cell {
         Cell::Empty => return " ".repeat(count),
         Cell::Unknown => (DIM, "╌"),
-        Cell::Running => (colour, "━"),
-        Cell::Start => (colour, "┣"),
-        Cell::End => (colour, "┫"),
-        Cell::Ready => (colour, "◆"),
+        Cell::Running => (color, "━"),
+        Cell::Start => (color, "┣"),
+        Cell::End => (color, "┫"),
+        Cell::Ready => (color, "◆"),
         Cell::Gap => (YELLOW, "?"),
         Cell::Failure => (RED, "✗"),
     };

@@ -1,4 +1,4 @@
-//! `livehooks replay`: stored events, published again.
+//! `livehooks replay`: publishes stored events again.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,7 @@ use crate::forward::HttpTarget;
 use crate::history::{EventKey, Filter, HistoryError, Source};
 use crate::terminal::{BOLD, GREEN, RED, length, line, local, safe, styled};
 
-/// What to publish again, and where to.
+/// The arguments of `replay`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     group(clap::ArgGroup::new("target").required(true).args(["to", "to_topic", "dry_run"])),
@@ -31,10 +31,10 @@ use crate::terminal::{BOLD, GREEN, RED, length, line, local, safe, styled};
   cargo livehooks replay --stack live --since 2026-01-31 --type 'live.recording.*' --dry-run
   cargo livehooks replay --stack live --since 2026-01-31 --type 'live.recording.*' --to-topic --rate 50
 
-Events go out oldest first, each with a `replayid` of its own. Ctrl-C stops after what is on its way; the same \
-command goes on from there, and nothing is published twice in one run. --to-topic needs sns:Publish.
+Events are published oldest first, each with its own `replayid`. Ctrl-C waits for the batch in flight; the same command \
+continues from there, and a run publishes nothing twice. --to-topic needs sns:Publish.
 
-Exit status: 0 all published, 1 some were rejected for good, 2 it stopped on an error, 130 stopped by Ctrl-C."
+Exit status: 0 all published, 1 some permanently rejected, 2 error, 130 stopped by Ctrl-C."
 )]
 pub struct Replay {
     /// Post to this URL, as SNS does with raw delivery
@@ -43,16 +43,16 @@ pub struct Replay {
     /// Publish on the stack's topic, to all subscribers
     #[arg(long)]
     to_topic: bool,
-    /// Show what would be published, and do nothing
+    /// Show the events without publishing them
     #[arg(long, conflicts_with_all = ["to", "to_topic"])]
     dry_run: bool,
-    /// At most so many events a second
+    /// Publish at most this many events a second
     #[arg(long, value_name = "COUNT", default_value = "10")]
     rate: NonZeroU32,
-    /// Begin anew, where the same command was stopped before
+    /// Start over instead of continuing a stopped run
     #[arg(long)]
     fresh: bool,
-    /// What was published, one event a line, as JSON
+    /// Print each published event as one line of JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -61,38 +61,38 @@ pub struct Replay {
     stack: StackOptions,
 }
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Deserialize, Serialize)]
 struct Run {
-    /// Its id: the first part of every `replayid`.
+    /// The run's id, the first part of every `replayid`.
     id: String,
     begun: Timestamp,
-    /// The times between which events belong to it, as they were meant when it began.
+    /// The receive times that the run covers, fixed when it began.
     since: Option<Timestamp>,
     until: Timestamp,
-    /// How many are done with, those included that were rejected for good.
+    /// The number of processed events, including the rejected ones.
     count: u64,
     rejected: u64,
-    /// Up to where all are done with.
+    /// All events up to this one are processed.
     done: Option<EventKey>,
-    /// What is done with behind that.
+    /// Processed events after `done`.
     ahead: Vec<EventKey>,
 }
 
-/// A run that was stopped longer ago is not what the same words mean now.
+/// A run that was stopped longer ago is not continued.
 const RESUMED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
-/// An event on its way.
+/// An event to publish.
 pub(super) struct Pending {
     key: EventKey,
     notification: Notification,
 }
 
 impl Replay {
-    /// Publishes them again.
+    /// Publishes the events again.
     ///
     /// # Errors
-    /// Where the table cannot be read, or the target does not take events.
+    /// If the table cannot be read, or the target does not accept events.
     pub async fn run(self) -> Result<Ending, CommandError> {
         let source = self.stack.source().await?;
         if self.dry_run {
@@ -131,16 +131,16 @@ impl Replay {
         let left: Vec<EventKey> = keys.iter().filter(|key| !run.has(key)).cloned().collect();
         if is_resumed {
             anstream::eprintln!(
-                "going on with the run of {} behind {} events (--fresh begins anew)",
+                "continuing the run of {} after {} events (--fresh starts over)",
                 local(run.begun, "%Y-%m-%d %H:%M"),
                 run.count
             );
         }
         let ended = self.publish(&source, &destination, &state, &mut run, left).await;
-        let said = match &ended {
+        let summary = match &ended {
             Ok(Ending::Interrupted) | Err(_) => {
                 format!(
-                    "{} of {} events are published; the same command goes on from there",
+                    "{} of {} events are published; run the same command to continue",
                     run.count,
                     keys.len()
                 )
@@ -151,18 +151,18 @@ impl Replay {
                 styled(GREEN, format!("published {count} events again, run {}", run.id))
             }
         };
-        anstream::eprintln!("{said}");
+        anstream::eprintln!("{summary}");
         if run.rejected > 0 {
-            anstream::eprintln!("{}", styled(RED, format!("{} were rejected for good", run.rejected)));
+            anstream::eprintln!("{}", styled(RED, format!("{} permanently rejected", run.rejected)));
         }
         ended
     }
 
-    /// What makes two command lines the same run.
+    /// Identifies a run: equal for command lines that continue each other.
     fn query(&self, source: &Source) -> String {
         let FilterOptions { selection, since, until } = &self.events;
         let Selection { provider, kind, room, participant, text } = selection;
-        let [since, until] = [since, until].map(|time| time.as_ref().map(|time| time.said.as_str()));
+        let [since, until] = [since, until].map(|time| time.as_ref().map(|time| time.text.as_str()));
         let texts = [provider, kind, room, participant, text, &self.to].map(|text| text.as_deref());
         format!("{}\n{texts:?}\n{since:?}\n{until:?}", source.table)
     }
@@ -203,27 +203,27 @@ impl Replay {
             let stop = AtomicBool::new(false);
             let mut sending =
                 std::pin::pin!(destination.send(&batch, |pending| &pending.notification, &stop));
-            // What is on its way is waited for: only its answer says whether it has to go out again.
-            let taken = tokio::select! {
-                taken = &mut sending => taken,
+            // Wait for the batch in flight: only its answer says whether to send it again.
+            let result = tokio::select! {
+                result = &mut sending => result,
                 _ = &mut interrupted => {
                     stop.store(true, Ordering::Relaxed);
-                    bar.suspend(|| anstream::eprintln!("stopping after what is on its way"));
+                    bar.suspend(|| anstream::eprintln!("stopping after the batch in flight"));
                     sending.await
                 }
             };
-            // Saved before anything is shown: the output may be closed.
-            run.acknowledge(&batch, &taken.each);
+            // Save before printing: the output may be closed.
+            run.acknowledge(&batch, &result.each);
             state.save(run)?;
-            for (pending, taken) in batch.iter().zip(&taken.each) {
-                match taken {
+            for (pending, sent) in batch.iter().zip(&result.each) {
+                match sent {
                     SendResult::Sent if self.json => {
                         bar.suspend(|| line(single(&pending.notification.message)))?
                     }
                     SendResult::Sent | SendResult::NotSent => {}
                     SendResult::Rejected(why) => {
                         let key = safe(&pending.key.event_key, 120);
-                        bar.suspend(|| anstream::eprintln!("rejected for good: {key}: {why}"));
+                        bar.suspend(|| anstream::eprintln!("permanently rejected: {key}: {why}"));
                     }
                 }
             }
@@ -232,9 +232,9 @@ impl Replay {
                 bar.abandon();
                 return Ok(Ending::Interrupted);
             }
-            if let Some(why) = taken.failure {
+            if let Some(why) = result.failure {
                 bar.abandon();
-                let advice = "mend it, then run the same command again: it goes on from there".into();
+                let advice = "fix the cause, then run the same command to continue".into();
                 return Err(CommandError::Stopped { what: "the replay", why, advice });
             }
             sent += batch.len() as u32;
@@ -252,7 +252,7 @@ impl Replay {
         Ok(if run.rejected > 0 { Ending::No } else { Ending::Fine })
     }
 
-    /// The next events, as many as go out at once.
+    /// The next batch of events.
     async fn batch(
         &self,
         source: &Source,
@@ -289,7 +289,7 @@ impl Replay {
 }
 
 impl Run {
-    /// The same for the same event, in case its acknowledgement was lost; another one in every run.
+    /// Unique per run and event: stays the same if an event is sent again because its acknowledgment was lost.
     fn replay_id(&self, key: &EventKey) -> String {
         let hash = Sha256::digest(format!("{}#{}", key.event_key, key.occurrence));
         format!("{}.{}", self.id, HEXLOWER.encode(&hash[..8]))
@@ -299,11 +299,11 @@ impl Run {
         self.done.as_ref().is_some_and(|done| key <= done) || self.ahead.contains(key)
     }
 
-    /// What was taken, or never will be, is done with.
-    fn acknowledge(&mut self, batch: &[Pending], taken: &[SendResult]) {
+    /// Marks the sent and the permanently rejected events as processed.
+    fn acknowledge(&mut self, batch: &[Pending], results: &[SendResult]) {
         let mut is_first = true;
-        for (pending, taken) in batch.iter().zip(taken) {
-            match (taken, is_first) {
+        for (pending, result) in batch.iter().zip(results) {
+            match (result, is_first) {
                 (SendResult::NotSent, _) => {
                     is_first = false;
                     continue;
@@ -312,12 +312,12 @@ impl Run {
                 (_, false) => self.ahead.push(pending.key.clone()),
             }
             self.count += 1;
-            self.rejected += u64::from(matches!(taken, SendResult::Rejected(_)));
+            self.rejected += u64::from(matches!(result, SendResult::Rejected(_)));
         }
     }
 }
 
-/// The event, byte for byte, with one attribute more.
+/// The event, byte for byte, with the attribute `replayid` added.
 fn with_replay_id(event: &str, replay_id: &str) -> String {
     let event = event.trim_start();
     format!("{{\"replayid\":\"{replay_id}\",{}", event.strip_prefix('{').unwrap_or(event))

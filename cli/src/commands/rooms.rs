@@ -1,4 +1,4 @@
-//! `livehooks rooms`: which rooms there are, when they were seen, who and what is in them.
+//! `livehooks rooms`: lists rooms with their participants and recordings.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,14 +8,14 @@ use crate::error::{CommandError, Ending};
 use crate::terminal::{BOLD, DIM, RED, YELLOW, column, columns, line, local, styled};
 use crate::timeline::{LaneKind, Timeline};
 
-/// Which rooms, and how they are shown.
+/// The arguments of `rooms`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo livehooks rooms
   cargo livehooks rooms --stack live --since 24h
   cargo livehooks rooms --json | jq 'select(.open_recordings > 0)'")]
 pub struct Rooms {
-    /// One room a line, as JSON
+    /// Print each room as one line of JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -33,7 +33,7 @@ struct Summary<'a> {
     events: usize,
     sessions: usize,
     participants: usize,
-    /// Of these, who has joined and neither left nor been in a session that ended.
+    /// Participants that have neither left nor been in a session that ended.
     present: usize,
     recordings: usize,
     open_recordings: usize,
@@ -41,10 +41,10 @@ struct Summary<'a> {
 }
 
 impl Rooms {
-    /// Shows them, the last seen last.
+    /// Prints the rooms, the last seen at the end.
     ///
     /// # Errors
-    /// Where the table cannot be read.
+    /// If the table cannot be read.
     pub async fn run(self) -> Result<Ending, CommandError> {
         let source = self.stack.source().await?;
         let stored = source.events(&self.events.filter(None)).await?;
@@ -58,7 +58,7 @@ impl Rooms {
             return Ok(Ending::Fine);
         }
         if rooms.is_empty() {
-            anstream::eprintln!("no room in {} has such an event", source.name());
+            anstream::eprintln!("no room in {} has a matching event", source.name());
             return Ok(Ending::Fine);
         }
         let time = if columns() < 100 { ("%m-%d %H:%M", 11) } else { ("%Y-%m-%d %H:%M", 16) };

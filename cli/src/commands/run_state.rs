@@ -1,4 +1,4 @@
-//! What a command remembers between two runs: a small file, replaced as a whole.
+//! State that a command keeps between runs, in a small file that is replaced atomically.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,17 +12,17 @@ use crate::error::CommandError;
 use crate::history::Source;
 use crate::local::{default_folder, private};
 
-/// A file that one process at a time may use.
+/// A state file, locked against other processes.
 pub(super) struct StateFile {
     file: PathBuf,
     _lock: File,
 }
 
 impl StateFile {
-    /// The file for `what`, told apart by `key`: with the local stack's data, or where the user's state lies.
+    /// Opens the state file of command `what` for `key`, in the local stack's folder or the user's state folder.
     ///
     /// # Errors
-    /// Where it cannot be made, or another process uses it.
+    /// If the file cannot be created or another process uses it.
     pub(super) fn open(source: &Source, what: &'static str, key: &str) -> Result<Self, CommandError> {
         let folder = folder(source);
         let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(key)[..8]);
@@ -35,18 +35,18 @@ impl StateFile {
             Err(fs::TryLockError::Error(error)) => Err(failed(error)),
             Err(fs::TryLockError::WouldBlock) => Err(CommandError::Stopped {
                 what,
-                why: "another process is doing just that".into(),
-                advice: "wait for it, or stop it; then start this one again".into(),
+                why: "another process is running the same command".into(),
+                advice: "stop it or wait for it, then run the command again".into(),
             }),
         }
     }
 
-    /// What was saved last, if anything that can still be read.
+    /// The saved state, if there is any that can be read.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(&fs::read(&self.file).ok()?).ok()
     }
 
-    /// The old state or the new one, never half of it.
+    /// Replaces the state atomically.
     pub(super) fn save(&self, state: &impl Serialize) -> Result<(), CommandError> {
         let save = || -> io::Result<()> {
             let folder = self.file.parent().unwrap_or(Path::new("."));
@@ -57,9 +57,9 @@ impl StateFile {
         save().map_err(|error| CommandError::File { file: self.file.clone(), error })
     }
 
-    /// Forgets it: the work is done.
+    /// Removes the file when the work is done.
     pub(super) fn forget(&self) {
-        // A file that stays behind is found to be done by the next run.
+        // If this fails, the next run finds nothing left to do.
         let _ = fs::remove_file(&self.file);
     }
 }

@@ -1,4 +1,4 @@
-//! `livehooks send`: signs sample events as a provider does, and sends them.
+//! `livehooks send`: sends sample events, signed as a provider signs them.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, styled};
 /// A command to try first.
 pub const TRY: &str = "cargo livehooks send plugnmeet participant_joined";
 
-/// What to send, and where to.
+/// The arguments of `send`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo livehooks send plugnmeet participant_joined
@@ -26,12 +26,12 @@ pub const TRY: &str = "cargo livehooks send plugnmeet participant_joined";
   cargo livehooks send all
   cargo livehooks send --list")]
 pub struct Send {
-    #[arg(required_unless_present = "list", help = format!("{}; or `all` for one of each type of every provider", providers::one_of()))]
+    #[arg(required_unless_present = "list", help = format!("{}, or `all` for every type of every provider", providers::one_of()))]
     provider: Option<String>,
-    /// The provider's type or the common one (see --list); or `all`
+    /// The provider's event type or the common one (see --list), or `all`
     #[arg(value_name = "TYPE")]
     kind: Option<String>,
-    /// List the samples and what each becomes
+    /// List all samples with their common types
     #[arg(long)]
     list: bool,
     /// The room's id
@@ -40,21 +40,21 @@ pub struct Send {
     /// The participant's id
     #[arg(long, default_value = "user-42")]
     participant: String,
-    /// Base address of the stack [default: the running local stack, or http://127.0.0.1:3000]
+    /// The stack's base URL [default: the local stack's, or http://127.0.0.1:3000]
     #[arg(long)]
     url: Option<String>,
     /// Keys file to sign with [default: the local stack's]
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
-    /// How many different events of the type
+    /// Number of different events to send
     #[arg(long, default_value_t = 1)]
     count: u32,
-    /// Send each event twice, byte for byte
+    /// Send each event twice, with the same body
     #[arg(long)]
     duplicate: bool,
 }
 
-/// Why nothing was sent.
+/// Why events cannot be sent.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum SendError {
@@ -70,17 +70,17 @@ pub enum SendError {
     NoType(&'static str),
     #[error("cannot sign as {provider}: {why}")]
     Sign { provider: &'static str, why: SignError },
-    #[error("cannot sign as {0}: the keys file has nothing for it")]
+    #[error("cannot sign as {0}: the keys file has no keys for it")]
     NoKeys(&'static str),
     #[error("cannot reach {url}: {why}\n  start the local stack with: cargo livehooks dev")]
     Unreachable { url: String, why: String },
 }
 
 impl Send {
-    /// Sends, and tells what came of each. Returns whether every answer was 200.
+    /// Sends the events and prints each answer. Returns whether every answer was 200.
     ///
     /// # Errors
-    /// Says what is wrong with the arguments or the keys, or that nobody listens.
+    /// If the arguments or the keys are invalid, or the stack cannot be reached.
     pub async fn run(self) -> Result<bool, SendError> {
         let running = RunningStack::read();
         let keys = match (&self.keys, &running) {
@@ -146,7 +146,7 @@ impl Send {
     }
 }
 
-/// The samples of all types that are in the vocabulary.
+/// The samples of all known types.
 fn known(
     entry: &'static Entry,
     keys: &KeysFile,

@@ -1,4 +1,4 @@
-//! `livehooks timeline`: a room's evening, drawn in the terminal.
+//! `livehooks timeline`: draws a room's timeline in the terminal.
 
 use jiff::SignedDuration;
 
@@ -10,30 +10,32 @@ use crate::providers::one_of;
 use crate::terminal::{columns, line};
 use crate::timeline::Timeline;
 
-/// How much of a room's past is shown where nothing else is said.
-const EVENING: SignedDuration = SignedDuration::from_hours(24);
+/// The period before the latest event that is shown by default.
+const DEFAULT_PERIOD: SignedDuration = SignedDuration::from_hours(24);
 
-/// Which room, and how it is shown.
+/// The arguments of `timeline`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo livehooks timeline standup
   cargo livehooks timeline standup --stack live --since 2026-01-31T18:00 --until 2026-01-31T23:00
   cargo livehooks timeline standup --json | jq '.lanes[] | select(.kind == \"recording\")'
 
-In the picture:  ┣━━┫ from start to end   ╌╌ no event says how it went on   ? the start or the end was never received
-                 ◆ a file is ready   ✗ something failed")]
+Legend:
+  ┣━━┫ from start to end          ╌╌ unknown
+  ◆    a file is ready            ?  the start or end was never received
+  ✗    a failure")]
 pub struct ShowTimeline {
     /// The room's id
     room: String,
-    #[arg(long, help = format!("{}, where several have a room of this name", one_of()), value_parser = provider)]
+    #[arg(long, help = format!("{}, if several have a room of this name", one_of()), value_parser = provider)]
     provider: Option<String>,
-    /// Received since: 30m, 2h, 7d ago, or a time [default: 24 hours before the room's latest event]
+    /// Received since TIME: 30m, 2h, 7d (ago), or a time [default: 24h before the room's latest event]
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
-    /// Received before: in the same ways
+    /// Received before TIME (same formats as --since)
     #[arg(long, value_name = "TIME")]
     until: Option<Moment>,
-    /// One timeline a line, as JSON: one for each provider that has a room of this name
+    /// Print each provider's timeline of the room as one line of JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -41,10 +43,10 @@ pub struct ShowTimeline {
 }
 
 impl ShowTimeline {
-    /// Draws it.
+    /// Draws the timeline.
     ///
     /// # Errors
-    /// Where the table cannot be read.
+    /// If the table cannot be read.
     pub async fn run(self) -> Result<Ending, CommandError> {
         let source = self.stack.source().await?;
         let filter = Filter {
@@ -57,17 +59,17 @@ impl ShowTimeline {
         let mut stored = source.events(&filter).await?;
         let Some(latest) = stored.last().map(|stored| stored.received_at) else {
             anstream::eprintln!(
-                "no event of room {:?} in {}\n  the rooms that there are: cargo livehooks rooms{}",
+                "no event of room {:?} in {}\n  list the rooms with: cargo livehooks rooms{}",
                 self.room,
                 source.name(),
-                self.stack.again()
+                self.stack.to_arguments()
             );
             return Ok(Ending::No);
         };
         let earlier = stored.len();
         if self.since.is_none() {
-            let is_of_evening = |stored: &Stored| latest.duration_since(stored.received_at) <= EVENING;
-            stored.retain(is_of_evening);
+            let is_recent = |stored: &Stored| latest.duration_since(stored.received_at) <= DEFAULT_PERIOD;
+            stored.retain(is_recent);
         }
         let earlier = earlier - stored.len();
         for (index, timeline) in
@@ -86,7 +88,7 @@ impl ShowTimeline {
         }
         if earlier > 0 {
             anstream::eprintln!(
-                "{earlier} earlier events are not in the picture; --since 90d shows all that is kept"
+                "{earlier} earlier events are not shown; --since 90d shows all stored events"
             );
         }
         Ok(Ending::Fine)

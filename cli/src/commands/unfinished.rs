@@ -1,4 +1,5 @@
-//! `livehooks unfinished`: what has started and was never said to have ended. Providers lose such events.
+//! `livehooks unfinished`: lists sessions, participants, recordings and streams without an end event, which providers
+//! sometimes lose.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,19 +11,19 @@ use crate::providers::one_of;
 use crate::terminal::{BOLD, DIM, column, columns, length, line, local, safe, styled};
 use crate::timeline::{Timeline, UnfinishedSpan};
 
-/// What counts as open, and how it is shown.
+/// The arguments of `unfinished`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo livehooks unfinished
   cargo livehooks unfinished --stack live --older-than 12h --since 30d
   cargo livehooks unfinished --stack live --json >open.ndjson || notify 'something never ended'
 
-Exit status: 0 nothing is open, 3 something is, 2 it could not be found out.")]
+Exit status: 0 nothing is unfinished, 3 something is, 2 error.")]
 pub struct Unfinished {
-    /// Started at least so long ago
-    #[arg(long, value_name = "LENGTH", value_parser = duration, default_value = "6h")]
+    /// Started at least this long ago
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "6h")]
     older_than: SignedDuration,
-    /// Look at events received since: 30m, 2h, 7d ago, or a time
+    /// Use events received since TIME: 30m, 2h, 7d (ago), or a time
     #[arg(long, value_name = "TIME", default_value = "7d")]
     since: Moment,
     #[arg(long, help = one_of(), value_parser = super::options::provider)]
@@ -30,7 +31,7 @@ pub struct Unfinished {
     /// The room's id
     #[arg(long)]
     room: Option<String>,
-    /// One open end a line, as JSON
+    /// Print each unfinished span as one line of JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -38,10 +39,10 @@ pub struct Unfinished {
 }
 
 impl Unfinished {
-    /// Shows them, the longest open first.
+    /// Prints the unfinished spans, the oldest first.
     ///
     /// # Errors
-    /// Where the table cannot be read.
+    /// If the table cannot be read.
     pub async fn run(self) -> Result<Ending, CommandError> {
         let source = self.stack.source().await?;
         let (provider, room) = (self.provider, self.room);
@@ -58,7 +59,7 @@ impl Unfinished {
             }
         } else if open.is_empty() {
             anstream::eprintln!(
-                "nothing in {} is open for longer than {}",
+                "nothing in {} has been open for longer than {}",
                 source.name(),
                 length(self.older_than)
             );
@@ -72,22 +73,22 @@ impl Unfinished {
 fn table(open: &[UnfinishedSpan], now: Timestamp) -> Result<(), CommandError> {
     let time = if columns() < 100 { ("%m-%d %H:%M", 11) } else { ("%Y-%m-%d %H:%M", 16) };
     let left = columns().saturating_sub(time.1 + 13 + 9 + 4);
-    let (room, who) = (left / 2, left - left / 2);
+    let (room, name) = (left / 2, left - left / 2);
     let row = |started: &str, cells: [&str; 4]| {
         let [what, provider, room_id, label] = cells;
         let (what, provider, room) = (column(what, 13), column(provider, 9), column(room_id, room));
-        format!("{started} {what} {provider} {room} {}", column(label, who)).trim_end().to_owned()
+        format!("{started} {what} {provider} {room} {}", column(label, name)).trim_end().to_owned()
     };
-    line(styled(BOLD, row(&column("STARTED", time.1), ["WHAT", "PROVIDER", "ROOM", "WHO OR WHICH"])))?;
+    line(styled(BOLD, row(&column("STARTED", time.1), ["WHAT", "PROVIDER", "ROOM", "NAME"])))?;
     for end in open {
         let started = styled(DIM, local(end.since, time.0));
         let room = end.room.as_deref().unwrap_or("-");
         line(row(&started, [end.kind.as_str(), &end.provider, room, &end.label]))?;
-        let said = match end.presumed_end {
+        let state = match end.presumed_end {
             None => format!("open for {}", length(now.duration_since(end.since))),
-            Some(over) => format!("end lost, over by {}", local(over, time.0)),
+            Some(over) => format!("end lost, ended by {}", local(over, time.0)),
         };
-        line(styled(DIM, format!("  {said:32} explain {}", safe(&end.event, 60))))?;
+        line(styled(DIM, format!("  {state:32} explain {}", safe(&end.event, 60))))?;
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The command as a process, and the local stack that it starts.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+//! Runs the command and the local stack as processes.
+#![allow(dead_code, reason = "each test file uses only some of it")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -43,19 +43,19 @@ impl Dev {
         while dev.url.is_empty() {
             let line = dev.line();
             assert!(!line.is_empty(), "the process ended before it was ready");
-            let told = |name| line.strip_prefix(name).map(|rest: &str| rest.trim().to_owned());
-            if let Some(page) = told("page") {
+            let value = |name| line.strip_prefix(name).map(|rest: &str| rest.trim().to_owned());
+            if let Some(page) = value("page") {
                 dev.page = page;
             }
             let address =
                 |url: String| url.strip_prefix("http://").unwrap().split(' ').next().unwrap().to_owned();
-            if let Some(url) = told("dynamodb") {
+            if let Some(url) = value("dynamodb") {
                 dev.dynamodb = address(url);
             }
-            if let Some(url) = told("sns, sqs") {
+            if let Some(url) = value("sns, sqs") {
                 dev.sns = address(url);
             }
-            dev.url = told("ready").unwrap_or_default();
+            dev.url = value("ready").unwrap_or_default();
         }
         dev
     }
@@ -84,7 +84,7 @@ impl Dev {
         answer
     }
 
-    /// The first notification since the start; waits for it.
+    /// Waits for the first notification since the start.
     pub fn notification(&self) -> Value {
         let lines = BufReader::new(self.connect("/api/announcements?replay=all")).lines();
         let data = lines.map(Result::unwrap).find_map(|line| line.strip_prefix("data: ").map(str::to_owned));
@@ -99,7 +99,7 @@ impl Drop for Dev {
     }
 }
 
-/// The provider of those tests for which any will do.
+/// The provider in tests that work with any.
 pub const EXAMPLE: &str = "plugnmeet";
 /// The same, as a type.
 pub type Example = livehooks_core::plugnmeet::PlugNmeet;
@@ -124,12 +124,12 @@ pub fn run(folder: &Path, arguments: &[&str]) -> Output {
 /// Runs the command, expects its exit code, and returns its standard output.
 pub fn ran(folder: &Path, arguments: &[&str], code: i32) -> String {
     let output = run(folder, arguments);
-    let said = format!("{}{}", stdout(&output), stderr(&output));
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+    let text = format!("{}{}", stdout(&output), stderr(&output));
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
     stdout(&output)
 }
 
-/// What the command prints as JSON, a value a line.
+/// Runs the command and parses each line of its output as JSON.
 pub fn json_lines(folder: &Path, arguments: &[&str]) -> Vec<Value> {
     ran(folder, arguments, 0).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -145,15 +145,15 @@ pub fn ask(address: &str, head: &str, headers: &[&str], body: &str) -> String {
     answer
 }
 
-/// Whether the guard has answered.
+/// Whether the guard rejected the request.
 pub fn is_forbidden(answer: &str) -> bool {
     answer.starts_with("HTTP/1.1 403 ") && !answer.to_ascii_lowercase().contains("access-control-")
 }
 
-/// A developer's app: it tells what came, and answers what it is told.
+/// A developer's app: the test receives its requests and decides its answers.
 pub struct App {
     pub url: String,
-    came: Receiver<(String, Value)>,
+    requests: Receiver<(String, Value)>,
     answers: Sender<u16>,
 }
 
@@ -161,8 +161,8 @@ impl App {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/events", listener.local_addr().unwrap());
-        let (tell, came) = mpsc::channel();
-        let (answers, told) = mpsc::channel();
+        let (request_sender, requests) = mpsc::channel();
+        let (answers, statuses) = mpsc::channel();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = BufReader::new(stream.unwrap());
@@ -175,42 +175,42 @@ impl App {
                 let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
                 let mut body = vec![0; length.unwrap().parse().unwrap()];
                 stream.read_exact(&mut body).unwrap();
-                if tell.send((head, serde_json::from_slice(&body).unwrap())).is_err() {
+                if request_sender.send((head, serde_json::from_slice(&body).unwrap())).is_err() {
                     return;
                 }
-                let Ok(status): Result<u16, _> = told.recv() else { return };
+                let Ok(status): Result<u16, _> = statuses.recv() else { return };
                 let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-                // The command may be gone by now.
+                // The command may have ended by now.
                 let _ = stream.get_mut().write_all(answer.as_bytes());
             }
         });
-        Self { url, came, answers }
+        Self { url, requests, answers }
     }
 
-    /// The next request, which stays unanswered: its headers and its event. Waits for it.
+    /// Waits for the next request and returns its headers and its event, without answering it.
     pub fn next(&self) -> (String, Value) {
-        self.came.recv_timeout(Duration::from_secs(60)).expect("a request within a minute")
+        self.requests.recv_timeout(Duration::from_secs(60)).expect("a request within a minute")
     }
 
-    /// Answers the request that came last.
+    /// Answers the latest request.
     pub fn answer(&self, status: u16) {
         self.answers.send(status).unwrap();
     }
 
-    /// The next request's event, answered with 200.
+    /// Answers the next request with 200 and returns its event.
     pub fn take(&self) -> Value {
         let (_, event) = self.next();
         self.answer(200);
         event
     }
 
-    /// Whether nothing has come that was not taken.
+    /// Whether there is no pending request.
     pub fn is_idle(&self) -> bool {
-        self.came.try_recv().is_err()
+        self.requests.try_recv().is_err()
     }
 }
 
-/// As Ctrl-C does.
+/// Interrupts a process, as Ctrl-C does.
 #[cfg(unix)]
 pub fn interrupt(process: &Child) {
     let done = Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap();

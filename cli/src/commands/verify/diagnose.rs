@@ -1,4 +1,4 @@
-//! Why a request is rejected: what would have to be undone for it to be authentic.
+//! Finds the cause of a rejection: a change that, when undone, makes the request authentic.
 
 use std::borrow::Cow;
 
@@ -13,14 +13,14 @@ use super::request::Request;
 use crate::providers::Entry;
 use crate::terminal::length;
 
-/// What was found to be wrong, proven by undoing it.
+/// The cause of a rejection and how to fix it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Cause {
     pub(super) what: String,
     pub(super) advice: String,
 }
 
-/// The cause of a rejection, where undoing something makes the request authentic.
+/// The cause of a rejection, if one can be determined.
 pub(super) fn cause(
     entry: &Entry,
     keys: &Value,
@@ -33,17 +33,17 @@ pub(super) fn cause(
         Rejection::BodyAltered { .. } => {
             Some(check.body().unwrap_or_else(|| {
                 Cause {
-                what: format!("the body's content was changed; it is not one of {REWRITINGS}"),
+                what: format!("the body's content was changed, and not only by {REWRITES}"),
                 advice:
-                    "compare the body with the one in the provider's log, and look at what lies in between"
+                    "compare the body with the one in the provider's log, and check the proxies in between"
                         .into(),
             }
             }))
         }
         Rejection::SignatureMismatch { .. } => Some(check.body().unwrap_or_else(|| Cause {
-            what: format!("none of {REWRITINGS} explains it: another key is likelier than another body"),
+            what: format!("the signature does not match, and undoing {REWRITES} does not help: a wrong key is likelier than a changed body"),
             advice:
-                "compare the key with the provider's, then capture the request nearer to the provider".into(),
+                "compare the key with the provider's, then capture the request closer to the provider".into(),
         })),
         Rejection::Expired { by_s } => Some(check.time(-*by_s)),
         Rejection::NotYetValid { by_s } => Some(check.time(*by_s)),
@@ -53,7 +53,7 @@ pub(super) fn cause(
     }
 }
 
-const REWRITINGS: &str = "base64, space or line ends added or lost, and JSON written anew";
+const REWRITES: &str = "base64, added or lost whitespace, or re-serialized JSON";
 
 struct Check<'a> {
     entry: &'a Entry,
@@ -63,20 +63,20 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn verdict(&self, keys: &Value, body: &[u8], now: Timestamp) -> Option<Result<(), Rejection>> {
+    fn verify(&self, keys: &Value, body: &[u8], now: Timestamp) -> Option<Result<(), Rejection>> {
         let Request { url_token, headers, .. } = self.request;
         let headers: &HeaderMap = headers;
         let delivery = Delivery { headers, url_token: url_token.as_deref(), body };
-        (self.entry.verify)(keys, &delivery, now).ok().map(|verdict| verdict.map(drop))
+        (self.entry.verify)(keys, &delivery, now).ok().map(|result| result.map(drop))
     }
 
     fn is_authentic_with(&self, body: &[u8]) -> bool {
-        matches!(self.verdict(self.keys, body, self.now), Some(Ok(())))
+        matches!(self.verify(self.keys, body, self.now), Some(Ok(())))
     }
 
     fn body(&self) -> Option<Cause> {
         let body = &self.request.body;
-        let found = plain_rewritings(body).into_iter().find(|(_, _, body)| self.is_authentic_with(body));
+        let found = plain_rewrites(body).into_iter().find(|(_, _, body)| self.is_authentic_with(body));
         if let Some((what, advice, _)) = found {
             return Some(Cause { what: what.into(), advice: advice.into() });
         }
@@ -84,50 +84,54 @@ impl Check<'_> {
         let (form, _) =
             json_forms(text).into_iter().find(|(_, json)| self.is_authentic_with(json.as_bytes()))?;
         Some(Cause {
-            what: format!("the body is the signed JSON re-serialised: written {form}, it verifies"),
+            what: format!("the body is the signed JSON, re-serialized: written {form}, it verifies"),
             advice:
-                "hand on the bytes that came: whatever parses the body must not write it anew (a body-parser \
-                     middleware, a gateway's mapping template)"
+                "pass on the exact bytes received: do not parse and re-serialize the body (a body-parser middleware, \
+                     a gateway's mapping template)"
                     .into(),
         })
     }
 
-    /// The credential is right at another time; or it would be wrong then too.
+    /// Checks the credential at the time at which it was valid.
     fn time(&self, shift_s: i64) -> Cause {
         let then = self.now + SignedDuration::from_secs(shift_s);
         let by = length(SignedDuration::from_secs(shift_s));
-        let (was, off) = if shift_s < 0 { ("counted until", "ago") } else { ("counts from", "from then") };
-        let when = format!("it {was} {then:.0}, {by} {off}");
-        match self.verdict(self.keys, &self.request.body, then) {
+        let when = match shift_s < 0 {
+            true => format!("the credential was valid until {then:.0}, {by} earlier"),
+            false => format!("the credential is valid from {then:.0}, {by} later"),
+        };
+        match self.verify(self.keys, &self.request.body, then) {
             Some(Err(rejection)) => Cause {
-                what: format!("{when}; and it was not authentic then either: {rejection}"),
+                what: format!("{when}; but it is not authentic then either: {rejection}"),
                 advice: rejection.advice().into(),
             },
             _ => Cause {
-                what: format!("{when}; but for that it is authentic"),
+                what: format!("{when}; otherwise it is authentic"),
                 advice: format!(
-                    "to check a captured request give the time at which it came (--now {then:.0}); else compare \
-                     the clocks"
+                    "to check a captured request, pass its receive time (--now {then:.0}); otherwise compare the \
+                     clocks"
                 ),
             },
         }
     }
 
-    /// Secrets that were mixed up, or copied with something around them.
+    /// Looks for secrets that were mixed up or copied with whitespace.
     fn secrets(&self) -> Option<Cause> {
         let secrets = self.keys["keys"].as_object()?;
         for issuer in secrets.keys() {
             for (name, secret) in secrets {
                 let secret = secret.as_str()?;
-                let tries = [(secret, ""), (secret.trim(), " without the space around it")];
+                let tries = [(secret, ""), (secret.trim(), " without surrounding whitespace")];
                 let tries = tries.into_iter().filter(|(tried, _)| !(name == issuer && *tried == secret));
                 for (tried, how) in tries {
                     let mut keys = self.keys.clone();
                     keys["keys"][issuer] = json!(tried);
-                    if let Some(Ok(())) = self.verdict(&keys, &self.request.body, self.now) {
+                    if let Some(Ok(())) = self.verify(&keys, &self.request.body, self.now) {
                         return Some(Cause {
-                            what: format!("the signature fits the secret of API key {name:?}{how}"),
-                            advice: format!("put that secret under {issuer:?}, which the token names"),
+                            what: format!("the signature matches the secret of API key {name:?}{how}"),
+                            advice: format!(
+                                "store that secret under {issuer:?}, the API key that the token names"
+                            ),
                         });
                     }
                 }
@@ -139,19 +143,18 @@ impl Check<'_> {
     fn without_url_token(&self) -> Option<Cause> {
         let mut keys = self.keys.clone();
         keys.as_object_mut()?.remove("url_tokens");
-        matches!(self.verdict(&keys, &self.request.body, self.now), Some(Ok(()))).then(|| Cause {
-            what: "the signature is right; only the token at the end of the URL is missing".into(),
-            advice:
-                "set the provider's webhook URL to …/webhooks/videosdk/<one of url_tokens>, also where a \
-                     room has its own"
-                    .into(),
+        matches!(self.verify(&keys, &self.request.body, self.now), Some(Ok(()))).then(|| Cause {
+            what: "the signature is valid; only the token at the end of the URL is missing".into(),
+            advice: "set the provider's webhook URL to …/webhooks/videosdk/<one of url_tokens>, also for \
+                     rooms with their own URL"
+                .into(),
         })
     }
 }
 
-/// What proxies, editors and copying do to a body, undone.
-fn plain_rewritings(body: &[u8]) -> Vec<(&'static str, &'static str, Vec<u8>)> {
-    const RAW: &str = "hand on the exact bytes that came";
+/// Undoes what proxies, editors and copying do to a body.
+fn plain_rewrites(body: &[u8]) -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    const RAW: &str = "pass on the exact bytes received";
     let replaced = |from: &str, to: &str| {
         std::str::from_utf8(body).map(|text| text.replace(from, to).into_bytes()).unwrap_or_default()
     };
@@ -159,32 +162,36 @@ fn plain_rewritings(body: &[u8]) -> Vec<(&'static str, &'static str, Vec<u8>)> {
     vec![
         (
             "the body is still base64: decoded, it verifies",
-            "decode it first, as API Gateway's isBase64Encoded says; or capture what is inside",
+            "decode it first, as API Gateway's isBase64Encoded says, or capture the decoded body",
             base64,
         ),
         (
-            "something was added at the end (a line end, a space): without it the body verifies",
-            "capture the exact bytes: editors and `echo` add a line end (`curl --data-binary`, `printf %s`)",
+            "whitespace was added at the end: without it the body verifies",
+            "capture the exact bytes: editors and `echo` add a line break (use `curl --data-binary`, `printf %s`)",
             body.trim_ascii_end().to_vec(),
         ),
-        ("there is space around the body: without it the body verifies", RAW, body.trim_ascii().to_vec()),
-        ("a line end is missing at the end: with it the body verifies", RAW, [body, b"\n"].concat()),
         (
-            "a line end (CR LF) is missing at the end: with it the body verifies",
+            "there is whitespace around the body: without it the body verifies",
             RAW,
-            [body, b"\r\n"].concat(),
+            body.trim_ascii().to_vec(),
         ),
-        ("line ends were turned into CR LF: undone, the body verifies", RAW, replaced("\r\n", "\n")),
-        ("line ends were turned from CR LF into LF: undone, the body verifies", RAW, replaced("\n", "\r\n")),
+        ("the final line break is missing: with it the body verifies", RAW, [body, b"\n"].concat()),
+        ("the final line break (CR LF) is missing: with it the body verifies", RAW, [body, b"\r\n"].concat()),
+        ("line breaks were changed to CR LF: with LF the body verifies", RAW, replaced("\r\n", "\n")),
         (
-            "a byte order mark was put in front: without it the body verifies",
+            "line breaks were changed from CR LF to LF: with CR LF the body verifies",
+            RAW,
+            replaced("\n", "\r\n"),
+        ),
+        (
+            "a byte order mark was added: without it the body verifies",
             RAW,
             body.strip_prefix(b"\xef\xbb\xbf").unwrap_or_default().to_vec(),
         ),
     ]
 }
 
-/// The same JSON as other writers write it, each with a name for its form.
+/// The same JSON as other serializers write it, each form with its name.
 fn json_forms(text: &str) -> Vec<(String, String)> {
     let Ok(value) = serde_json::from_str::<Value>(text) else { return Vec::new() };
     let orders = [("", Cow::Borrowed(text)), (" with its fields sorted", Cow::Owned(value.to_string()))];
@@ -211,12 +218,12 @@ fn spacings(text: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The same tokens in the same order with other space between them.
+/// The same tokens in the same order with different whitespace.
 fn spaced(text: &str, comma: &str, colon: &str, indent: Option<&str>) -> String {
     let mut written = String::with_capacity(text.len());
     let mut depth = 0_usize;
     let mut chars = text.chars().peekable();
-    let turn = |written: &mut String, depth: usize| {
+    let new_line = |written: &mut String, depth: usize| {
         if let Some(indent) = indent {
             written.push('\n');
             written.push_str(&indent.repeat(depth));
@@ -243,19 +250,19 @@ fn spaced(text: &str, comma: &str, colon: &str, indent: Option<&str>) -> String 
                 if matches!(chars.peek(), Some('}' | ']')) {
                     written.extend(chars.next());
                 } else {
-                    // Deeper than any webhook: indentation would only cost memory.
+                    // Deeper than any webhook; limits the memory for indentation.
                     depth = (depth + 1).min(200);
-                    turn(&mut written, depth);
+                    new_line(&mut written, depth);
                 }
             }
             '}' | ']' => {
                 depth = depth.saturating_sub(1);
-                turn(&mut written, depth);
+                new_line(&mut written, depth);
                 written.push(c);
             }
             ',' => {
                 written.push_str(comma);
-                turn(&mut written, depth);
+                new_line(&mut written, depth);
             }
             ':' => written.push_str(colon),
             c if is_space(&c) => {}
@@ -265,7 +272,7 @@ fn spaced(text: &str, comma: &str, colon: &str, indent: Option<&str>) -> String 
     written
 }
 
-/// The same texts, escaped as Go, Python and PHP do by default, or not at all.
+/// The same strings, escaped as Go, Python and PHP do by default, or not at all.
 fn escapings(text: &str) -> Vec<(&'static str, String)> {
     let html = [('<', "\\u003c"), ('>', "\\u003e"), ('&', "\\u0026")];
     let plain = unescaped(text);
@@ -273,7 +280,7 @@ fn escapings(text: &str) -> Vec<(&'static str, String)> {
     let ascii: String = plain.chars().map(|c| if c.is_ascii() { c.to_string() } else { utf16(c) }).collect();
     let mut forms = vec![
         ("", text.to_owned()),
-        (", nothing escaped that need not be", plain.clone()),
+        (", without optional escapes", plain.clone()),
         (", with <, > and & escaped as Go does", go),
         (", in ASCII as Python writes it", ascii),
         (", with slashes escaped as PHP does", plain.replace('/', "\\/")),
@@ -286,20 +293,20 @@ fn utf16(c: char) -> String {
     c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
 }
 
-/// Every text as serde_json writes it; what stands between the texts stays.
+/// Rewrites every string as serde_json writes it, and keeps everything else.
 fn unescaped(text: &str) -> String {
     let mut written = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find('"') {
         written.push_str(&rest[..start]);
-        let mut texts = serde_json::Deserializer::from_str(&rest[start..]).into_iter::<String>();
-        match texts.next() {
+        let mut strings = serde_json::Deserializer::from_str(&rest[start..]).into_iter::<String>();
+        match strings.next() {
             Some(Ok(text)) => {
-                let end = start + texts.byte_offset();
+                let end = start + strings.byte_offset();
                 written.push_str(&Value::from(text).to_string());
                 rest = &rest[end..];
             }
-            // A lone surrogate is no text; it stays as it is.
+            // A lone surrogate is not a valid string; keep it.
             _ => {
                 written.push('"');
                 rest = &rest[start + 1..];
@@ -314,7 +321,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spaces_change_and_nothing_else() {
+    fn only_whitespace_changes() {
         let text = r#"{ "a" : [1, {"b":"x: \", {"}, [ ]], "c":{}}"#;
         assert_eq!(spaced(text, ",", ":", None), r#"{"a":[1,{"b":"x: \", {"},[]],"c":{}}"#);
         assert_eq!(spaced(r#"{"a":[1]}"#, ",", ": ", Some("  ")), "{\n  \"a\": [\n    1\n  ]\n}");
@@ -327,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_are_those_of_each_language() {
+    fn escapes_match_each_language() {
         let shown = |text| escapings(text).into_iter().map(|(_, text)| text).collect::<Vec<_>>();
         let forms = shown("[\"Zo\\u00eb <\\/b>\"]");
         for form in

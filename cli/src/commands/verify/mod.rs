@@ -1,4 +1,4 @@
-//! `livehooks verify`: a captured request, checked offline, and precisely why it is rejected.
+//! `livehooks verify`: checks a captured request offline and explains a rejection.
 
 mod diagnose;
 mod request;
@@ -20,36 +20,36 @@ use crate::terminal::{GREEN, RED, line, local, safe, styled};
 use diagnose::Cause;
 use request::Request;
 
-/// What to check, and with which keys.
+/// The arguments of `verify`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo livehooks verify --provider livekit --keys .livehooks/keys.json request.http
   cargo livehooks verify --provider livekit --keys secret.json --now 2026-01-31T22:00:05Z request.http
   aws secretsmanager get-secret-value --secret-id ID --query SecretString --output text >secret.json
 
-request.http holds the request as it came: request line, headers, an empty line, and the body's exact bytes \
-(`-` reads it from the standard input). The keys are a keys file of the local stack, or the provider's secret \
-alone. Nothing is sent anywhere, and no secret is shown.
+request.http contains the request as received: request line, headers, an empty line, and the exact bytes of the body \
+(`-` reads standard input). The keys are a keys file of the local stack or the provider's secret alone. The command \
+sends nothing and shows no secrets.
 
-Exit status: 0 authentic, 1 rejected, 2 it could not be checked.")]
+Exit status: 0 authentic, 1 rejected, 2 error.")]
 pub struct Verify {
     #[arg(long, help = one_of(), value_parser = provider)]
     provider: String,
     /// The keys to verify with
     #[arg(long, value_name = "FILE")]
     keys: PathBuf,
-    /// When it was received: so long ago, or a time [default: now]
+    /// When it was received: 30m, 2h, 7d (ago), or a time [default: now]
     #[arg(long, value_name = "TIME")]
     now: Option<Moment>,
     /// The captured request
     #[arg(value_name = "REQUEST.HTTP")]
     request: PathBuf,
-    /// One JSON object
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// What came of the check.
+/// The result of a check.
 #[derive(Serialize)]
 struct Report<'a> {
     is_authentic: bool,
@@ -63,10 +63,10 @@ struct Report<'a> {
 }
 
 impl Verify {
-    /// Checks it.
+    /// Checks the request.
     ///
     /// # Errors
-    /// Where the request or the keys cannot be read.
+    /// If the request or the keys cannot be read.
     pub fn run(self) -> Result<Ending, CommandError> {
         let entry = Entry::named(&self.provider).ok_or_else(|| CommandError::Usage {
             option: "--provider",
@@ -78,15 +78,15 @@ impl Verify {
         let request = Request::read(&self.request)?;
         let now = self.now.as_ref().map_or_else(Timestamp::now, |now| now.time);
         let shape = |error| KeysFileError::Shape { file: self.keys.clone(), error };
-        let verdict = (entry.verify)(&keys, &request.delivery(), now).map_err(shape)?;
-        let (rejection, cause) = match &verdict {
+        let result = (entry.verify)(&keys, &request.delivery(), now).map_err(shape)?;
+        let (rejection, cause) = match &result {
             Ok(_) => (None, None),
             Err(rejection) => (Some(rejection), diagnose::cause(entry, &keys, &request, now, rejection)),
         };
         let report = Report {
             is_authentic: rejection.is_none(),
             provider: entry.name,
-            checked: verdict.as_ref().ok().cloned(),
+            checked: result.as_ref().ok().cloned(),
             reason: rejection.map(|rejection| rejection.code()),
             detail: rejection.map(ToString::to_string),
             advice: rejection.map(|rejection| rejection.advice()),
@@ -110,14 +110,14 @@ impl Report<'_> {
                 self.provider,
                 checked.assurance
             ))?;
-            line(format!("  it becomes {} with id {}", checked.r#type, safe(&checked.id, 120)))?;
+            line(format!("  stored as {} with id {}", checked.r#type, safe(&checked.id, 120)))?;
             return Ok(());
         }
         let (reason, detail) = (self.reason.unwrap_or_default(), self.detail.as_deref().unwrap_or_default());
         line(format!("{}  {detail}", styled(RED, format!("rejected: {reason}"))))?;
         match self.cause {
-            Some(cause) => line(format!("  because   {}\n  so        {}", cause.what, cause.advice))?,
-            None => line(format!("  so        {}", self.advice.unwrap_or_default()))?,
+            Some(cause) => line(format!("  cause     {}\n  advice    {}", cause.what, cause.advice))?,
+            None => line(format!("  advice    {}", self.advice.unwrap_or_default()))?,
         }
         let names: Vec<&str> = request.headers.keys().map(HeaderName::as_str).collect();
         let names = if names.is_empty() { "none".into() } else { names.join(", ") };
@@ -126,7 +126,7 @@ impl Report<'_> {
     }
 }
 
-/// The provider's secret: out of a keys file, or alone in its file.
+/// Reads the provider's secret from a keys file, or from a file that contains only the secret.
 fn keys(file: &Path, entry: &Entry) -> Result<Value, CommandError> {
     let text = fs::read(file).map_err(|error| KeysFileError::Io { file: file.to_owned(), error })?;
     let json: Value = serde_json::from_slice(&text).map_err(|error| KeysFileError::Json {

@@ -1,4 +1,4 @@
-//! A captured request, read from a file.
+//! Reads a captured request from a file.
 
 use std::fs;
 use std::io::Read;
@@ -9,7 +9,7 @@ use livehooks_core::Delivery;
 
 use crate::error::CommandError;
 
-/// A request as it was captured.
+/// A captured request.
 pub(super) struct Request {
     pub(super) url_token: Option<String>,
     pub(super) headers: HeaderMap,
@@ -28,7 +28,7 @@ impl Request {
             option: "REQUEST.HTTP",
             expected: "an HTTP request: request line, headers, an empty line, the body".into(),
             found,
-            advice: "\n  see tests/fixtures/livekit/ok/room_started/request.http",
+            advice: "\n  for an example see tests/fixtures/livekit/ok/room_started/request.http",
         })
     }
 
