@@ -1,4 +1,4 @@
-// What is shown is what the address says: everything else follows from it.
+// The address determines what is shown.
 
 import { Detail } from "./detail.js";
 import { h, plain } from "./dom.js";
@@ -38,7 +38,7 @@ function go(view, parameters, isReplacing = false) {
   show();
 }
 
-/** Opens a row: its event, or what is known of a delivery that has become none. */
+/** Opens a row: its event, or the details of a delivery that was not stored. */
 function open(row) {
   const kept = { ...query(), event: undefined, delivery: undefined };
   const isEvent = row.became === "stored" || row.became === "duplicate";
@@ -71,7 +71,7 @@ function place(element) {
   if ($("view").firstChild !== element) $("view").replaceChildren(element);
 }
 
-/** Puts a new list of rooms in the place of the old one, which may be scrolled and have the focus. */
+/** Replaces the list of rooms, keeping its scroll position and focus. */
 function renewRooms(element) {
   const [top, focused] = [$("view").firstChild?.scrollTop ?? 0, $("view").contains(document.activeElement) && document.activeElement.hash];
   $("view").replaceChildren(element);
@@ -103,7 +103,7 @@ function panel(event, delivery) {
 
 function explain() {
   if (!isLoaded) return list.explain(h("p", {}, "Loading…"));
-  if (rows.all().length) return list.explain(h("p", {}, "Nothing here is taken by these filters."), h("p", {}, h("a", { href: "#/events" }, "Show all")));
+  if (rows.all().length) return list.explain(h("p", {}, "No events match these filters."), h("p", {}, h("a", { href: "#/events" }, "Show all")));
   if (about.kind === "deployed") return list.explain(h("p", {}, "The table holds no events."));
   return list.explain(h("p", {}, "Nothing has arrived yet. In another terminal:"), h("pre", {}, "cargo livehooks send plugnmeet participant_joined --room standup"));
 }
@@ -127,13 +127,13 @@ follow({
     ({ epoch, about } = message);
     const { kind, stack, region } = about;
     $("about").replaceChildren(kind === "deployed" ? plain(`${stack} · ${region}`) : "local stack");
-    if (kind === "deployed") list.note("Stored events only. What was rejected, and why: ", h("code", {}, `sam logs --stack-name ${stack} --region ${region} --filter '"delivery rejected"'`));
+    if (kind === "deployed") list.note("Stored events only. To see rejections: ", h("code", {}, `sam logs --stack-name ${stack} --region ${region} --filter '"delivery rejected"'`));
   },
   rows(added) {
     rows.apply(added);
     for (const row of added) {
-      if (row.id) detail.renew(row.provider, row.id);
-      if (isLoaded) room.renew(row);
+      if (row.id) detail.refresh(row.provider, row.id);
+      if (isLoaded) room.refresh(row);
     }
     changed();
     if (isLoaded) panel(query().event, query().delivery);
@@ -162,7 +162,7 @@ const KEYS = {
   "/": () => list.search.focus(),
   t: () => {
     const { provider, room, is_cut: isCut } = list.selected ?? {};
-    // A very long name is whole only in the event.
+    // A long name is complete only in the event.
     if (isCut) open(list.selected);
     else if (room) go("room", { provider, room });
   },
@@ -178,7 +178,7 @@ addEventListener("keydown", (event) => {
     return;
   }
   if (isTyping) return;
-  // A control has its own use of Enter, a block that scrolls of everything but letters.
+  // Controls use Enter themselves, and scrolling blocks use every key but letters.
   const isTaken = event.target.matches("a, button, [role=button]") ? event.key === "Enter" : event.target.matches("pre") && event.key.length > 1;
   const general = { "?": () => $("help").showModal(), e: () => go("events", {}), r: () => go("rooms", {}) };
   const here = view() === "events" ? KEYS : view() === "room" ? room.keys : {};

@@ -1,20 +1,20 @@
-// The panel beside the list: one event, or one delivery that was not taken.
+// The panel beside the list: an event, or a delivery that was not stored.
 
 import { ask, clock, copyButton, h, isToday, plain } from "./dom.js";
 import { eventParts } from "./event.js";
 import { outcome, typeName } from "./list.js";
 
-/** What was answered, and what is kept of the delivery. */
-const QUEUED = ["200 queued", "The whole delivery waits in the fallback queue. It is verified and stored from there."];
-const FAILED = ["503: the provider sends it again", "Nothing of the delivery is kept."];
-const UNBELIEVED = "Nothing of the delivery is kept: what is not authentic is not believed, and not shown.";
-const TOO_LARGE = ["413, final", UNBELIEVED];
-const REJECTED = ["401, final: no provider sends it again", UNBELIEVED];
+/** The answer to a delivery, and what is kept of it. */
+const QUEUED = ["200 queued", "The delivery waits in the fallback queue, to be verified and stored later."];
+const FAILED = ["503: the provider retries", "Nothing of the delivery is kept."];
+const UNTRUSTED = "Nothing of the delivery is kept: its content cannot be trusted.";
+const TOO_LARGE = ["413, final", UNTRUSTED];
+const REJECTED = ["401, final: providers do not retry", UNTRUSTED];
 
 export class Detail {
   #element; #links; #shown = ""; #last = "";
 
-  /** `links` makes the addresses of a room and of the view without a panel. */
+  /** `links` returns the addresses of a room and of the view without a panel. */
   constructor(element, links) {
     this.#element = element;
     this.#links = links;
@@ -26,7 +26,7 @@ export class Detail {
     this.#element.replaceChildren();
   }
 
-  /** A delivery that was rejected, or not taken. */
+  /** Shows a delivery that was rejected, queued or failed. */
   delivery(row) {
     if (this.#shown === `row ${row.n}`) return;
     this.#shown = this.#last = `row ${row.n}`;
@@ -42,7 +42,7 @@ export class Detail {
     ], outcome(row.became), row.provider);
   }
 
-  /** An event of the table. */
+  /** Shows a stored event. */
   async event(provider, id, about) {
     const key = `event ${provider} ${id}`;
     if (this.#shown === key) return;
@@ -58,17 +58,17 @@ export class Detail {
     if (this.#shown !== key) return;
     const room = event.room === null ? "no room" : h("a", { href: this.#links.room(provider, event.room) }, plain(event.room, 80));
     this.#put(h("span", { class: "type" }, ...typeName(event.type)), eventParts(event, about),
-      event.provider, plain(event.provider_type ?? "no type of its own", 80), room,
+      event.provider, plain(event.provider_type ?? "no provider type", 80), room,
       event.participant ? plain(event.participant, 80) : "",
       h("span", { class: "id" }, h("code", {}, plain(id, 80)), copyButton("Copy id", () => id)));
-    // What is being read or copied stays, when the event is only told anew.
+    // Keep what is being read or copied if the event has not changed.
     if (script) this.#element.querySelector(".again").replaceWith(script);
     this.#element.scrollTop = top;
     this.#last = key;
   }
 
-  /** Shows what is shown anew, for it has changed. */
-  renew(provider, id) {
+  /** Reloads the event if it is shown. */
+  refresh(provider, id) {
     if (this.#shown === `event ${provider} ${id}`) this.#shown = "";
   }
 

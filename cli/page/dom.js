@@ -1,4 +1,4 @@
-// Elements, and how times and texts are shown. No text ever becomes markup: the page's policy forbids it, too.
+// Creates elements and formats times and strings. No string becomes markup, which the page's policy forbids, too.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -22,17 +22,17 @@ function fill(element, props, children) {
   return element;
 }
 
-// Controls, and what turns or hides text: bidirectional controls, zero-width characters, line separators.
+// Control characters, bidirectional controls, zero-width characters, line separators.
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff]/g;
 const escaped = (c) => `\\u{${c.codePointAt(0).toString(16)}}`;
 
-/** A text from a payload, on one line, with whatever cannot be seen spelt out, and at most `max` characters. */
+/** A string from a payload on one line, with invisible characters escaped, and at most `max` characters. */
 export function plain(text, max = 300) {
   const shown = text.length > max ? `${text.slice(0, max).replace(/[\ud800-\udbff]$/, "")}…` : text;
   return shown.replace(UNSEEN, escaped);
 }
 
-/** The same for JSON, whose lines stay lines. */
+/** The same for JSON, with line breaks kept. */
 export function plainJson(text) {
   return text.replace(UNSEEN, (c) =>
     c === "\n" || c === "\t" ? c : c === "\r" ? "" : `\\u${c.codePointAt(0).toString(16).padStart(4, "0")}`);
@@ -40,7 +40,7 @@ export function plainJson(text) {
 
 const two = (number) => String(number).padStart(2, "0");
 
-/** "14:03:22.318", by this machine's clock; with the day, where it was another. */
+/** "14:03:22.318" in local time, optionally with the day. */
 export function clock(time, withDay = false) {
   const at = new Date(time);
   const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} `;
@@ -63,7 +63,7 @@ export function span(ms) {
 /** Milliseconds from one time to another. */
 export const between = (from, to) => Date.parse(to) - Date.parse(from);
 
-/** Puts a text on the clipboard. Returns whether the browser let it. */
+/** Copies a string to the clipboard. Returns whether the browser allowed it. */
 export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -73,7 +73,7 @@ export async function copy(text) {
   }
 }
 
-/** A button that copies what `text` returns, and says whether it did. */
+/** A button that copies what `text` returns, and shows whether it succeeded. */
 export function copyButton(label, text, props = {}) {
   const button = h("button", { type: "button", ...props }, label);
   button.addEventListener("click", async () => {
@@ -84,7 +84,7 @@ export function copyButton(label, text, props = {}) {
   return button;
 }
 
-/** What an API of this page answers; an error says what the server says. */
+/** Calls the page's API. An error has the server's message. */
 export async function ask(path, query) {
   const answer = await fetch(`${path}?${new URLSearchParams(query)}`);
   const json = await answer.json();

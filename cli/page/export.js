@@ -1,4 +1,4 @@
-// A picture of the page as a file that needs no page: every style is written into it.
+// Exports an SVG as a standalone file with inline styles.
 
 import { s } from "./dom.js";
 

@@ -1,5 +1,4 @@
-// JSON as text: indented and coloured without being parsed, so that numbers keep their digits, doubled fields
-// stay double, and no depth is too deep.
+// Indents and colors JSON without parsing it: numbers keep their digits, duplicate fields are kept, and any depth works.
 
 import { h, plainJson } from "./dom.js";
 
@@ -7,7 +6,7 @@ const TOKEN = /"(?:[^"\\]|\\[^])*"?|[{}[\],:]|[^\s{}[\],:"]+/g;
 const DEPTH_MAX = 40;
 const COLOURED_MAX = 60_000;
 
-/** The same JSON, one field a line. */
+/** The same JSON, one field per line. */
 export function indented(text) {
   return [...tokens(text)].map((token) => token.before + token.text).join("");
 }
@@ -34,12 +33,12 @@ function* tokens(text) {
 
 function kind({ text, isName }) {
   if (isName) return "name";
-  if (text === '"[redacted]"') return "struck";
+  if (text === '"[redacted]"') return "redacted";
   if (text[0] === '"') return "text";
   return /^[-\dtfn]/.test(text) ? "value" : "sign";
 }
 
-/** A block with a JSON text in it. What is too long to be coloured is shown plain. */
+/** A block of JSON. A block that is too long is shown without color. */
 export function block(text, label) {
   const pre = h("pre", { class: "json", tabindex: "0", "aria-label": label });
   const full = indented(text);

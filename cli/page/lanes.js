@@ -1,4 +1,4 @@
-// What of a timeline can be reckoned without drawing: groups, rows, ticks and words.
+// Computes what a timeline needs before drawing: groups, rows, ticks and descriptions.
 
 import { clock, plain, span as length } from "./dom.js";
 
@@ -12,7 +12,7 @@ const STEPS = [
   ...[1, 2, 3, 6, 12].map((n) => n * HOUR), ...[1, 2, 7, 14, 30, 90].map((n) => n * DAY),
 ];
 
-/** The lanes by kind, and what belongs to none of them as the last. */
+/** The lanes by kind, and last the markers that belong to no lane. */
 export function groups(model) {
   const kinds = [...new Set(model.lanes.map((lane) => lane.kind))];
   const found = kinds.map((kind) => ({ kind, title: TITLES[kind] ?? kind, lanes: model.lanes.filter((lane) => lane.kind === kind) }));
@@ -22,7 +22,7 @@ export function groups(model) {
   return found;
 }
 
-/** From when to when a span is drawn, in milliseconds, and which of its ends are known. */
+/** The start and end at which a span is drawn, in milliseconds, and which of them are known. */
 export function stretch(span, whole) {
   const [from, to] = [span.from && Date.parse(span.from), span.to && Date.parse(span.to)];
   const presumed = span.presumed_end && Date.parse(span.presumed_end);
@@ -35,7 +35,7 @@ export function stretch(span, whole) {
   };
 }
 
-/** Puts stays that overlap under each other: which row each is in, and how many there are. */
+/** Assigns overlapping spans to rows. Returns each span's row and the number of rows. */
 export function rowsOf(lane, whole) {
   const ends = [];
   const of = lane.spans.map((span) => {
@@ -48,7 +48,7 @@ export function rowsOf(lane, whole) {
   return { of, rows: Math.max(1, ends.length) };
 }
 
-/** The times to be written on the axis, at least `pixels` apart. */
+/** The times on the axis, at least `pixels` apart. */
 export function ticks({ from, to, left, right }, pixels) {
   const step = STEPS.find((step) => (step / (to - from)) * (right - left) >= pixels) ?? STEPS.at(-1);
   const zone = -new Date(from).getTimezoneOffset() * MINUTE;
@@ -65,22 +65,22 @@ export function ticks({ from, to, left, right }, pixels) {
   return found;
 }
 
-/** A span in words: a title, then lines. */
+/** Describes a span: a title, then lines. */
 export function describeSpan(lane, span) {
   const at = (time) => clock(time, true);
-  const said = { start: span.from ? at(span.from) : "not known", end: span.to ? at(span.to) : "not known" };
+  const said = { start: span.from ? at(span.from) : "unknown", end: span.to ? at(span.to) : "unknown" };
   const lines = [plain(`${lane.kind} ${lane.label}`, 120), `${said.start} → ${said.end}`];
   if (span.from && span.to) lines.push(length(Date.parse(span.to) - Date.parse(span.from)));
-  if (span.failed) lines.push("ended by failing");
-  if (!span.started_by) lines.push("the event of its start was never received");
+  if (span.failed) lines.push("ended with a failure");
+  if (!span.started_by) lines.push("the start event was never received");
   if (!span.ended_by) {
-    if (span.presumed_end) lines.push(`the event of its end was never received; over by ${at(span.presumed_end)}`);
-    else lines.push("open: no event says that it has ended");
+    if (span.presumed_end) lines.push(`the end event was never received; ended by ${at(span.presumed_end)}`);
+    else lines.push("open: no end event received");
   }
   return lines;
 }
 
-/** A marker in words. */
+/** Describes a marker. */
 export function describeMarker(lane, marker) {
   const lines = [marker.type, clock(marker.time, true)];
   if (lane.kind !== "room") lines.push(plain(`${lane.kind} ${lane.label}`, 120));

@@ -1,4 +1,4 @@
-// The list of deliveries: the filters above it, and a grid of which only the rows in sight are elements.
+// The list of deliveries: filters, and a grid that has elements for visible rows only.
 
 import { between, clock, h, isToday, plain, span } from "./dom.js";
 import { BECAME } from "./rows.js";
@@ -7,11 +7,11 @@ const AROUND = 12;
 const TITLES = { all: "All", stored: "Stored", duplicate: "Duplicates", queued: "Queued", rejected: "Rejected", failed: "Failed" };
 const MARKS = { stored: "●", duplicate: "◐", queued: "◌", rejected: "✕", failed: "▲" };
 
-/** What became of a delivery, as a mark and a word. */
+/** A delivery's status as a mark and a word. */
 export const outcome = (became) =>
   h("span", { class: `became ${became}` }, h("i", { "aria-hidden": "true" }, MARKS[became] ?? "○"), became);
 
-/** A type with its common prefix in the background. */
+/** A type, with its common prefix dimmed. */
 export const typeName = (type) => type?.startsWith("live.") ? [h("small", {}, "live."), type.slice(5)] : [type ?? "—"];
 
 export class List {
@@ -25,7 +25,7 @@ export class List {
     this.provider = this.#select("provider", "Every provider");
     this.type = this.#select("type", "Every type");
     this.room = this.#select("room", "Every room");
-    this.tabs = h("div", { class: "tabs", role: "group", "aria-label": "What became of it" });
+    this.tabs = h("div", { class: "tabs", role: "group", "aria-label": "Status" });
     this.sheet = h("div", { class: "sheet", role: "presentation" });
     this.grid = h("div", { class: "grid", role: "grid", tabindex: "0", "aria-label": "Events, newest first", "aria-colcount": "7", onscroll: () => this.#paint() }, this.sheet);
     this.news = h("button", { class: "news", type: "button", hidden: true, onclick: () => this.top() });
@@ -46,7 +46,7 @@ export class List {
     this.#onFilter({ ...this.#filter, ...part });
   }
 
-  /** Shows what this filter takes, and this row as selected. */
+  /** Shows the rows that match the filter, and selects a row. */
   set(filter, selected) {
     const isNew = JSON.stringify(filter) !== JSON.stringify(this.#filter);
     this.#filter = filter;
@@ -56,7 +56,7 @@ export class List {
     this.refresh();
   }
 
-  /** After the rows have changed. What is being read stays where it is. */
+  /** Updates the list after the rows have changed, keeping the scroll position. */
   refresh() {
     const { found, counts } = this.#rows.filtered(this.#filter);
     this.#found = found;
@@ -158,7 +158,7 @@ export class List {
     return this.#rows.get(this.#selected);
   }
 
-  /** Selects the row `steps` behind the selected one, and returns it. */
+  /** Selects the row `steps` after the selected one, and returns it. */
   step(steps) {
     const at = this.#found.findIndex((row) => row.n === this.#selected);
     const to = at < 0 ? 0 : Math.min(this.#found.length - 1, Math.max(0, at + steps));
@@ -185,13 +185,13 @@ export class List {
     return this;
   }
 
-  /** Says what the list cannot show. */
+  /** Shows a note on what the list lacks. */
   note(...children) {
     this.remark.hidden = false;
     this.remark.replaceChildren(...children);
   }
 
-  /** Says why the list is empty, where it is. */
+  /** Explains an empty list. */
   explain(...children) {
     this.empty.hidden = this.#found.length > 0;
     if (!this.empty.hidden) this.empty.replaceChildren(...children);

@@ -1,4 +1,4 @@
-// The rooms that were seen, and one room's evening.
+// The list of rooms, and one room's timeline.
 
 import { ask, clock, h, isToday, plain } from "./dom.js";
 import { Timeline } from "./timeline.js";
@@ -26,23 +26,23 @@ export function roomList(rows, address, isLoaded) {
     h("tbody", {}, [...rooms.values()].map(line))));
 }
 
-/** One room, as a picture. */
+/** One room's timeline. */
 export class Room {
   #key; #timeline; #stale = false; #zoom; #title = h("h2", {}); #place = h("div", { class: "place" });
 
   constructor({ onOpen, onZoom }) {
     this.#timeline = new Timeline({ onOpen, onZoom });
     const button = (label, title, act) => h("button", { type: "button", title, "aria-label": title, onclick: act }, label);
-    const picture = this.#timeline;
-    this.element = h("div", { class: "evening" },
+    const timeline = this.#timeline;
+    this.element = h("div", { class: "room-view" },
       h("div", { class: "toolbar" }, this.#title,
         h("div", { class: "buttons" },
-          button("−", "Wider (-)", () => picture.zoomBy(1.5)), button("+", "Closer (+)", () => picture.zoomBy(1 / 1.5)),
-          button("All", "All of it (0)", () => picture.all()), button("SVG", "Download as SVG", () => picture.download()))),
+          button("−", "Zoom out (-)", () => timeline.zoomBy(1.5)), button("+", "Zoom in (+)", () => timeline.zoomBy(1 / 1.5)),
+          button("All", "Show all (0)", () => timeline.all()), button("SVG", "Download as SVG", () => timeline.download()))),
       this.#place);
     this.keys = {
-      "+": () => picture.zoomBy(1 / 1.5), "=": () => picture.zoomBy(1 / 1.5), "-": () => picture.zoomBy(1.5), 0: () => picture.all(),
-      ArrowLeft: () => picture.shift(-0.2), ArrowRight: () => picture.shift(0.2),
+      "+": () => timeline.zoomBy(1 / 1.5), "=": () => timeline.zoomBy(1 / 1.5), "-": () => timeline.zoomBy(1.5), 0: () => timeline.all(),
+      ArrowLeft: () => timeline.shift(-0.2), ArrowRight: () => timeline.shift(0.2),
     };
   }
 
@@ -71,8 +71,8 @@ export class Room {
     }
   }
 
-  /** Draws anew soon, where a row is of the room that is shown. */
-  renew(row) {
+  /** Redraws soon if the row belongs to the room that is shown. */
+  refresh(row) {
     if (this.#stale || row.became !== "stored" || `${row.provider}/${row.room}` !== this.#key) return;
     this.#stale = true;
     setTimeout(() => {

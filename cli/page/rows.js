@@ -1,4 +1,4 @@
-// The deliveries that this page knows, and which of them a filter takes.
+// The deliveries that this page knows, and their filters.
 
 const ROWS_MAX = 10_000;
 
@@ -14,7 +14,7 @@ export class Rows {
     this.#sorted = [];
   }
 
-  /** Adds rows, or puts them in the place of what they were before. */
+  /** Adds or replaces rows. */
   apply(rows) {
     for (const row of rows) {
       row.text = [row.type, row.provider, row.provider_type, row.room, row.participant, row.id, row.reason, row.detail]
@@ -38,7 +38,7 @@ export class Rows {
     return this.#sorted;
   }
 
-  /** What a filter takes, newest first, and how many of each outcome it would take. */
+  /** The rows that match a filter, newest first, and the number of matches per status. */
   filtered(filter) {
     const counts = Object.fromEntries(["all", ...BECAME].map((became) => [became, 0]));
     const takes = matcher(filter);
@@ -57,7 +57,7 @@ export class Rows {
   }
 }
 
-/** A type ending in ".*" takes all types of its family. */
+/** A type ending in ".*" matches all types of its family. */
 function matcher({ provider, type, room, text }) {
   const family = type?.endsWith(".*") ? type.slice(0, -1) : undefined;
   const words = (text ?? "").toLowerCase().split(/\s+/).filter(Boolean);

@@ -1,4 +1,4 @@
-// The picture of a room: time from left to right, one lane for whatever lasts.
+// Draws a room's timeline: time from left to right, one lane per session, participant, recording and so on.
 
 import { clock, h, plain, s } from "./dom.js";
 import { exported } from "./export.js";
@@ -17,12 +17,12 @@ export class Timeline {
     this.svg = s("svg", { class: "timeline", role: "group" });
     this.scroll = h("div", { class: "scroll", onscroll: () => this.#keepAxis() }, this.svg);
     this.tip = h("div", { class: "tip", role: "tooltip", id: "tip", hidden: true });
-    this.element = h("div", { class: "picture" }, this.scroll, legend(), this.tip);
+    this.element = h("div", { class: "timeline-view" }, this.scroll, legend(), this.tip);
     new ResizeObserver(() => this.#paint()).observe(this.scroll);
     this.#listen();
   }
 
-  /** Draws what /api/timeline tells; `zoom` is a pair of times in milliseconds, or nothing for all of it. */
+  /** Draws the answer of /api/timeline; `zoom` is a pair of times in milliseconds, or undefined for all of it. */
   draw(model, zoom) {
     const isSame = this.#model?.room === model.room && this.#model?.provider === model.provider;
     this.#model = model;
@@ -37,7 +37,7 @@ export class Timeline {
 
   #zoomed = false;
 
-  /** Shows this part, or all of it. */
+  /** Shows a period, or all of it. */
   zoomTo(zoom) {
     if (!this.whole) return;
     const [from, to] = zoom ?? this.whole;
@@ -54,7 +54,7 @@ export class Timeline {
     this.#onZoom({ from: undefined, to: undefined });
   }
 
-  /** Shows `factor` times as much, around `at`: 0 the left end, 1 the right one. */
+  /** Shows `factor` times as much around `at`, from 0 (left end) to 1 (right end). */
   zoomBy(factor, at = 0.5) {
     if (!this.whole) return;
     const [from, to] = this.#window;
@@ -64,7 +64,7 @@ export class Timeline {
     this.#move([Math.round(middle - length * at), Math.round(middle + length * (1 - at))]);
   }
 
-  /** Goes later by a part of what is shown. */
+  /** Moves later by a fraction of the visible period. */
   shift(part) {
     if (!this.whole) return;
     const by = Math.round((this.#window[1] - this.#window[0]) * part);
@@ -77,7 +77,7 @@ export class Timeline {
     this.#saving = setTimeout(() => this.#onZoom({ from: zoom[0], to: zoom[1] }), 250);
   }
 
-  /** Saves the picture as a file. */
+  /** Saves the timeline as a file. */
   download() {
     if (!this.#model) return;
     const link = h("a", { download: `${(this.#model.room ?? "room").replace(/[^\w.-]+/g, "-").slice(0, 60)}.svg` });
@@ -121,7 +121,7 @@ export class Timeline {
       const anchor = x < room ? "start" : x > width - room ? "end" : "middle";
       axis.append(s("text", { x: anchor === "start" ? Math.max(x - 10, 4) : anchor === "end" ? width - 4 : x, y: 20, "text-anchor": anchor }, day ? s("tspan", { class: "day" }, `${day} `) : "", text));
     }
-    // What lies before the left end must not be drawn over the labels.
+    // Covers what would be drawn over the labels.
     const cover = s("rect", { class: "back", x: 0, y: AXIS, width: isNarrow ? 0 : gutter - 1, height: height - AXIS });
     const focused = this.svg.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
     for (const [name, value] of Object.entries({ width, height, viewBox: `0 0 ${width} ${height}` })) this.svg.setAttribute(name, value);
@@ -160,7 +160,7 @@ export class Timeline {
     return [this.#live(name, describeMarker(lane, marker), marker.event, `marker ${marker.event}`)];
   }
 
-  /** Makes a part of the picture one that can be pointed at, reached by Tab, and opened. */
+  /** Makes a part of the timeline focusable and clickable, with a tooltip. */
   #live(element, lines, event, key) {
     element.setAttribute("tabindex", "0");
     element.setAttribute("role", "button");

@@ -1,4 +1,4 @@
-"""A browser that lets nothing pass: errors, violations of the policy and requests elsewhere fail every test."""
+"""A strict browser: errors, policy violations and third-party requests fail every test."""
 
 import os
 import sys
@@ -29,7 +29,7 @@ def dev(tmp_path_factory):
 
 
 class Visit:
-    """A page of the inspector under watch."""
+    """An inspector page, watched for errors."""
 
     def __init__(self, browser, url: str, **options):
         self.url = url
@@ -63,7 +63,7 @@ class Visit:
 
 @pytest.fixture
 def visit(browser, dev):
-    """Opens pages over the local stack: `visit(viewport=…).open('/#/rooms')`."""
+    """Opens pages of the local stack: `visit(viewport=…).open('/#/rooms')`."""
     visits: list[Visit] = []
 
     def start(url: str | None = None, **options) -> Visit:

@@ -1,4 +1,4 @@
-"""The local stack in a process of its own, and what is sent to it."""
+"""Starts the local stack as a process and sends deliveries to it."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# The provider of those tests for which any will do.
+# The provider in tests that work with any.
 EXAMPLE = "plugnmeet"
 sys.path.insert(0, str(ROOT / "tests/deploy"))
 from signing import ApiKey, Delivery, livekit  # noqa: E402
@@ -20,7 +20,7 @@ LIVEHOOKS = os.environ["LIVEHOOKS"]
 
 
 class Dev:
-    """`livehooks dev`, by default with nothing kept."""
+    """`livehooks dev`, by default in memory."""
 
     def __init__(self, folder: Path, *arguments: str):
         self.folder = folder
@@ -35,7 +35,7 @@ class Dev:
             self.banner.setdefault(name, rest.strip())
         self.url = self.banner["ready"]
         self.keys = json.loads(Path(self.banner["keys"]).read_text())
-        # What the process prints must not fill the pipe.
+        # Drain the output so that the pipe does not fill.
         self.drain = ThreadPoolExecutor(1).submit(lambda: [None for _ in self.process.stdout])
 
     def stop(self) -> None:
@@ -43,13 +43,13 @@ class Dev:
         self.process.wait(timeout=20)
 
     def send(self, *arguments: str) -> str:
-        """`livehooks send`; returns what it prints."""
+        """Runs `livehooks send` and returns its output."""
         done = subprocess.run([LIVEHOOKS, "send", *arguments, "--url", self.url, "--keys", self.banner["keys"]],
                               cwd=self.folder, capture_output=True, text=True)
         return done.stdout + done.stderr
 
     def forge(self, *arguments: str) -> str:
-        """The same, signed with keys that this stack does not have."""
+        """The same, signed with unknown keys."""
         forged = self.folder / "forged.json"
         forged.write_text(json.dumps({EXAMPLE: {"keys": {f"{EXAMPLE}-dev": "x" * 40}}}))
         done = subprocess.run([LIVEHOOKS, "send", *arguments, "--url", self.url, "--keys", forged],
@@ -57,7 +57,7 @@ class Dev:
         return done.stdout + done.stderr
 
     def livekit(self, event: dict) -> str:
-        """A delivery of LiveKit with this body; returns the event's id."""
+        """Sends a LiveKit delivery with this body and returns the event's id."""
         name, secret = next(iter(self.keys["livekit"]["keys"].items()))
         return self.post(livekit(event, ApiKey(name, secret)))["id"]
 
@@ -68,16 +68,16 @@ class Dev:
 
 
 STACK = """<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeStacksResult><Stacks><member>
-<StackName>evenings</StackName><CreationTime>2026-01-01T00:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus><Outputs>
+<StackName>rooms-demo</StackName><CreationTime>2026-01-01T00:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus><Outputs>
 <member><OutputKey>TableName</OutputKey><OutputValue>Events</OutputValue></member>
 <member><OutputKey>TopicArn</OutputKey><OutputValue>arn:aws:sns:eu-central-1:000000000000:livehooks</OutputValue></member>
 </Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"""
 
 
 class Inspect:
-    """`livehooks inspect` over a stack that CloudFormation, stood in for here, describes.
+    """`livehooks inspect` with a fake CloudFormation.
 
-    The table is at `dynamodb`; where that is none, `answers` has what DynamoDB says to each operation."""
+    The table is at `dynamodb`. Without it, `answers` maps each DynamoDB operation to its answers."""
 
     def __init__(self, dynamodb: str | None = None, answers: dict[str, list[dict]] | None = None):
         class Answer(BaseHTTPRequestHandler):
@@ -101,7 +101,7 @@ class Inspect:
             "AWS_ENDPOINT_URL_DYNAMODB": dynamodb or here, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": dynamodb or here,
             "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
         self.process = subprocess.Popen(
-            [LIVEHOOKS, "inspect", "--stack", "evenings", "--region", "eu-central-1", "--port", "0"],
+            [LIVEHOOKS, "inspect", "--stack", "rooms-demo", "--region", "eu-central-1", "--port", "0"],
             env=environment, stdout=subprocess.PIPE, text=True)
         lines = iter(self.process.stdout.readline, "")
         self.url = next(line.split()[1].rstrip("/") for line in lines if line.startswith("page"))
@@ -113,7 +113,7 @@ class Inspect:
 
 
 def event(kind: str, at: float, room: str, **parts) -> dict:
-    """A body as LiveKit sends it; `at` in seconds."""
+    """A LiveKit body; `at` is in seconds."""
     body = {"event": kind, "room": {"sid": f"RM_{room[:8]}", "name": room, "turnPassword": "turn-secret"}, **parts}
     return body | {"id": f"EV_{kind}_{at}_{json.dumps(parts, sort_keys=True).__hash__() & 0xffffff:x}", "createdAt": str(int(at))}
 
@@ -123,17 +123,17 @@ def person(identity: str, name: str | None = None, stay: int = 1, **more) -> dic
 
 
 def egress(number: int, status: str, kind: str = "fileResults", **more) -> dict:
-    what = {"fileResults": [{"filename": "evening.mp4"}]} if kind == "fileResults" else {
+    what = {"fileResults": [{"filename": "recording.mp4"}]} if kind == "fileResults" else {
         "streamResults": [{"url": "rtmps://live.example.com/app/{key...001}"}]}
     return {"egressInfo": {"egressId": f"EG_{number:012}", "roomName": "x", "status": status, **what, **more}}
 
 
-EVENING = 1_772_733_600  # 2026-03-05 18:00:00 UTC
+START = 1_772_733_600  # 2026-03-05 18:00:00 UTC
 
 
-def evening(room: str) -> list[dict]:
-    """An hour with everything in it: several stays, a failed stream, and ends and starts that never came."""
-    at = lambda minutes: EVENING + round(minutes * 60)  # noqa: E731
+def sample_hour(room: str) -> list[dict]:
+    """One hour with everything: several stays, a failed stream, and missing starts and ends."""
+    at = lambda minutes: START + round(minutes * 60)  # noqa: E731
     joined = lambda minutes, who, name, stay=1: event("participant_joined", at(minutes), room, **person(who, name, stay, joinedAt=str(at(minutes))))  # noqa: E731
     left = lambda minutes, who, name, stay=1: event("participant_left", at(minutes), room, **person(who, name, stay))  # noqa: E731
     ingress = {"ingressInfo": {"ingressId": "IN_obs", "name": "obs studio", "streamKey": "stream-secret", "roomName": room, "state": {"startedAt": str(at(5)) + "0" * 9}}}

@@ -1,4 +1,4 @@
-"""`livehooks inspect --stack`: CloudFormation is stood in for, the table is that of a local stack."""
+"""`livehooks inspect --stack` with a fake CloudFormation and the table of a local stack."""
 
 import re
 import urllib.error
@@ -6,12 +6,12 @@ import urllib.request
 
 import pytest
 from playwright.sync_api import expect
-from stack import Inspect, evening
+from stack import Inspect, sample_hour
 
 
 @pytest.fixture(scope="module")
 def inspected(dev):
-    for body in evening("friday"):
+    for body in sample_hour("friday"):
         dev.livekit(body)
     inspect = Inspect(dev.banner["dynamodb"].split()[0])
     yield inspect.url
@@ -21,14 +21,14 @@ def inspected(dev):
 def test_a_deployed_table_is_shown_and_followed(visit, inspected, dev):
     page = visit(inspected).open()
     expect(page.locator(".row")).to_have_count(20)
-    expect(page.locator("#about")).to_have_text("evenings · eu-central-1")
-    expect(page.get_by_text("Stored events only.")).to_contain_text("sam logs --stack-name evenings --region eu-central-1")
+    expect(page.locator("#about")).to_have_text("rooms-demo · eu-central-1")
+    expect(page.get_by_text("Stored events only.")).to_contain_text("sam logs --stack-name rooms-demo --region eu-central-1")
     dev.send("livekit", "room_started", "--room", "news")
     expect(page.locator(".row").first.locator(".room")).to_have_text("news")
     expect(page.locator(".row")).to_have_count(21)
 
 
-def test_its_rooms_and_events_are_as_those_of_the_local_stack(visit, inspected):
+def test_rooms_and_events_look_like_those_of_the_local_stack(visit, inspected):
     page = visit(inspected).open("/#/room?provider=livekit&room=friday")
     page.locator(".span.failed").click()
     panel = page.get_by_label("Details")
@@ -40,7 +40,7 @@ def test_its_rooms_and_events_are_as_those_of_the_local_stack(visit, inspected):
 
 
 def test_it_only_reads(inspected):
-    """Its API has no other method than GET."""
+    """The API supports GET only."""
     for path in ["/", "/api/event", "/api/live", "/webhooks/livekit"]:
         with pytest.raises(urllib.error.HTTPError) as answer:
             urllib.request.urlopen(urllib.request.Request(inspected + path, b"{}", method="POST"))

@@ -1,4 +1,4 @@
-"""One event in full, and sending it again."""
+"""The event detail, and resending an event."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from stack import EXAMPLE, ROOT, event, person
 
 @pytest.fixture(scope="module")
 def joined(dev):
-    """An event with large numbers and two secrets in it, sent twice."""
+    """An event with large numbers and two secrets, sent twice."""
     body = event("participant_joined", 1_772_733_600, "standup", **person("ada", "Ada", version=9007199254740993))
     dev.livekit(body)
     return dev.livekit(body)
@@ -48,7 +48,7 @@ def test_verification_and_dedupe(panel):
     expect(panel.locator(".deliveries li")).to_have_count(2)
 
 
-def test_normalized_stands_beside_the_providers_own_json(panel):
+def test_normalized_and_provider_json_are_side_by_side(panel):
     normalized, raw = panel.get_by_label("Normalized JSON"), panel.get_by_label("livekit's JSON JSON")
     assert json.loads(normalized.inner_text())["data"]["participant"]["name"] == "Ada"
     assert "raw" not in json.loads(normalized.inner_text())["data"]
@@ -58,7 +58,7 @@ def test_normalized_stands_beside_the_providers_own_json(panel):
     assert left["x"] + left["width"] <= right["x"], "they stand side by side"
 
 
-def test_secrets_are_struck_out_wherever_an_event_is_shown_or_copied(panel):
+def test_secrets_are_redacted_wherever_an_event_is_shown_or_copied(panel):
     assert '"turnPassword": "[redacted]"' in panel.get_by_label("livekit's JSON JSON").inner_text()
     for form in ["curl", "sam", "fixture"]:
         assert "turn-secret" not in copied(panel, form)
@@ -66,7 +66,7 @@ def test_secrets_are_struck_out_wherever_an_event_is_shown_or_copied(panel):
 
 
 def copied(panel, form):
-    """What a button puts on the clipboard."""
+    """Clicks a button and returns the clipboard."""
     panel.locator(f"[data-form={form}]").click()
     expect(panel.locator(f"[data-form={form}]")).to_have_text("Copied")
     text = panel.page.evaluate("() => navigator.clipboard.readText()")
@@ -74,13 +74,13 @@ def copied(panel, form):
     return text
 
 
-def test_the_curl_command_is_taken(panel, dev, joined):
+def test_the_curl_command_is_accepted(panel, dev, joined):
     done = subprocess.run(["bash", "-c", copied(panel, "curl")], capture_output=True, text=True)
     assert json.loads(done.stdout) == {"status": "duplicate", "id": joined}, done.stderr
     expect(fact(panel, "Dedupe", "decision")).to_contain_text("2 duplicates since")
 
 
-def test_the_curl_command_of_every_provider_is_taken_and_shows_no_standing_secret(visit, dev):
+def test_every_providers_curl_command_is_accepted_and_shows_no_static_secret(visit, dev):
     for provider, kind in {"100ms": "peer.join.success", "videosdk": "session-started", EXAMPLE: "room_started"}.items():
         sent = dev.send(provider, kind, "--room", "it's \"quoted\" $(here) \u202e").split()
         page = visit().open(f"/#/events?event={provider}/{sent[-1]}")
@@ -92,7 +92,7 @@ def test_the_curl_command_of_every_provider_is_taken_and_shows_no_standing_secre
         assert dev.keys["100ms"]["headers"][0]["values"][0] not in command
 
 
-def test_the_sam_event_is_for_the_function_and_the_keys_in_events(panel):
+def test_the_sam_event_is_signed_with_the_keys_in_events(panel):
     envelope = json.loads(copied(panel, "sam"))
     checked_in = json.loads((ROOT / "events/livekit/participant.json").read_text())
     assert envelope.keys() == checked_in.keys()
@@ -101,7 +101,7 @@ def test_the_sam_event_is_for_the_function_and_the_keys_in_events(panel):
     expect(panel.locator(".said")).to_contain_text("sam local invoke LivekitFunction")
 
 
-def test_the_fixture_is_one(panel, tmp_path):
+def test_the_fixture_is_valid(panel, tmp_path):
     script, command = copied(panel, "fixture").rsplit("UPDATE_EXPECT=1 ", 1)
     subprocess.run(["bash", "-ec", script], cwd=tmp_path, check=True)
     [folder] = (tmp_path / "tests/fixtures/livekit/ok").iterdir()
@@ -111,7 +111,7 @@ def test_the_fixture_is_one(panel, tmp_path):
     assert command.startswith("cargo test -p livehooks-tests --test conformance")
 
 
-def test_an_event_that_is_not_there_is_said_so(browser, dev):
+def test_an_unknown_event_is_reported(browser, dev):
     from conftest import Visit
     visit = Visit(browser, dev.url)
     page = visit.open("/#/events?event=livekit/nobody")
@@ -121,7 +121,7 @@ def test_an_event_that_is_not_there_is_said_so(browser, dev):
     visit.end()
 
 
-def test_a_body_that_is_no_json_is_shown_in_base64(visit, dev):
+def test_a_body_that_is_not_json_is_shown_in_base64(visit, dev):
     from signing import ApiKey, Delivery, body_hash_token
     name, secret = next(iter(dev.keys["livekit"]["keys"].items()))
     body = b"\x00\xff no json"

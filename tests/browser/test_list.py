@@ -1,4 +1,4 @@
-"""The live list: what arrives, how it is told apart, how it is filtered."""
+"""The live list: new rows, statuses, filters."""
 
 import re
 
@@ -20,12 +20,12 @@ def rows(page):
     return page.locator(".row")
 
 
-def test_stored_duplicate_and_rejected_are_told_apart(visit):
+def test_stored_duplicate_and_rejected_look_different(visit):
     page = visit().open()
     expect(rows(page)).to_have_count(6)
-    said = [text.strip() for text in rows(page).locator(".what").all_text_contents()]
-    assert [text[1:] for text in said] == ["rejected", "stored", "stored", "stored", "duplicate", "stored"]
-    assert len({text[0] for text in said}) == 3, "each has a mark of its own, not only a colour"
+    statuses = [text.strip() for text in rows(page).locator(".what").all_text_contents()]
+    assert [text[1:] for text in statuses] == ["rejected", "stored", "stored", "stored", "duplicate", "stored"]
+    assert len({text[0] for text in statuses}) == 3, "each status has its own mark, not only a color"
     expect(rows(page).first.locator(".type")).to_have_text("wrong_key")
     expect(rows(page).first.locator(".why")).to_contain_text("found another signature")
     for name, count in {"All": 6, "Stored": 4, "Duplicates": 1, "Rejected": 1}.items():
@@ -58,12 +58,12 @@ def test_filters_by_provider_type_room_and_text(visit):
     page.get_by_label("Find in events").fill("TOWN egress")
     expect(rows(page)).to_have_count(1)
     page.get_by_label("Find in events").fill("nothing like it")
-    expect(page.get_by_text("Nothing here is taken by these filters.")).to_be_visible()
+    expect(page.get_by_text("No events match these filters.")).to_be_visible()
     page.get_by_role("link", name="Show all").click()
     expect(rows(page)).to_have_count(7)
 
 
-def test_duplicates_and_rejections_can_be_seen_alone(visit):
+def test_duplicates_and_rejections_can_be_filtered(visit):
     page = visit().open()
     page.get_by_role("button", name="Duplicates").click()
     expect(rows(page)).to_have_count(1)
@@ -72,7 +72,7 @@ def test_duplicates_and_rejections_can_be_seen_alone(visit):
     expect(rows(page).locator(".what")).to_have_text(["✕rejected"])
 
 
-def test_a_filter_is_an_address(visit):
+def test_filters_are_in_the_address(visit):
     shared = visit()
     page = shared.open(f"/#/events?provider={EXAMPLE}&became=duplicate&text=standup")
     expect(rows(page)).to_have_count(1)
@@ -91,7 +91,7 @@ def test_a_rejection_has_its_reason_and_advice(visit):
     expect(panel).to_contain_text("401, final")
 
 
-def test_a_page_that_lost_the_server_goes_on_where_it_was(visit, dev):
+def test_a_page_that_lost_the_server_resumes(visit, dev):
     page = visit().open()
     expect(rows(page)).to_have_count(7)
     page.context.set_offline(True)

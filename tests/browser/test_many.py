@@ -1,4 +1,4 @@
-"""10,000 events, as one look at a deployed table finds them."""
+"""10,000 events, the maximum that the page shows."""
 
 import json
 
@@ -7,12 +7,12 @@ from playwright.sync_api import expect
 from stack import Inspect
 
 MANY = 10_000
-# On a quiet machine the longest task takes about 50 ms. This is for a machine that compiles beside it.
+# On an idle machine the longest task takes about 50 ms. The limit allows for a machine that compiles at the same time.
 TASK_MS_MAX = 500
 
 
 def item(n: int) -> dict:
-    """A stored event, as DynamoDB answers it."""
+    """A stored event as DynamoDB returns it."""
     second = f"2026-03-05T{18 + n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}"
     event = {
         "specversion": "1.0", "id": f"EV_{n}", "source": "/livehooks/livekit/APIdevelopment", "type": "live.participant.joined",
@@ -36,7 +36,7 @@ def many():
     inspect.stop()
 
 
-def test_ten_thousand_events_do_not_stutter(visit, many):
+def test_ten_thousand_events_do_not_block_the_page(visit, many):
     visitor = visit(many)
     page = visitor.open()
     expect(page.get_by_role("button", name="All 10,000")).to_be_visible()

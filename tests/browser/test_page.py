@@ -1,4 +1,4 @@
-"""What holds for the whole page: its policy, hostile payloads, the keyboard, widths and colours."""
+"""The page in general: its policy, hostile payloads, the keyboard, widths and colors."""
 
 import http.client
 import re
@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import expect
-from stack import EVENING, egress, event, person
+from stack import START, egress, event, person
 
 HOSTILE = {
     "markup": '<img src=x onerror="document.title=1"><script>document.title=1</script>',
@@ -29,18 +29,18 @@ UNSEEN = re.compile("[\u202a-\u202e\u2066-\u2069\u200b\u0085\u001b\ufeff]")
 
 @pytest.fixture(scope="module")
 def hostile(dev):
-    """Each text as room, participant, names and message; returns the ids."""
+    """Sends each string as room, participant, names and message, and returns the events' ids."""
     ids = {}
     for name, text in HOSTILE.items():
-        dev.livekit(event("participant_joined", EVENING, text, **person(text, text)))
-        failed = event("egress_ended", EVENING + 60, text, **egress(1, "EGRESS_FAILED", error=text))
+        dev.livekit(event("participant_joined", START, text, **person(text, text)))
+        failed = event("egress_ended", START + 60, text, **egress(1, "EGRESS_FAILED", error=text))
         failed["event"] = "egress_ended"
         ids[name] = dev.livekit(failed)
-    dev.livekit({"event": HOSTILE["markup"], "id": "EV_unknown", "createdAt": str(EVENING)})
+    dev.livekit({"event": HOSTILE["markup"], "id": "EV_unknown", "createdAt": str(START)})
     return ids
 
 
-def test_the_files_come_with_a_strict_policy(dev):
+def test_files_are_served_with_a_strict_policy(dev):
     for path, kind in {"/": "text/html", "/page/app.js": "text/javascript", "/page/style.css": "text/css", "/page/icon.svg": "image/svg+xml"}.items():
         with urllib.request.urlopen(dev.url + path) as answer:
             assert answer.headers["content-type"].startswith(kind)
@@ -51,13 +51,13 @@ def test_the_files_come_with_a_strict_policy(dev):
 
 
 @pytest.mark.parametrize("path", ["/", "/page/app.js", "/api/live", "/api/event?provider=livekit&id=x", "/api/timeline?provider=x&room=x", "/api/again?provider=x&id=x&form=curl"])
-def test_a_name_that_was_made_point_here_is_rejected(dev, path):
+def test_dns_rebinding_is_rejected(dev, path):
     connection = http.client.HTTPConnection(urlsplit(dev.url).netloc)
     connection.request("GET", path, headers={"Host": "evil.example:3000"})
     assert connection.getresponse().status == 403
 
 
-def test_no_other_page_may_read_it(dev):
+def test_other_pages_cannot_read_it(dev):
     request = urllib.request.Request(dev.url + "/api/events", headers={"Origin": "https://evil.example"})
     with pytest.raises(urllib.error.HTTPError) as rejected:
         urllib.request.urlopen(request)
@@ -65,7 +65,7 @@ def test_no_other_page_may_read_it(dev):
     assert rejected.value.headers["access-control-allow-origin"] is None
 
 
-def test_hostile_texts_are_texts_in_the_list(visit, hostile):
+def test_hostile_strings_are_only_text_in_the_list(visit, hostile):
     page = visit().open()
     expect(page.locator(".row")).to_have_count(21)
     assert page.locator(".row img, .row script, .row svg, .row a").count() == 0
@@ -79,7 +79,7 @@ def test_hostile_texts_are_texts_in_the_list(visit, hostile):
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_texts_are_texts_everywhere(visit, hostile, name):
+def test_hostile_strings_are_only_text_everywhere(visit, hostile, name):
     visitor = visit()
     page = visitor.open(f"/#/events?{urlencode({'event': 'livekit/' + hostile[name]})}")
     panel = page.get_by_label("Details")
@@ -115,7 +115,7 @@ def test_at_phone_width_nothing_scrolls_sideways(visit, hostile, view):
         expect(page.locator(".row").first).to_be_visible()
 
 
-def test_the_keyboard_is_enough(visit, hostile):
+def test_the_keyboard_can_reach_everything(visit, hostile):
     page = visit().open()
     expect(page.locator(".row")).to_have_count(21)
     page.keyboard.press("j")
@@ -139,7 +139,7 @@ def test_the_keyboard_is_enough(visit, hostile):
     page.keyboard.press("/")
     expect(page.get_by_label("Find in events")).to_be_focused()
     page.keyboard.type("jjj")
-    expect(page.get_by_text("Nothing here is taken by these filters.")).to_be_visible()
+    expect(page.get_by_text("No events match these filters.")).to_be_visible()
     page.get_by_label("Find in events").fill("")
     page.keyboard.press("Escape")
     page.keyboard.press("g")
@@ -155,7 +155,7 @@ def test_the_keyboard_is_enough(visit, hostile):
     expect(page.get_by_role("dialog")).to_be_hidden()
 
 
-def test_what_is_being_read_stays_while_events_arrive(visit, hostile, dev):
+def test_the_scroll_position_is_kept_while_events_arrive(visit, hostile, dev):
     page = visit(viewport={"width": 1280, "height": 400}).open()
     expect(page.locator(".row").first).to_be_visible()
     grid = page.get_by_role("grid")
@@ -163,7 +163,7 @@ def test_what_is_being_read_stays_while_events_arrive(visit, hostile, dev):
     seen = "(grid) => { const top = grid.getBoundingClientRect().top; return [...grid.querySelectorAll('.row')].find((row) => row.getBoundingClientRect().top >= top - 1).dataset.n; }"
     before = grid.evaluate(seen)
     for n in range(3):
-        dev.livekit(event("participant_joined", EVENING + n, "news", **person(f"late-{n}")))
+        dev.livekit(event("participant_joined", START + n, "news", **person(f"late-{n}")))
     expect(page.get_by_role("button", name="3 new")).to_be_visible()
     assert grid.evaluate(seen) == before
     page.get_by_role("button", name="3 new").click()
@@ -171,7 +171,7 @@ def test_what_is_being_read_stays_while_events_arrive(visit, hostile, dev):
     expect(page.get_by_role("button", name="3 new")).to_be_hidden()
 
 
-def test_what_has_the_focus_can_be_seen_and_is_named(visit, hostile):
+def test_focus_is_visible_and_every_control_has_a_name(visit, hostile):
     page = visit().open(f"/#/events?{urlencode({'event': 'livekit/' + hostile['markup']})}")
     expect(page.get_by_label("Details").get_by_role("heading", level=2)).to_be_visible()
     for _ in range(24):
@@ -195,7 +195,7 @@ def test_light_and_dark_have_contrast(visit, hostile, scheme):
     assert light == (scheme == "light")
 
 
-# Every text against the nearest background behind it, by the formula of WCAG 2.
+# The contrast of every text with its nearest background, by WCAG 2.
 CONTRAST = """() => {
     const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
     const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from stack import EVENING, evening
+from stack import START, sample_hour
 
 ROOM = "friday standup/α"
 ADDRESS = "/#/room?provider=livekit&room=friday+standup%2F%CE%B1"
@@ -14,7 +14,7 @@ ADDRESS = "/#/room?provider=livekit&room=friday+standup%2F%CE%B1"
 
 @pytest.fixture(scope="module", autouse=True)
 def sent(dev):
-    for body in evening(ROOM):
+    for body in sample_hour(ROOM):
         dev.livekit(body)
 
 
@@ -36,7 +36,7 @@ def test_a_room_is_found_by_its_name(visit):
     expect(page.locator("svg.timeline")).to_be_visible()
 
 
-def test_each_lasting_thing_has_its_lane(page):
+def test_everything_that_lasts_has_a_lane(page):
     assert page.locator(".timeline .group").all_text_contents() == [
         "Sessions", "Participants5", "Recordings", "Streams2", "Ingress", "Room"]
     labels = page.locator(".timeline .label").evaluate_all("(all) => all.map((one) => one.lastChild.textContent)")
@@ -45,7 +45,7 @@ def test_each_lasting_thing_has_its_lane(page):
     expect(span(page, "participant Ada Lovelace")).to_have_count(1)
 
 
-def test_a_stay_is_as_long_as_it_was(page):
+def test_bars_are_to_scale(page):
     expect(span(page, "participant Ben Okri")).to_have_count(2)
     hour = span(page, "session").locator("rect").bounding_box()
     stays = [stay.locator("rect").bounding_box() for stay in span(page, "participant Ben Okri").all()]
@@ -55,7 +55,7 @@ def test_a_stay_is_as_long_as_it_was(page):
     assert abs(stays[1]["x"] - hour["x"] - 14.5 * per_minute) < 2
 
 
-def test_gaps_failures_and_what_runs_look_unlike_what_is_known(page):
+def test_gaps_failures_and_open_spans_look_different(page):
     expect(span(page, "participant Zoë")).to_have_class(re.compile("endless"))
     expect(span(page, "participant Eve")).to_have_class(re.compile("startless"))
     expect(span(page, "participant Ada")).not_to_have_class(re.compile("endless|startless"))
@@ -63,11 +63,11 @@ def test_gaps_failures_and_what_runs_look_unlike_what_is_known(page):
     expect(page.locator(".marker.failure")).to_have_count(2)
 
 
-def test_hovering_and_the_keyboard_say_what_it_is(page):
+def test_hovering_and_the_keyboard_show_details(page):
     tip = page.get_by_role("tooltip")
     span(page, "participant Zoë").hover()
     expect(tip).to_contain_text("participant Zoë <b>")
-    expect(tip).to_contain_text("the event of its end was never received; over by 2026-03-05 19:00:00.000")
+    expect(tip).to_contain_text("the end event was never received; ended by 2026-03-05 19:00:00.000")
     page.locator(".marker.failure").first.focus()
     expect(tip).to_contain_text("rtmp: connection refused")
     page.keyboard.press("Enter")
@@ -78,7 +78,7 @@ def test_zoom_is_kept_in_the_address(page, visit):
     failed = page.locator(".span.failed rect")
     expect(failed).to_be_visible()
     before = failed.bounding_box()["width"]
-    page.get_by_role("button", name="Closer (+)").click()
+    page.get_by_role("button", name="Zoom in (+)").click()
     assert failed.bounding_box()["width"] > before * 1.3
     expect(page).to_have_url(re.compile(r"from=\d+&to=\d+"))
     once = page.url
@@ -116,21 +116,21 @@ def test_wheel_and_drag(page):
     assert ticks(page) != zoomed
 
 
-def test_a_deep_link_shows_a_part(visit):
-    page = visit().open(f"{ADDRESS}&from={(EVENING + 600) * 1000}&to={(EVENING + 960) * 1000}")
+def test_a_deep_link_shows_a_period(visit):
+    page = visit().open(f"{ADDRESS}&from={(START + 600) * 1000}&to={(START + 960) * 1000}")
     expect(page.locator("svg.timeline")).to_be_visible()
     assert ticks(page)[-1] == "18:16"
     expect(span(page, "participant Ben Okri")).to_have_count(2)
     expect(page.locator(".marker.failure")).to_have_count(0)
 
 
-def test_the_picture_grows_with_the_room(page, dev):
+def test_the_timeline_grows_with_new_events(page, dev):
     from stack import event, person
-    dev.livekit(event("participant_joined", EVENING + 1800, ROOM, **person("late", "Late Comer")))
+    dev.livekit(event("participant_joined", START + 1800, ROOM, **person("late", "Late Comer")))
     expect(span(page, "participant Late Comer")).to_have_count(1)
 
 
-def test_the_export_is_a_picture_without_the_page(page, tmp_path):
+def test_the_export_is_a_standalone_svg(page, tmp_path):
     with page.expect_download() as download:
         page.get_by_role("button", name="Download as SVG").click()
     file = tmp_path / download.value.suggested_filename
@@ -144,7 +144,7 @@ def test_the_export_is_a_picture_without_the_page(page, tmp_path):
     assert bar.get("fill").startswith("rgb(")
 
 
-def test_a_room_that_is_not_there_is_said_so(browser, dev):
+def test_an_unknown_room_is_reported(browser, dev):
     from conftest import Visit
     visit = Visit(browser, dev.url)
     page = visit.open("/#/room?provider=livekit&room=nowhere")
