@@ -1,19 +1,21 @@
-//! How a command ends: its exit code, or why it could not do its work.
+//! How a command ends: its exit code or its error.
 
 use std::io;
 use std::path::PathBuf;
 
+use crate::dev::StartError;
 use crate::history::HistoryError;
 use crate::keys_file::KeysFileError;
+use crate::providers::SignError;
 
-/// How a command ends, as the shell sees it; `docs/cli.md` has the table.
+/// A command's exit status; see the table in `docs/cli.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// 0: done, nothing to complain about.
+    /// 0: success.
     Fine,
-    /// 1: the answer is no: rejected, not found, not delivered.
+    /// 1: a negative result: rejected, not found, not delivered.
     No,
-    /// 3: something is open that should have ended.
+    /// 3: something is unfinished.
     Open,
     /// 130: stopped by Ctrl-C.
     Interrupted,
@@ -31,7 +33,7 @@ impl Ending {
     }
 }
 
-/// Why a command could not do its work.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum CommandError {
@@ -39,6 +41,18 @@ pub enum CommandError {
     History(#[from] HistoryError),
     #[error(transparent)]
     Keys(#[from] KeysFileError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("cannot listen on 127.0.0.1:{port}: {error}\n  choose another with --port (0 picks a free one)")]
+    Port { port: u16, error: io::Error },
+    #[error("cannot reach {url}: {why}\n  start the local stack with: cargo livehooks dev")]
+    Unreachable { url: String, why: String },
+    #[error("cannot sign as {provider}: {why}")]
+    Sign { provider: &'static str, why: SignError },
+    #[error("cannot sign as {0}: the keys file has no keys for it")]
+    NoKeys(&'static str),
+    #[error("deliveries of {0} contain no time, so none of them expires")]
+    NeverExpires(&'static str),
     #[error("the output cannot be written: {0}")]
     Output(#[from] io::Error),
     #[error("{}: {error}", .file.display())]
@@ -50,19 +64,8 @@ pub enum CommandError {
 }
 
 impl CommandError {
-    /// Whether nobody reads the output any more, as in `… | head`.
+    /// Whether the output pipe was closed, as by `… | head`.
     pub fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
-}
-
-/// An error and all that it came from, innermost last.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -65,9 +65,21 @@ impl HttpTarget {
             request = request.header(name, utf8_percent_encode(value, NOT_IN_HEADERS).to_string());
         }
         let answer = request.body(message.to_owned()).send().await;
-        match answer.map_err(|error| crate::error::causes(&error.without_url()))?.status() {
+        match answer.map_err(describe)?.status() {
             status if status.is_success() => Ok(()),
             status => Err(format!("it answered {status}")),
         }
     }
+}
+
+/// An HTTP error and its causes, without the URL.
+pub(crate) fn describe(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

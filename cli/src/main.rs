@@ -5,17 +5,17 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use livehooks::commands::completions::Completions;
-use livehooks::commands::dev::{Dev, DevError};
-use livehooks::commands::event::{EventError, PrintEvent};
+use livehooks::commands::dev::Dev;
+use livehooks::commands::event::PrintEvent;
 use livehooks::commands::events::Events;
 use livehooks::commands::explain::Explain;
-use livehooks::commands::inspect::{Inspect, InspectError};
+use livehooks::commands::inspect::Inspect;
 use livehooks::commands::keys::ManageKeys;
 use livehooks::commands::listen::Listen;
 use livehooks::commands::queue::ManageQueue;
 use livehooks::commands::replay::Replay;
 use livehooks::commands::rooms::Rooms;
-use livehooks::commands::send::{Send, SendError};
+use livehooks::commands::send::Send;
 use livehooks::commands::timeline::ShowTimeline;
 use livehooks::commands::unfinished::Unfinished;
 use livehooks::commands::verify::Verify;
@@ -63,49 +63,34 @@ enum Command {
     Completions(Completions),
 }
 
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Dev(#[from] DevError),
-    #[error(transparent)]
-    Send(#[from] SendError),
-    #[error(transparent)]
-    Event(#[from] EventError),
-    #[error(transparent)]
-    Inspect(#[from] InspectError),
-    #[error(transparent)]
-    Command(#[from] CommandError),
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
-    let either = |is_fine| if is_fine { Ending::Fine } else { Ending::No };
     let done = match Cli::parse().command {
-        Command::Dev(dev) => dev.run().await.map(|()| Ending::Fine).map_err(Failure::from),
-        Command::Event(event) => event.run().map(|()| Ending::Fine).map_err(Failure::from),
-        Command::Send(send) => send.run().await.map(either).map_err(Failure::from),
-        Command::Inspect(inspect) => inspect.run().await.map(|()| Ending::Fine).map_err(Failure::from),
-        Command::Events(events) => events.run().await.map_err(Failure::from),
-        Command::Rooms(rooms) => rooms.run().await.map_err(Failure::from),
-        Command::Timeline(timeline) => timeline.run().await.map_err(Failure::from),
-        Command::Explain(explain) => explain.run().await.map_err(Failure::from),
-        Command::Verify(verify) => verify.run().map_err(Failure::from),
-        Command::Replay(replay) => replay.run().await.map_err(Failure::from),
-        Command::Unfinished(unfinished) => unfinished.run().await.map_err(Failure::from),
-        Command::Listen(listen) => listen.run().await.map_err(Failure::from),
-        Command::Queue(queue) => queue.run().await.map_err(Failure::from),
-        Command::Keys(keys) => keys.run().await.map_err(Failure::from),
+        Command::Dev(dev) => dev.run().await,
+        Command::Event(event) => event.run(),
+        Command::Send(send) => send.run().await,
+        Command::Inspect(inspect) => inspect.run().await,
+        Command::Events(events) => events.run().await,
+        Command::Rooms(rooms) => rooms.run().await,
+        Command::Timeline(timeline) => timeline.run().await,
+        Command::Explain(explain) => explain.run().await,
+        Command::Verify(verify) => verify.run(),
+        Command::Replay(replay) => replay.run().await,
+        Command::Unfinished(unfinished) => unfinished.run().await,
+        Command::Listen(listen) => listen.run().await,
+        Command::Queue(queue) => queue.run().await,
+        Command::Keys(keys) => keys.run().await,
         Command::Completions(shell) => {
             let script = shell.script(Cli::command().name("livehooks").bin_name("livehooks"));
             let written = io::stdout().write_all(&script);
-            written.map(|()| Ending::Fine).map_err(|error| Failure::Command(error.into()))
+            written.map(|()| Ending::Fine).map_err(CommandError::from)
         }
     };
     match done {
         Ok(ending) => ExitCode::from(ending.code()),
-        Err(Failure::Command(error)) if error.is_closed_pipe() => ExitCode::SUCCESS,
-        Err(failure) => {
-            anstream::eprintln!("error: {failure}");
+        Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("error: {error}");
             ExitCode::from(2)
         }
     }

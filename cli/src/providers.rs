@@ -11,6 +11,11 @@ pub use livehooks_signing::{
 /// Every provider's pipeline in the recover function.
 pub const PIPELINES: &[ProviderPipeline] = &for_each_provider!(P => ProviderPipeline::of::<P>());
 
+/// For error messages: `one of a, b, c`.
+pub(crate) fn one_of_list() -> String {
+    format!("one of {}", PROVIDER_NAMES.join(", "))
+}
+
 /// For help texts: `a, b or c`.
 pub fn one_of() -> String {
     match PROVIDER_NAMES {

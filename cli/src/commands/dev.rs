@@ -4,8 +4,9 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use super::send::TRY;
-use crate::dev::{Options, Stack, StartError};
-use crate::keys_file::{KeysFile, KeysFileError};
+use crate::dev::{Options, Stack};
+use crate::error::{CommandError, Ending};
+use crate::keys_file::KeysFile;
 use crate::local::default_folder;
 use crate::local::lock_file::RunningStack;
 use crate::providers::ALL;
@@ -40,22 +41,12 @@ pub struct Dev {
     forward_to: Option<String>,
 }
 
-/// Why the local stack did not start.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages are the documentation")]
-pub enum DevError {
-    #[error(transparent)]
-    Keys(#[from] KeysFileError),
-    #[error(transparent)]
-    Start(#[from] StartError),
-}
-
 impl Dev {
     /// Runs the local stack until it is stopped.
     ///
     /// # Errors
     /// If the keys or the data folder cannot be used, or a port is in use.
-    pub async fn run(self) -> Result<(), DevError> {
+    pub async fn run(self) -> Result<Ending, CommandError> {
         let folder = self.data.unwrap_or_else(default_folder);
         let (keys, keys_file) = match self.keys {
             Some(file) => (KeysFile::read(&file)?, file),
@@ -113,6 +104,6 @@ impl Dev {
             _ = tokio::signal::ctrl_c() => {}
         }
         RunningStack::forget();
-        Ok(())
+        Ok(Ending::Fine)
     }
 }

@@ -8,9 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::envelope::{self, Delivered};
-use crate::keys_file::{KeysFile, KeysFileError};
+use crate::error::{CommandError, Ending};
+use crate::keys_file::KeysFile;
 use crate::local::{default_keys_file, lock_file::RunningStack};
-use crate::providers::{self, ALL, Entry, SignError, Validity};
+use crate::providers::{self, ALL, Entry, Validity};
 use crate::samples::{self, Places, Sample};
 
 /// The arguments of `event`.
@@ -45,36 +46,14 @@ pub struct PrintEvent {
     write: Option<PathBuf>,
 }
 
-/// Why no event was printed.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages are the documentation")]
-pub enum EventError {
-    #[error(transparent)]
-    Keys(#[from] KeysFileError),
-    #[error("provider: expected one of {expected}, found {found:?}")]
-    UnknownProvider { expected: String, found: String },
-    #[error(
-        "type: expected a type of {provider}, found {found:?}\n  list them with: cargo livehooks send --list"
-    )]
-    UnknownType { provider: &'static str, found: String },
-    #[error("cannot sign as {provider}: {why}")]
-    Sign { provider: &'static str, why: SignError },
-    #[error("cannot sign as {0}: the keys file has no keys for it")]
-    NoKeys(&'static str),
-    #[error("deliveries of {0} contain no time, so none of them expires")]
-    NeverExpires(&'static str),
-    #[error("cannot write to {}: {error}", .folder.display())]
-    Io { folder: PathBuf, error: io::Error },
-}
-
 impl PrintEvent {
     /// Prints the event, or writes the folder.
     ///
     /// # Errors
     /// If the arguments or the keys are invalid.
-    pub fn run(self) -> Result<(), EventError> {
+    pub fn run(self) -> Result<Ending, CommandError> {
         if let Some(folder) = &self.write {
-            return write(folder);
+            return write(folder).map(|()| Ending::Fine);
         }
         let keys = match (&self.keys, RunningStack::read()) {
             (Some(file), _) => KeysFile::read(file)?,
@@ -82,9 +61,11 @@ impl PrintEvent {
             (None, None) => KeysFile::read_or_make(&default_keys_file())?,
         };
         let provider = self.provider.as_deref().unwrap_or_default();
-        let entry = Entry::named(provider).ok_or_else(|| EventError::UnknownProvider {
-            expected: ALL.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", "),
+        let entry = Entry::named(provider).ok_or_else(|| CommandError::Usage {
+            option: "provider",
+            expected: providers::one_of_list(),
             found: provider.into(),
+            advice: "",
         })?;
         let kind = self.kind.as_deref().unwrap_or_default();
         let now = Timestamp::now();
@@ -99,7 +80,7 @@ impl PrintEvent {
         let form = Form { rest: self.rest, base64: self.base64 };
         let envelope = signer.envelope(&sample, alteration, form)?;
         anstream::println!("{}", pretty(&envelope));
-        Ok(())
+        Ok(Ending::Fine)
     }
 }
 
@@ -125,32 +106,42 @@ struct Form {
 }
 
 impl Signer<'_> {
-    fn sample(&self, name: &str) -> Result<Sample<'static>, EventError> {
+    fn sample(&self, name: &str) -> Result<Sample<'static>, CommandError> {
         for sample in samples::of(self.entry) {
             if sample.is_named(name, self.normalized(&sample)?.kind) {
                 return Ok(sample);
             }
         }
-        Err(EventError::UnknownType { provider: self.entry.name, found: name.into() })
+        Err(CommandError::Usage {
+            option: "type",
+            expected: format!("a type of {}", self.entry.name),
+            found: name.into(),
+            advice: "\n  list them with: cargo livehooks send --list",
+        })
     }
 
-    fn normalized(&self, sample: &Sample<'_>) -> Result<providers::Normalized, EventError> {
+    fn normalized(&self, sample: &Sample<'_>) -> Result<providers::Normalized, CommandError> {
         let normalized =
             (self.entry.normalize)(self.keys, sample.body(&self.places).as_bytes(), self.validity.now);
-        normalized.map_err(|why| EventError::Sign { provider: self.entry.name, why })
+        normalized.map_err(|why| CommandError::Sign { provider: self.entry.name, why })
     }
 
-    fn envelope(&self, sample: &Sample<'_>, alteration: Alteration, form: Form) -> Result<Value, EventError> {
+    fn envelope(
+        &self,
+        sample: &Sample<'_>,
+        alteration: Alteration,
+        form: Form,
+    ) -> Result<Value, CommandError> {
         let mut body = sample.body(&self.places).into_bytes();
         let validity = match alteration {
             Alteration::Expired if !self.entry.knows_time => {
-                return Err(EventError::NeverExpires(self.entry.name));
+                return Err(CommandError::NeverExpires(self.entry.name));
             }
             Alteration::Expired => Validity::from(self.validity.now - SignedDuration::from_hours(24)),
             _ => self.validity,
         };
         let mut signed = (self.entry.sign)(self.keys, &body, validity)
-            .map_err(|why| EventError::Sign { provider: self.entry.name, why })?;
+            .map_err(|why| CommandError::Sign { provider: self.entry.name, why })?;
         if alteration == Alteration::Tampered {
             match signed.covers_body {
                 true => {
@@ -173,8 +164,8 @@ impl Signer<'_> {
     }
 }
 
-fn signing<'a>(keys: &'a KeysFile, entry: &Entry) -> Result<&'a Value, EventError> {
-    keys.signing(entry).ok_or(EventError::NoKeys(entry.name))
+fn signing<'a>(keys: &'a KeysFile, entry: &Entry) -> Result<&'a Value, CommandError> {
+    keys.signing(entry).ok_or(CommandError::NoKeys(entry.name))
 }
 
 fn places(now: Timestamp) -> Places {
@@ -189,9 +180,9 @@ fn places(now: Timestamp) -> Places {
 
 /// Writes the project's sample events: for each provider one per family of types, a duplicate, a tampered one, and an
 /// expired one if its deliveries expire; and a batch of the stream. The same keys write the same files.
-fn write(folder: &Path) -> Result<(), EventError> {
+fn write(folder: &Path) -> Result<(), CommandError> {
     let keys = KeysFile::read_or_make(&folder.join("keys.json"))?;
-    let io = |error| EventError::Io { folder: folder.to_owned(), error };
+    let io = |error| CommandError::File { file: folder.to_owned(), error };
     let now = Timestamp::constant(1_767_225_600, 0);
     let validity = Validity { now, expires: Timestamp::constant(4_102_444_800, 0) };
     let mut stored = Vec::new();

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::StackOptions;
-use crate::error::{CommandError, Ending, causes};
+use crate::error::{CommandError, Ending};
+use crate::forward::describe;
 use crate::history::{Filter, HistoryError, Source, Stored, decision};
 use crate::local::lock_file::RunningStack;
 use crate::terminal::{BOLD, GREEN, YELLOW, length, line, local, safe, styled};
@@ -148,7 +149,7 @@ async fn published_locally(stored: &Stored) -> Published {
     let log = match read.await {
         Ok(log) => log,
         Err(error) => {
-            let detail = format!("unknown: {}", causes(&error.without_url()));
+            let detail = format!("unknown: {}", describe(error));
             return Published { is_published: None, detail, commands: vec![format!("curl -N '{url}'")] };
         }
     };

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use crate::history::{HistoryError, Source};
+use crate::error::{CommandError, Ending};
+use crate::history::Source;
 use crate::inspect::{Inspected, Log, follow, guarded, router};
 
 /// The arguments of `inspect`.
@@ -29,24 +30,14 @@ pub struct Inspect {
     port: u16,
 }
 
-/// Why the page cannot be served.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages are the documentation")]
-pub enum InspectError {
-    #[error(transparent)]
-    History(#[from] HistoryError),
-    #[error("cannot listen on 127.0.0.1:{port}: {error}\n  choose another with --port (0 picks a free one)")]
-    Port { port: u16, error: std::io::Error },
-}
-
 impl Inspect {
     /// Serves the page until it is stopped.
     ///
     /// # Errors
     /// If the stack cannot be read or the port is in use.
-    pub async fn run(self) -> Result<(), InspectError> {
+    pub async fn run(self) -> Result<Ending, CommandError> {
         let source = Source::of_stack(&self.stack, self.region.as_deref()).await?;
-        let port = |error| InspectError::Port { port: self.port, error };
+        let port = |error| CommandError::Port { port: self.port, error };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await.map_err(port)?;
         let address = listener.local_addr().map_err(port)?;
         let region = source.stack.as_ref().map_or("", |stack| &stack.region);
@@ -61,6 +52,6 @@ impl Inspect {
             _ = axum::serve(listener, page).into_future() => {}
             _ = tokio::signal::ctrl_c() => {}
         }
-        Ok(())
+        Ok(Ending::Fine)
     }
 }

@@ -7,10 +7,11 @@ use livehooks_core::EventType;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::error::causes;
-use crate::keys_file::{KeysFile, KeysFileError};
+use crate::error::{CommandError, Ending};
+use crate::forward::describe;
+use crate::keys_file::KeysFile;
 use crate::local::{default_keys_file, lock_file::RunningStack};
-use crate::providers::{self, ALL, Entry, SignError};
+use crate::providers::{self, ALL, Entry};
 use crate::samples::{self, Places, Sample};
 use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, styled};
 
@@ -54,34 +55,12 @@ pub struct Send {
     duplicate: bool,
 }
 
-/// Why events cannot be sent.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages are the documentation")]
-pub enum SendError {
-    #[error(transparent)]
-    Keys(#[from] KeysFileError),
-    #[error("provider: expected one of {expected} or all, found {found:?}")]
-    UnknownProvider { expected: String, found: String },
-    #[error(
-        "type: expected a type of {provider} or all, found {found:?}\n  list them with: cargo livehooks send --list"
-    )]
-    UnknownType { provider: &'static str, found: String },
-    #[error("type: expected a type of {0} or all, found none\n  list them with: cargo livehooks send --list")]
-    NoType(&'static str),
-    #[error("cannot sign as {provider}: {why}")]
-    Sign { provider: &'static str, why: SignError },
-    #[error("cannot sign as {0}: the keys file has no keys for it")]
-    NoKeys(&'static str),
-    #[error("cannot reach {url}: {why}\n  start the local stack with: cargo livehooks dev")]
-    Unreachable { url: String, why: String },
-}
-
 impl Send {
-    /// Sends the events and prints each answer. Returns whether every answer was 200.
+    /// Sends the events and prints each answer.
     ///
     /// # Errors
     /// If the arguments or the keys are invalid, or the stack cannot be reached.
-    pub async fn run(self) -> Result<bool, SendError> {
+    pub async fn run(self) -> Result<Ending, CommandError> {
         let running = RunningStack::read();
         let keys = match (&self.keys, &running) {
             (Some(file), _) => KeysFile::read(file)?,
@@ -89,7 +68,7 @@ impl Send {
             (None, None) => KeysFile::read_or_make(&default_keys_file())?,
         };
         if self.list {
-            return list(&keys).map(|()| true);
+            return list(&keys).map(|()| Ending::Fine);
         }
         let default = || running.map_or_else(|| "http://127.0.0.1:3000".into(), |running| running.url);
         let base = self.url.clone().unwrap_or_else(default);
@@ -105,10 +84,10 @@ impl Send {
                 }
             }
         }
-        Ok(all_accepted)
+        Ok(if all_accepted { Ending::Fine } else { Ending::No })
     }
 
-    fn samples(&self, keys: &KeysFile) -> Result<Vec<(&'static Entry, Sample<'static>)>, SendError> {
+    fn samples(&self, keys: &KeysFile) -> Result<Vec<(&'static Entry, Sample<'static>)>, CommandError> {
         let provider = self.provider.as_deref().unwrap_or("all");
         if provider == "all" {
             return ALL
@@ -117,11 +96,19 @@ impl Send {
                 .collect::<Result<Vec<_>, _>>()
                 .map(|all| all.concat());
         }
-        let entry = Entry::named(provider).ok_or_else(|| SendError::UnknownProvider {
-            expected: ALL.iter().map(|entry| entry.name).collect::<Vec<_>>().join(", "),
+        let entry = Entry::named(provider).ok_or_else(|| CommandError::Usage {
+            option: "provider",
+            expected: format!("{} or all", providers::one_of_list()),
             found: provider.into(),
+            advice: "",
         })?;
-        let kind = self.kind.as_deref().ok_or(SendError::NoType(entry.name))?;
+        let unknown_type = |found: &str| CommandError::Usage {
+            option: "type",
+            expected: format!("a type of {} or all", entry.name),
+            found: found.into(),
+            advice: "\n  list them with: cargo livehooks send --list",
+        };
+        let kind = self.kind.as_deref().ok_or_else(|| unknown_type(""))?;
         if kind == "all" {
             return known(entry, keys);
         }
@@ -131,7 +118,7 @@ impl Send {
                 return Ok(vec![(entry, sample)]);
             }
         }
-        Err(SendError::UnknownType { provider: entry.name, found: kind.into() })
+        Err(unknown_type(kind))
     }
 
     fn places(&self, session: &str, round: u32) -> Places {
@@ -150,7 +137,7 @@ impl Send {
 fn known(
     entry: &'static Entry,
     keys: &KeysFile,
-) -> Result<Vec<(&'static Entry, Sample<'static>)>, SendError> {
+) -> Result<Vec<(&'static Entry, Sample<'static>)>, CommandError> {
     let mut known = Vec::new();
     for sample in samples::of(entry) {
         if event_type(entry, &sample, signing(keys, entry)?)? != EventType::Unknown {
@@ -160,11 +147,11 @@ fn known(
     Ok(known)
 }
 
-fn signing<'a>(keys: &'a KeysFile, entry: &Entry) -> Result<&'a Value, SendError> {
-    keys.signing(entry).ok_or(SendError::NoKeys(entry.name))
+fn signing<'a>(keys: &'a KeysFile, entry: &Entry) -> Result<&'a Value, CommandError> {
+    keys.signing(entry).ok_or(CommandError::NoKeys(entry.name))
 }
 
-fn event_type(entry: &Entry, sample: &Sample<'_>, keys: &Value) -> Result<EventType, SendError> {
+fn event_type(entry: &Entry, sample: &Sample<'_>, keys: &Value) -> Result<EventType, CommandError> {
     let places = Places {
         room: "room".into(),
         participant: "participant".into(),
@@ -173,10 +160,12 @@ fn event_type(entry: &Entry, sample: &Sample<'_>, keys: &Value) -> Result<EventT
         now: Timestamp::now(),
     };
     let normalized = (entry.normalize)(keys, sample.body(&places).as_bytes(), places.now);
-    normalized.map(|normalized| normalized.kind).map_err(|why| SendError::Sign { provider: entry.name, why })
+    normalized
+        .map(|normalized| normalized.kind)
+        .map_err(|why| CommandError::Sign { provider: entry.name, why })
 }
 
-fn list(keys: &KeysFile) -> Result<(), SendError> {
+fn list(keys: &KeysFile) -> Result<(), CommandError> {
     for entry in ALL {
         anstream::println!("{}", styled(BOLD, entry.name));
         for sample in samples::of(entry) {
@@ -194,15 +183,15 @@ async fn post(
     sample: &Sample<'_>,
     keys: &Value,
     body: &str,
-) -> Result<bool, SendError> {
+) -> Result<bool, CommandError> {
     let signed = (entry.sign)(keys, body.as_bytes(), Timestamp::now().into())
-        .map_err(|why| SendError::Sign { provider: entry.name, why })?;
+        .map_err(|why| CommandError::Sign { provider: entry.name, why })?;
     let mut url = format!("{}/webhooks/{}", base.trim_end_matches('/'), entry.name);
     if let Some(token) = &signed.url_token {
         url = format!("{url}/{token}");
     }
     let unreachable =
-        |error: reqwest::Error| SendError::Unreachable { url: base.to_owned(), why: causes(&error) };
+        |error: reqwest::Error| CommandError::Unreachable { url: base.to_owned(), why: describe(error) };
     let request =
         signed.headers.iter().fold(client.post(&url), |request, (name, value)| request.header(name, value));
     let answer = request.body(body.to_owned()).send().await.map_err(unreachable)?;
