@@ -57,7 +57,8 @@ fn a_typo_in_the_local_keys_is_found_and_fixed() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
 
     let mut dev = Dev::start(folder, &["--keys", file.to_str().unwrap()]);
-    while !dev.line().contains("dead-lettered: wrong_key") {}
+    let rejection = "dead-lettered: wrong_key";
+    while !dev.banner.contains(rejection) && !dev.line().contains(rejection) {}
     let shown = ran(folder, &["queue"], 0);
     let row = shown.lines().find(|line| line.starts_with(EXAMPLE)).unwrap();
     assert_eq!(row.split_whitespace().take(3).collect::<Vec<_>>(), [EXAMPLE, "wrong_key", "1"]);
