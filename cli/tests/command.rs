@@ -205,7 +205,7 @@ fn the_checked_in_events_are_what_the_command_writes() {
         expected.keys().chain(found.keys()).filter(|path| expected.get(*path) != found.get(*path)).collect();
     assert!(
         differing.is_empty(),
-        "write them anew with `cargo livehooks event --write events`: {differing:?}"
+        "write them again with `cargo livehooks event --write events`: {differing:?}"
     );
     assert!(expected.len() > 30);
 }

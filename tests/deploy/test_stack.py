@@ -80,7 +80,7 @@ def test_more_providers_can_be_added_and_sam_deploy_prints_what_a_team_needs(sta
         "LivekitSecretId", "TopicArn", "TableName", "FallbackQueueUrl", "FallbackDeadLetterQueueUrl",
         "QuarantineQueueUrl", "FailureBucketName", "DashboardUrl"}
     assert stack.outputs["HmsUrl"].endswith("/webhooks/100ms")
-    # The API keeps its id, and nothing that was there is made anew.
+    # The API keeps its id, and nothing that was there is replaced.
     assert before.items() <= stack.outputs.items()
     assert stack.secret("Plugnmeet") == secret and stack.items() == items
     stack.put_secret("Plugnmeet", {"keys": {}})
@@ -153,9 +153,9 @@ def test_what_was_queued_is_stored_once_and_published_and_what_was_signed_with_a
     assert {*found["Attributes"].values()} == {"0"}
     [letter] = stack.client("sqs").receive_message(
         QueueUrl=stack.outputs["FallbackDeadLetterQueueUrl"], MaxNumberOfMessages=10, MessageAttributeNames=["All"])["Messages"]
-    told = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
-    assert (told["provider"], told["reason"]) == ("plugnmeet", "wrong_key")
-    assert told["received_at"] == json.loads(letter["Body"])["received_at"]
+    attributes = {name: value["StringValue"] for name, value in letter["MessageAttributes"].items()}
+    assert (attributes["provider"], attributes["reason"]) == ("plugnmeet", "wrong_key")
+    assert attributes["received_at"] == json.loads(letter["Body"])["received_at"]
 
 
 def test_each_event_is_stored_once_and_published_to_whom_it_concerns(stack, rsa_key, everything, arrivals):

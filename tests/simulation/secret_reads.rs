@@ -22,7 +22,8 @@ pub struct Read {
 pub fn check(state: &State) -> Vec<String> {
     let mut violations = Vec::new();
     for ((process, provider), reads) in &state.secret_reads {
-        let is_repeated = |reads: &[Read]| reads[0].batch.is_some() && reads[0].batch == reads[ATTEMPTS].batch;
+        let is_repeated =
+            |reads: &[Read]| reads[0].batch.is_some() && reads[0].batch == reads[ATTEMPTS].batch;
         let is_flood = |reads: &[Read]| reads[2 * ATTEMPTS].at - reads[0].at < REMEMBERED;
         if reads.windows(ATTEMPTS + 1).any(is_repeated) || reads.windows(2 * ATTEMPTS + 1).any(is_flood) {
             violations.push(format!("{process}: asked for the secret of {provider} again and again"));

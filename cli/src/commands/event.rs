@@ -25,16 +25,16 @@ pub struct PrintEvent {
     /// The provider's type or the common one (see send --list)
     #[arg(value_name = "TYPE", required_unless_present = "write")]
     kind: Option<String>,
-    /// Change one byte of the body after signing (of the secret header, where the body is not covered)
+    /// Change one byte of the body after signing (of the secret header, if the body is not signed)
     #[arg(long)]
     tampered: bool,
     /// Sign with a clock that is a day behind
     #[arg(long, conflicts_with = "tampered")]
     expired: bool,
-    /// The envelope of a REST API instead of an HTTP API's
+    /// Use a REST API's envelope instead of an HTTP API's
     #[arg(long)]
     rest: bool,
-    /// Put the body into base64
+    /// Encode the body in base64
     #[arg(long)]
     base64: bool,
     /// Keys file to sign with [default: the local stack's]

@@ -1,4 +1,4 @@
-//! What sends an event once more: its body, signed anew. The delivery's own headers are not kept.
+//! What sends an event once more: its body, signed again. The delivery's own headers are not kept.
 
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -68,7 +68,8 @@ pub(super) async fn resend(State(inspected): State<Inspected>, Query(request): Q
     match copied {
         Ok(Copied { text, mut note }) => {
             if stored.json.contains(r#""[redacted]""#) {
-                note += " Secrets in the body are struck out, so it is another body than the one that came.";
+                note +=
+                    " Secrets in the body are redacted, so the body differs from the one that was received.";
             }
             no_store(axum::Json(json!({ "text": text, "note": note })))
         }

@@ -1,4 +1,4 @@
-//! What became of a delivery, as the answer, the log and the metrics tell it.
+//! What became of a delivery: for the answer, the log and the metrics.
 
 use livehooks_core::{EventType, Normalized, Rejection};
 use metrics::counter;

@@ -25,7 +25,7 @@ impl PublishError {
     }
 }
 
-/// Whether SNS rejects what a request says. Throttling, and whatever an operator mends (permissions, credentials, clocks,
+/// Whether SNS rejects what a request says. Throttling, and whatever an operator fixes (permissions, credentials, clocks,
 /// keys of KMS, the topic), passes; so does a 4xx without a code, which does not come from SNS.
 /// <https://docs.aws.amazon.com/sns/latest/api/CommonErrors.html>
 fn is_rejected_for_good(status: u16, code: &str, message: &str) -> bool {
