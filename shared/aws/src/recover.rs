@@ -21,7 +21,7 @@ use tracing::error;
 use crate::config::{KeySource, RecoverConfig, env};
 use crate::dead_letters::DeadLetterQueue;
 use crate::fallback::QueuedDelivery;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, cut};
 use crate::pipeline::Pipeline;
 use crate::{Fault, KeyRing, Store, clients, telemetry};
 
@@ -150,7 +150,7 @@ impl Recover {
         now: Timestamp,
     ) -> Result<RecoveredDelivery, Unrecoverable> {
         let pipeline = self.pipelines.get_key_value(queued.provider.as_str());
-        let (provider, pipeline) = pipeline.ok_or_else(|| Unrecoverable::NoKeys(queued.provider.clone()))?;
+        let (provider, pipeline) = pipeline.ok_or_else(|| Unrecoverable::NoKeys(cut(&queued.provider)))?;
         let (delivery, received_at) = (queued.delivery(), queued.received_at);
         let until = Instant::now() + self.deadline;
         let outcome = pipeline.process(delivery, received_at, now).await;
