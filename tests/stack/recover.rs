@@ -210,6 +210,10 @@ async fn whatever_is_no_delivery_of_a_known_provider_is_wanted_again() {
         assert!(recovered[0].result.is_err(), "{message}");
         assert_eq!(response(&recovered).batch_item_failures[0].item_identifier, "message");
     }
+    let long = with("provider", json!("x".repeat(1_000)));
+    let recovered = recover.recover_at(&batch(&long), START).await;
+    let why = recovered[0].result.as_ref().unwrap_err().to_string();
+    assert!(why.len() < 200, "no text of a message reaches the log uncut: {why}");
     let recovered = recover.recover_at(&batch(&good.to_string()), START).await;
     assert!(matches!(&recovered[0].result, Ok(taken) if matches!(taken.outcome, Outcome::Rejected(_))));
     assert!(response(&recovered).batch_item_failures.is_empty());
