@@ -28,6 +28,8 @@ PLUGNMEET_KEY_NEW = ApiKey("APIplugnmeet", "another-secret-of-plugnmeet-after-ro
 LIVEKIT_KEY = ApiKey("APIlivekit", "secret-of-livekit-for-deploy-tests")
 # What KeyRing waits between two readings of the secret that failing verifications ask for.
 REFRESH_INTERVAL_S = 30
+# For how long KeyRing remembers that a read failed, at most.
+RETRY_DELAY_MAX_S = 30
 
 
 @pytest.fixture(scope="module")
@@ -131,13 +133,13 @@ def test_with_a_secret_of_the_wrong_shape_deliveries_are_queued_and_the_log_name
     assert stack.post(forged).verdict == (200, "queued")
 
 
-def test_keys_work_within_seconds_once_they_are_there(stack, rsa_key):
+def test_keys_work_within_half_a_minute_of_being_there(stack, rsa_key):
     stack.put_secret("Plugnmeet", {"keys": {PLUGNMEET_KEY.name: PLUGNMEET_KEY.secret}})
     stack.put_secret("Livekit", {"keys": {LIVEKIT_KEY.name: LIVEKIT_KEY.secret}})
     stack.put_secret("Videosdk", stack.secret("Videosdk") | {"public_keys": [rsa_key.public_pem]})
-    for make in [lambda: plugnmeet("room_started"), lambda: livekit("room_started"),
-                 lambda: videosdk(stack, rsa_key, "session-started")]:
-        until(lambda: stack.post(make()).verdict == (200, "accepted"), "the keys to be read")
+    time.sleep(RETRY_DELAY_MAX_S + 1)
+    for delivery in [plugnmeet("room_started"), livekit("room_started"), videosdk(stack, rsa_key, "session-started")]:
+        assert stack.post(delivery).verdict == (200, "accepted")
 
 
 def test_what_was_queued_is_stored_once_and_published_and_what_was_signed_with_a_strange_key_is_dead_lettered(stack, everything):

@@ -88,7 +88,7 @@ impl Explain {
                 "no event with id {:?} in {}\n  it may have expired, or never have been accepted; look for a part of it with: cargo livehooks events{} --text TEXT",
                 self.event_id,
                 source.name(),
-                self.stack.again()
+                self.stack.to_arguments()
             );
             return Ok(Ending::No);
         }
