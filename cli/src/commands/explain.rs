@@ -88,7 +88,7 @@ impl Explain {
                 "no event with id {:?} in {}\n  it may have expired, or never have been accepted; look for a part of it with: cargo livehooks events{} --text TEXT",
                 self.event_id,
                 source.name(),
-                self.stack.to_arguments()
+                self.stack.again()
             );
             return Ok(Ending::No);
         }

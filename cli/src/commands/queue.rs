@@ -98,7 +98,7 @@ async fn show(which: &Which) -> Result<(), CommandError> {
     }
     line(styled(
         DIM,
-        format!("  fix the cause, then: cargo livehooks queue redrive{}", which.stack.to_arguments()),
+        format!("  fix the cause, then: cargo livehooks queue redrive{}", which.stack.again()),
     ))?;
     Ok(())
 }

@@ -60,7 +60,7 @@ impl ShowTimeline {
                 "no event of room {:?} in {}\n  the rooms that there are: cargo livehooks rooms{}",
                 self.room,
                 source.name(),
-                self.stack.to_arguments()
+                self.stack.again()
             );
             return Ok(Ending::No);
         };
