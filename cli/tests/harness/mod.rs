@@ -13,6 +13,8 @@ use serde_json::Value;
 pub struct Dev {
     pub process: Child,
     lines: BufReader<std::process::ChildStdout>,
+    /// What it printed until it was ready; a delivery may be logged before that.
+    pub banner: String,
     pub url: String,
     pub page: String,
     /// `host:port` of the embedded DynamoDB, and of SNS and SQS.
@@ -35,6 +37,7 @@ impl Dev {
         let mut dev = Self {
             process,
             lines,
+            banner: String::new(),
             url: String::new(),
             page: String::new(),
             dynamodb: String::new(),
@@ -43,6 +46,7 @@ impl Dev {
         while dev.url.is_empty() {
             let line = dev.line();
             assert!(!line.is_empty(), "the process ended before it was ready");
+            dev.banner += &line;
             let value = |name| line.strip_prefix(name).map(|rest: &str| rest.trim().to_owned());
             if let Some(page) = value("page") {
                 dev.page = page;
