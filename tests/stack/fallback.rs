@@ -157,7 +157,7 @@ async fn noise_does_not_wait_for_keys_that_hang_and_is_not_queued_for_them() {
     let cold = aws.ingest_with::<Example>(|_| ());
     assert_eq!(said(cold.receive_at(&noise, START).await), "401");
     assert!(started.elapsed() < LOCAL_TIMEOUT, "a reading of the keys that hangs takes as long");
-    // When keys are old, everything has them read again; noise is told apart after that.
+    // When keys are old, everything has them read again; noise is recognized after that.
     assert_eq!(said(ingest.receive_at(&noise, after(400)).await), "401");
     assert_eq!(said(ingest.receive_at(&authentic(401), after(401)).await), "accepted");
     assert_eq!(aws.waiting(), 0);
