@@ -28,6 +28,8 @@ const BYTES_MAX: usize = 256 * 1024;
 enum Answer {
     Taken,
     NotNow,
+    /// SNS calls it the sender's fault, and an operator can fix it.
+    Denied,
     Never,
     Unmentioned,
     WholeBatchFails,
@@ -79,10 +81,11 @@ async fn answer(State(aws): State<Aws>, body: Bytes) -> Response {
     for ((id, _), answer) in messages.values().zip(answers) {
         match answer {
             Answer::Taken => taken += &format!("<member><Id>{id}</Id><MessageId>1</MessageId></member>"),
-            Answer::NotNow | Answer::Never => {
-                let fault = answer == Answer::Never;
+            Answer::NotNow | Answer::Denied | Answer::Never => {
+                let fault = answer != Answer::NotNow;
+                let code = if answer == Answer::Denied { "KMSAccessDenied" } else { "InvalidParameter" };
                 failed += &format!(
-                    "<member><Id>{id}</Id><Code>x</Code><SenderFault>{fault}</SenderFault></member>"
+                    "<member><Id>{id}</Id><Code>{code}</Code><SenderFault>{fault}</SenderFault></member>"
                 );
             }
             Answer::Unmentioned | Answer::WholeBatchFails => {}
@@ -150,7 +153,7 @@ fn batches_fit_keep_the_order_and_a_failure_is_told_by_its_lowest_sequence_numbe
     let answer = prop_oneof![
         30 => Just(Answer::Taken),
         2 => Just(Answer::Never),
-        1 => select(vec![Answer::NotNow, Answer::Unmentioned, Answer::WholeBatchFails]),
+        1 => select(vec![Answer::NotNow, Answer::Denied, Answer::Unmentioned, Answer::WholeBatchFails]),
     ];
     let config = ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() };
     let checked = TestRunner::new(config).run(&vec((size, answer), 0..40), |records_to_be| {

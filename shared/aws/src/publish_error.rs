@@ -2,6 +2,7 @@
 
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sns::operation::publish_batch::PublishBatchError;
+use aws_sdk_sns::types::BatchResultErrorEntry;
 
 use crate::fault::describe;
 
@@ -23,6 +24,12 @@ impl PublishError {
             false => Self::Retryable(why),
         }
     }
+}
+
+/// Whether SNS rejects one entry of a batch for what it says. `SenderFault` is not enough: SNS also sets it for what an
+/// operator can fix.
+pub(crate) fn is_entry_rejected_for_good(entry: &BatchResultErrorEntry) -> bool {
+    entry.sender_fault() && is_rejected_for_good(400, entry.code(), entry.message().unwrap_or_default())
 }
 
 /// Whether SNS rejects what a request says. Throttling, and whatever an operator fixes (permissions, credentials, clocks,
