@@ -246,7 +246,7 @@ def test_the_metric_filters_find_their_lines(stack, source_template):
     assert counted(stack, source_template, "ThrottledMetric") == 0
 
 
-def test_nothing_is_lost_when_the_relay_is_killed_in_the_middle(stack, everything):
+def test_nothing_is_lost_when_the_notifier_is_killed_in_the_middle(stack, everything):
     """Three times: stopped, so that it has a batch in hand, and then killed with it, while more events come in."""
     sent = set()
 

@@ -27,7 +27,7 @@ const REDRIVES: usize = 3;
 
 impl Scenario {
     /// The event source of the notifier: from a checkpoint on, again and again until it is accepted.
-    pub async fn relaying(&self) {
+    pub async fn notifying(&self) {
         let mut checkpoint = 0;
         let mut instance: Option<(Arc<Process>, Notifier)> = None;
         let mut pause = SHORTEST_PAUSE;

@@ -113,7 +113,7 @@ impl Scenario {
             self.is_over.set(true);
         };
         let everything =
-            async { tokio::join!(senders, self.relaying(), self.recovering(), self.redrive_early()) };
+            async { tokio::join!(senders, self.notifying(), self.recovering(), self.redrive_early()) };
         let settled = tokio::time::timeout(TOO_LONG, everything).await.is_ok();
         invariants::check(self, settled)
     }
