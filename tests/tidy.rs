@@ -120,7 +120,7 @@ fn no_tool_of_the_laptop_can_get_into_a_function() {
 }
 
 #[test]
-fn ingest_never_publishes_and_the_relay_never_writes_to_the_table() {
+fn ingest_never_publishes_and_the_notifier_never_writes_to_the_table() {
     for name in ["ingest", "pipeline", "fallback", "recover", "store", "keys"] {
         let path = &format!("shared/aws/src/{name}.rs");
         assert!(!read(path).contains("sns"), "{path} mentions SNS");

@@ -35,23 +35,23 @@ enum Command {
     Dev(Dev),
     /// Send a sample event, signed as a provider signs it
     Send(Send),
-    /// Print a signed sample as an API Gateway event
+    /// Print a signed event as API Gateway passes it to Lambda
     Event(PrintEvent),
     /// Browse a deployed stack's events, read-only
     Inspect(Inspect),
-    /// List stored events
+    /// List stored events, or follow them
     Events(Events),
     /// List rooms, their participants and recordings
     Rooms(Rooms),
     /// Draw a room's timeline
     Timeline(ShowTimeline),
-    /// Show one event's history
+    /// Show one event's history, from delivery to notification
     Explain(Explain),
-    /// Check a captured request offline and explain a rejection
+    /// Check a captured request offline and explain its rejection
     Verify(Verify),
     /// Publish stored events again
     Replay(Box<Replay>),
-    /// List sessions and recordings that never ended
+    /// List sessions, recordings and streams that never ended
     Unfinished(Unfinished),
     /// Deliver a stack's events to a local URL
     Listen(Listen),

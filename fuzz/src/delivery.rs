@@ -83,11 +83,11 @@ fn check_raw(event: &str, body: &[u8]) {
 
 /// A rejection goes to the log: one short line, and no credential in it.
 fn check_rejection(delivery: &Delivery<'_>, rejection: &Rejection) {
-    let told = rejection.to_string();
-    assert!(told.len() < 1024 && !told.contains(char::is_control), "{told:?}");
+    let text = rejection.to_string();
+    assert!(text.len() < 1024 && !text.contains(char::is_control), "{text:?}");
     assert!(!rejection.advice().is_empty() && !rejection.code().is_empty());
     let values = delivery.headers.values().filter_map(|value| value.to_str().ok());
     for value in values.filter(|value| value.len() >= 40) {
-        assert!(!told.contains(value), "a rejection repeats the credential: {told}");
+        assert!(!text.contains(value), "a rejection repeats the credential: {text}");
     }
 }

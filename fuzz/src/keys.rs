@@ -10,9 +10,9 @@ pub fn keys(input: &[u8]) {
     }
 }
 
-/// What is wrong with a secret is told by the names of its fields, never by a value.
+/// A message about a secret names its fields, never a value.
 fn check<P: Provider>(secret: &Value) {
-    let told = match P::Keys::from_json(secret) {
+    let text = match P::Keys::from_json(secret) {
         Ok(keys) => keys.weakness().unwrap_or_default().to_owned(),
         Err(error) => error.to_string(),
     };
@@ -20,7 +20,7 @@ fn check<P: Provider>(secret: &Value) {
     texts(secret, &mut names, &mut values);
     for value in values.into_iter().filter(|value| value.trim().len() >= 24) {
         let is_name = names.iter().any(|name| name.contains(value));
-        assert!(is_name || !told.contains(value), "the message repeats a value: {told}");
+        assert!(is_name || !text.contains(value), "the message repeats a value: {text}");
     }
 }
 

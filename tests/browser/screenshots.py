@@ -5,7 +5,7 @@ from io import BytesIO
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
-from stack import EXAMPLE, ROOT, sample_hour
+from stack import EXAMPLE, ROOT, meeting
 
 FOLDER = ROOT / "docs/screenshots"
 ROOM = "friday-standup"
@@ -16,7 +16,7 @@ def chosen(dev):
     """Sends the events for the screenshots, and returns the id of the event to open."""
     FOLDER.mkdir(exist_ok=True)
     dev.send("all", "--room", "standup")
-    for body in sample_hour(ROOM):
+    for body in meeting(ROOM):
         dev.livekit(body)
     dev.send(EXAMPLE, "participant_joined", "--room", "standup", "--duplicate")
     dev.forge(EXAMPLE, "room_started")

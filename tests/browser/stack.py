@@ -68,7 +68,7 @@ class Dev:
 
 
 STACK = """<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeStacksResult><Stacks><member>
-<StackName>rooms-demo</StackName><CreationTime>2026-01-01T00:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus><Outputs>
+<StackName>meetings</StackName><CreationTime>2026-01-01T00:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus><Outputs>
 <member><OutputKey>TableName</OutputKey><OutputValue>Events</OutputValue></member>
 <member><OutputKey>TopicArn</OutputKey><OutputValue>arn:aws:sns:eu-central-1:000000000000:livehooks</OutputValue></member>
 </Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"""
@@ -101,7 +101,7 @@ class Inspect:
             "AWS_ENDPOINT_URL_DYNAMODB": dynamodb or here, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": dynamodb or here,
             "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
         self.process = subprocess.Popen(
-            [LIVEHOOKS, "inspect", "--stack", "rooms-demo", "--region", "eu-central-1", "--port", "0"],
+            [LIVEHOOKS, "inspect", "--stack", "meetings", "--region", "eu-central-1", "--port", "0"],
             env=environment, stdout=subprocess.PIPE, text=True)
         lines = iter(self.process.stdout.readline, "")
         self.url = next(line.split()[1].rstrip("/") for line in lines if line.startswith("page"))
@@ -123,7 +123,7 @@ def person(identity: str, name: str | None = None, stay: int = 1, **more) -> dic
 
 
 def egress(number: int, status: str, kind: str = "fileResults", **more) -> dict:
-    what = {"fileResults": [{"filename": "recording.mp4"}]} if kind == "fileResults" else {
+    what = {"fileResults": [{"filename": "meeting.mp4"}]} if kind == "fileResults" else {
         "streamResults": [{"url": "rtmps://live.example.com/app/{key...001}"}]}
     return {"egressInfo": {"egressId": f"EG_{number:012}", "roomName": "x", "status": status, **what, **more}}
 
@@ -131,7 +131,7 @@ def egress(number: int, status: str, kind: str = "fileResults", **more) -> dict:
 START = 1_772_733_600  # 2026-03-05 18:00:00 UTC
 
 
-def sample_hour(room: str) -> list[dict]:
+def meeting(room: str) -> list[dict]:
     """One hour with everything: several stays, a failed stream, and missing starts and ends."""
     at = lambda minutes: START + round(minutes * 60)  # noqa: E731
     joined = lambda minutes, who, name, stay=1: event("participant_joined", at(minutes), room, **person(who, name, stay, joinedAt=str(at(minutes))))  # noqa: E731

@@ -65,6 +65,11 @@ def test_secrets_are_redacted_wherever_an_event_is_shown_or_copied(panel):
     assert "turn-secret" not in panel.page.content()
 
 
+def published(panel):
+    """Waits for the event to be published: until then the panel may be drawn again, and "Copied" with it."""
+    expect(fact(panel, "Times", "published").locator("time")).to_be_visible()
+
+
 def copied(panel, form):
     """Clicks a button and returns the clipboard."""
     panel.locator(f"[data-form={form}]").click()
@@ -85,6 +90,7 @@ def test_every_providers_curl_command_is_accepted_and_shows_no_static_secret(vis
         sent = dev.send(provider, kind, "--room", "it's \"quoted\" $(here) \u202e").split()
         page = visit().open(f"/#/events?event={provider}/{sent[-1]}")
         panel = page.get_by_label("Details")
+        published(panel)
         command = copied(panel, "curl")
         assert "\u202e" not in command
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
@@ -129,5 +135,6 @@ def test_a_body_that_is_not_json_is_shown_in_base64(visit, dev):
     page = visit().open(f"/#/events?event=livekit/{sent['id']}")
     panel = page.get_by_label("Details")
     expect(panel.get_by_label("Body in base64")).to_have_text("AP8gbm8ganNvbg==")
+    published(panel)
     done = subprocess.run(["bash", "-c", copied(panel, "curl")], capture_output=True, text=True)
     assert json.loads(done.stdout)["status"] == "duplicate", done.stderr

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from stack import START, sample_hour
+from stack import START, meeting
 
 ROOM = "friday standup/α"
 ADDRESS = "/#/room?provider=livekit&room=friday+standup%2F%CE%B1"
@@ -14,7 +14,7 @@ ADDRESS = "/#/room?provider=livekit&room=friday+standup%2F%CE%B1"
 
 @pytest.fixture(scope="module", autouse=True)
 def sent(dev):
-    for body in sample_hour(ROOM):
+    for body in meeting(ROOM):
         dev.livekit(body)
 
 

@@ -143,7 +143,7 @@ def test_the_fallback_queue_outlives_an_outage_of_a_day_and_loses_nothing(templa
     assert f"RECEIVES_MAX: u32 = {redrive['maxReceiveCount']};" in local
 
 
-def test_the_relay_reads_the_stream_publishes_and_writes_no_table(template):
+def test_the_notifier_reads_the_stream_publishes_and_writes_no_table(template):
     assert permissions(template, "NotifyFunction") == {
         ("dynamodb:DescribeStream", "${EventsTable.Arn}/stream/*"),
         ("dynamodb:GetRecords", "${EventsTable.Arn}/stream/*"),
@@ -174,14 +174,14 @@ def test_no_role_has_wildcards_that_aws_does_not_force(template):
     assert len(trusted) == 1 and '"Service": "lambda.amazonaws.com"' in trusted.pop()
 
 
-def test_only_the_api_may_call_the_ingest_functions_and_nobody_calls_the_relay_or_recover(template):
+def test_only_the_api_may_call_the_ingest_functions_and_nobody_calls_the_notifier_or_recover(template):
     for name, permission in of_type(template, "AWS::Lambda::Permission"):
         assert permission["Properties"]["Principal"] == "apigateway.amazonaws.com", name
         assert "${__ApiId__}" in json.dumps(permission["Properties"]["SourceArn"]), name
         assert permission["Properties"]["FunctionName"] not in ({"Ref": "NotifyFunction"}, {"Ref": "RecoverFunction"})
 
 
-def test_the_relay_is_fed_with_new_items_and_loses_none(template):
+def test_the_notifier_is_fed_with_new_items_and_loses_none(template):
     sources = dict(of_type(template, "AWS::Lambda::EventSourceMapping"))
     assert set(sources) == {"NotifyFunctionStream", "RecoverFunctionQueue"}
     source = sources["NotifyFunctionStream"]

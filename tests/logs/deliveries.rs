@@ -46,7 +46,7 @@ pub async fn receive<P: Provider>(ingest: &Ingest<P>, request: &Request, now: Ti
 pub async fn fixtures(notes: &mut Notes) {
     for_each_provider!(P => fixtures_of::<P>(notes).await);
     let codes = ["wrong_key", "body_altered", "signature_mismatch", "wrong_header_value", "wrong_url_token"];
-    notes.told.extend(codes.map(str::to_owned));
+    notes.logged.extend(codes.map(str::to_owned));
 }
 
 async fn fixtures_of<P: Provider>(notes: &mut Notes) {
@@ -87,13 +87,13 @@ fn shown(body: &Value) -> Vec<&str> {
 }
 
 /// The end of a text that is too long for a log line.
-const NEVER_TOLD: &str = "-and-its-end-is-cut-off";
+const NEVER_LOGGED: &str = "-and-its-end-is-cut-off";
 
 /// A sample of every type, with something in every text that can be found again.
 pub async fn samples(notes: &mut Notes) {
     for_each_provider!(P => samples_of::<P>(notes).await);
-    let told = ["accepted", "duplicate", "a repeated id came with another body", "not in the vocabulary"];
-    notes.told.extend(told.map(str::to_owned));
+    let logged = ["accepted", "duplicate", "a repeated id came with another body", "not in the vocabulary"];
+    notes.logged.extend(logged.map(str::to_owned));
 }
 
 async fn samples_of<P: Provider>(notes: &mut Notes) {
@@ -111,11 +111,11 @@ async fn samples_of<P: Provider>(notes: &mut Notes) {
         let mut unknown = altered.clone();
         for name in ["event", "type", "webhookType"] {
             if let Some(kind) = unknown.get_mut(name) {
-                *kind = json!(format!("told-as-it-is\u{1b}{}", "x".repeat(64)) + NEVER_TOLD);
+                *kind = json!(format!("logged-as-it-is\u{1b}{}", "x".repeat(64)) + NEVER_LOGGED);
             }
         }
-        unknown["id"] = json!(format!("unknown-{index}{}", "x".repeat(64)) + NEVER_TOLD);
-        // Repeats and unknown types are told in one way, whatever the type.
+        unknown["id"] = json!(format!("unknown-{index}{}", "x".repeat(64)) + NEVER_LOGGED);
+        // Repeats and unknown types are logged in one way, whatever the type.
         let bodies = [&marked, &marked, &altered, &unknown];
         for body in &bodies[..if index % 8 == 0 { 4 } else { 1 }] {
             let bytes = body.to_string().into_bytes();
@@ -129,8 +129,8 @@ async fn samples_of<P: Provider>(notes: &mut Notes) {
             credentials.for_each(|(_, value)| notes.forbid(&value.replace("application/json", "")));
         }
     }
-    notes.told.insert("told-as-it-is\\\\u{1b}xxx".into());
-    notes.forbidden.insert(NEVER_TOLD.into());
+    notes.logged.insert("logged-as-it-is\\\\u{1b}xxx".into());
+    notes.forbidden.insert(NEVER_LOGGED.into());
 }
 
 /// The sample's body with a canary in the place of every text but the id and the type.

@@ -43,7 +43,7 @@ pub async fn all(notes: &mut Notes) {
         let config = IngestConfig { deadline: Duration::from_millis(300), ..config(&keys) };
         receive(&Ingest::<Example>::new(config, &local_sdk_config(table)), &request, now).await;
     }
-    notes.told.extend(["no connection", "store_timeout", "slow down"].map(str::to_owned));
+    notes.logged.extend(["no connection", "store_timeout", "slow down"].map(str::to_owned));
 
     // Keys that cannot be read or used.
     let unreadable = KeySource::SecretsManager("livehooks/example".into());
@@ -64,7 +64,7 @@ pub async fn all(notes: &mut Notes) {
     let ingest = Ingest::<Example>::new(config(&published), &local_sdk_config(closed));
     ingest.warm_up().await;
     receive(&ingest, &request, now).await;
-    notes.told.extend(
+    notes.logged.extend(
         ["keys_unavailable", "keys_invalid", "one that is published", "unknown_issuer"].map(str::to_owned),
     );
 
@@ -74,5 +74,5 @@ pub async fn all(notes: &mut Notes) {
     let request =
         crate::deliveries::request(&format!("/webhooks/{EXAMPLE}"), None, &signed.headers, large.as_bytes());
     receive(&Ingest::<Example>::new(config(&keys), &local_sdk_config(closed)), &request, now).await;
-    notes.told.insert("too large".into());
+    notes.logged.insert("too large".into());
 }

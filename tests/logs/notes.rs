@@ -9,7 +9,7 @@ use serde_json::Value;
 #[derive(Default, Deserialize, Serialize)]
 pub struct Notes {
     pub forbidden: BTreeSet<String>,
-    pub told: BTreeSet<String>,
+    pub logged: BTreeSet<String>,
 }
 
 /// A shorter text may stand anywhere by chance.

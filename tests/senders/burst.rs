@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use livehooks_signing::{Answer, Queue};
 
 use crate::local::Local;
-use crate::sender::{Fate, Sender, Verdict};
+use crate::sender::{CallResult, Outcome, Sender};
 use crate::wire::{Event, Pace};
 use crate::{sender, wire};
 
@@ -25,7 +25,7 @@ pub struct Burst {
 
 /// A burst in one room that was sent.
 pub struct Sent {
-    pub fates: Vec<Fate>,
+    pub results: Vec<CallResult>,
     /// The number of its first event.
     pub first: u64,
 }
@@ -35,7 +35,7 @@ pub struct Sent {
 pub struct Largest {
     pub events: usize,
     /// What would become of the next one; `None` where it is not lost either.
-    pub next: Option<Verdict>,
+    pub next: Option<Outcome>,
 }
 
 /// Sends as many events of one room at one time.
@@ -46,8 +46,8 @@ pub fn send(local: &Local, sender: &'static Sender, pace: Pace, is_warm: bool, e
     let events: Vec<Event> = (0..events).map(event).collect();
     let wire = local.wire(pace);
     wire.idle.store(if is_warm { events.len() } else { 0 }, Ordering::SeqCst);
-    let fates = wire::simulate(sender.room(&wire, &events));
-    Sent { fates, first }
+    let results = wire::simulate(sender.room(&wire, &events));
+    Sent { results, first }
 }
 
 /// The largest burst that loses nothing, found by one of `most` and proven by one of its own size.
@@ -55,12 +55,14 @@ pub fn send(local: &Local, sender: &'static Sender, pace: Pace, is_warm: bool, e
 /// # Panics
 /// Where an event of that burst is not stored and published exactly once.
 pub fn largest(local: &Local, sender: &'static Sender, pace: Pace, is_warm: bool, most: usize) -> Largest {
-    let lost = |fate: &Fate| fate.tries.last().is_none_or(|(_, answer)| *answer != Answer::Status(200, None));
+    let lost = |result: &CallResult| {
+        result.tries.last().is_none_or(|(_, answer)| *answer != Answer::Status(200, None))
+    };
     let tried = send(local, sender, pace, is_warm, most);
-    let events = tried.fates.iter().position(lost).unwrap_or(most);
-    let next = tried.fates.get(events).map(|fate| fate.verdict);
+    let events = tried.results.iter().position(lost).unwrap_or(most);
+    let next = tried.results.get(events).map(|result| result.outcome);
     let sent = if next.is_none() { tried } else { send(local, sender, pace, is_warm, events) };
-    assert_eq!(sent.fates.iter().position(lost), None, "{} loses some of {events}", sender.provider.name);
+    assert_eq!(sent.results.iter().position(lost), None, "{} loses some of {events}", sender.provider.name);
     let (stored, published) = (local.stored(), local.all_published());
     for number in sent.first..sent.first + events as u64 {
         assert_eq!(stored.get(&number), Some(&1), "{} {number} is stored once", sender.provider.name);
@@ -85,7 +87,7 @@ impl Burst {
             let cells: Vec<String> = queued
                 .iter()
                 .flat_map(|sender| {
-                    [true, false].map(|is_warm| largest(local, sender, pace, is_warm, self.most).told())
+                    [true, false].map(|is_warm| largest(local, sender, pace, is_warm, self.most).cell())
                 })
                 .collect();
             println!("| {answer:?} | {} |", cells.join(" | "));
@@ -96,19 +98,19 @@ impl Burst {
             println!(
                 "{}: {}, warm or cold",
                 sender.provider.name,
-                largest(local, sender, pace, false, self.most).told()
+                largest(local, sender, pace, false, self.most).cell()
             );
         }
     }
 }
 
 impl Largest {
-    fn told(self) -> String {
+    fn cell(self) -> String {
         match self.next {
             None => format!("{} and more", self.events),
-            Some(Verdict::DroppedQueueFull) => format!("{} (queue full)", self.events),
-            Some(Verdict::DroppedTooOld) => format!("{} (too old)", self.events),
-            Some(Verdict::DroppedRoomOver) => format!("{} (room over)", self.events),
+            Some(Outcome::DroppedQueueFull) => format!("{} (queue full)", self.events),
+            Some(Outcome::DroppedTooOld) => format!("{} (too old)", self.events),
+            Some(Outcome::DroppedRoomOver) => format!("{} (room over)", self.events),
             Some(other) => format!("{} ({other:?})", self.events),
         }
     }

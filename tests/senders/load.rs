@@ -1,5 +1,5 @@
 //! Load in real time: events from all providers, an outage of the table in their midst, and copies of one
-//! delivery. Every event is told by its number, so whatever is lost or doubled is found.
+//! delivery. Every event has a number, so whatever is lost or doubled is found.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -113,7 +113,7 @@ impl Load {
                 None => println!("  what was queued was not published"),
             }
         }
-        told(&local.stored(), &published, seen.rejected.load(Ordering::Relaxed), self.events)
+        is_complete(&local.stored(), &published, seen.rejected.load(Ordering::Relaxed), self.events)
     }
 
     /// Prints how it goes, a tenth at a time.
@@ -234,8 +234,8 @@ async fn said(request: RequestBuilder) -> Option<String> {
     answer["status"].as_str().map(str::to_owned)
 }
 
-/// Tells whether each event is stored once and published.
-fn told(stored: &Counts, published: &Counts, rejected: u64, events: u64) -> bool {
+/// Whether each event is stored once and published.
+fn is_complete(stored: &Counts, published: &Counts, rejected: u64, events: u64) -> bool {
     let times = |counts: &Counts, number| counts.get(&number).copied().unwrap_or_default();
     let lost = (0..events).filter(|number| times(stored, *number) == 0).count();
     let doubled = (0..events).filter(|number| times(stored, *number) > 1).count();
@@ -261,9 +261,9 @@ impl Took {
 
 fn quantiles(took_us: &Histogram<u64>) -> String {
     let quantiles = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("at most", 1.0)];
-    let told =
+    let format =
         |(name, quantile)| format!("{name} {:.1} ms", took_us.value_at_quantile(quantile) as f64 / 1e3);
-    quantiles.map(told).join(", ")
+    quantiles.map(format).join(", ")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -79,7 +79,7 @@ impl Local {
     /// Waits until nothing is left in the fallback queue.
     ///
     /// # Panics
-    /// Where something was set aside.
+    /// Where something was quarantined.
     pub fn recovered(&self) {
         self.real.block_on(async {
             loop {

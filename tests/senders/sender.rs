@@ -31,14 +31,14 @@ pub fn any() -> &'static Sender {
 
 /// What became of an event, as far as its sender knows.
 #[derive(Clone, Debug)]
-pub struct Fate {
+pub struct CallResult {
     /// When each try was made, counted from the first, and what came of it.
     pub tries: Vec<(Duration, Answer)>,
-    pub verdict: Verdict,
+    pub outcome: Outcome,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Outcome {
     CountedAsDelivered,
     GivenUp,
     WaitsOn,
@@ -47,9 +47,9 @@ pub enum Verdict {
     DroppedRoomOver,
 }
 
-impl Verdict {
-    fn at_once(self) -> Fate {
-        Fate { tries: Vec::new(), verdict: self }
+impl Outcome {
+    fn at_once(self) -> CallResult {
+        CallResult { tries: Vec::new(), outcome: self }
     }
 }
 
@@ -59,7 +59,7 @@ impl Sender {
     }
 
     /// Sends the events of one room, each at its time from now on; the room ends with the last of them.
-    pub async fn room(&'static self, wire: &Arc<Wire>, events: &[Event]) -> Vec<Fate> {
+    pub async fn room(&'static self, wire: &Arc<Wire>, events: &[Event]) -> Vec<CallResult> {
         let start = Instant::now();
         let Queue::PerRoom { depth_max, age_max, outlives_room } = self.rules.queue else {
             let sends = events.iter().map(async |event| {
@@ -71,7 +71,7 @@ impl Sender {
         let ends = events.last().map(|event| event.at).unwrap_or_default();
         let killed = start.checked_add(ends.saturating_add(outlives_room));
         let (queue, mut queued) = mpsc::channel(depth_max.min(Semaphore::MAX_PERMITS));
-        let mut fates: Vec<Option<Fate>> = vec![None; events.len()];
+        let mut results: Vec<Option<CallResult>> = vec![None; events.len()];
         let feed = async move {
             let mut dropped = Vec::new();
             for (index, event) in events.iter().enumerate() {
@@ -87,15 +87,15 @@ impl Sender {
         let work = async {
             let mut done = Vec::new();
             while let Some((index, since)) = queued.recv().await {
-                let fate = if killed.is_some_and(|killed| Instant::now() >= killed) {
-                    Verdict::DroppedRoomOver.at_once()
+                let result = if killed.is_some_and(|killed| Instant::now() >= killed) {
+                    Outcome::DroppedRoomOver.at_once()
                 } else if since.elapsed() > age_max {
-                    Verdict::DroppedTooOld.at_once()
+                    Outcome::DroppedTooOld.at_once()
                 } else {
                     self.deliver(wire, &events[index]).await
                 };
-                let waits_on = fate.verdict == Verdict::WaitsOn;
-                done.push((index, fate));
+                let waits_on = result.outcome == Outcome::WaitsOn;
+                done.push((index, result));
                 if waits_on {
                     break;
                 }
@@ -103,14 +103,14 @@ impl Sender {
             done
         };
         let (dropped, done) = tokio::join!(feed, work);
-        done.into_iter().for_each(|(index, fate)| fates[index] = Some(fate));
-        dropped.into_iter().for_each(|index| fates[index] = Some(Verdict::DroppedQueueFull.at_once()));
+        done.into_iter().for_each(|(index, result)| results[index] = Some(result));
+        dropped.into_iter().for_each(|index| results[index] = Some(Outcome::DroppedQueueFull.at_once()));
         // Behind an event that waits for ever, the others do.
-        fates.into_iter().map(|fate| fate.unwrap_or_else(|| Verdict::WaitsOn.at_once())).collect()
+        results.into_iter().map(|result| result.unwrap_or_else(|| Outcome::WaitsOn.at_once())).collect()
     }
 
     /// Sends one event: signed once, and the same request on each try.
-    pub async fn deliver(&self, wire: &Wire, event: &Event) -> Fate {
+    pub async fn deliver(&self, wire: &Wire, event: &Event) -> CallResult {
         let request = wire.sign(self, event);
         let start = Instant::now();
         let mut tries = Vec::new();
@@ -122,16 +122,16 @@ impl Sender {
             }
             let next = self.rules.retries.next(tries.len() as u32, &answer);
             tries.push((at, answer));
-            let verdict = match next {
+            let outcome = match next {
                 Next::Again(wait) => {
                     sleep(wait).await;
                     continue;
                 }
-                Next::CountsAsDelivered => Verdict::CountedAsDelivered,
-                Next::GivesUp => Verdict::GivenUp,
-                Next::WaitsOn => Verdict::WaitsOn,
+                Next::CountsAsDelivered => Outcome::CountedAsDelivered,
+                Next::GivesUp => Outcome::GivenUp,
+                Next::WaitsOn => Outcome::WaitsOn,
             };
-            return Fate { tries, verdict };
+            return CallResult { tries, outcome };
         }
     }
 }

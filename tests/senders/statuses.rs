@@ -13,7 +13,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use crate::sender::{self, Fate, Sender, Verdict};
+use crate::sender::{self, CallResult, Outcome, Sender};
 use crate::wire::{Event, Pace, Wire, real_runtime, simulate};
 
 /// What an endpoint does with every request.
@@ -70,7 +70,7 @@ pub struct Seen {
 
 /// What was seen on both sides.
 pub struct Observed {
-    pub fates: Vec<(usize, &'static Sender, Fate)>,
+    pub results: Vec<(usize, &'static Sender, CallResult)>,
     pub seen: Vec<Seen>,
 }
 
@@ -98,8 +98,8 @@ pub fn observe(keys: &Arc<KeysFile>) -> Observed {
         tokio::spawn(close_all(closing));
         urls
     });
-    let fates = simulate(async {
-        let mut fates = Vec::new();
+    let results = simulate(async {
+        let mut results = Vec::new();
         for (case, (_, behaviour)) in CASES.iter().enumerate() {
             let base = match behaviour {
                 Behaviour::Reject => rejecting.clone(),
@@ -110,14 +110,14 @@ pub fn observe(keys: &Arc<KeysFile>) -> Observed {
             wire.silence = endpoint.silence.clone();
             for sender in sender::ALL.iter() {
                 let event = Event { at: Duration::ZERO, room: "room01".into(), number: 0 };
-                fates.push((case, sender, sender.deliver(&wire, &event).await));
+                results.push((case, sender, sender.deliver(&wire, &event).await));
             }
         }
-        fates
+        results
     });
     real.shutdown_background();
     let seen = endpoint.seen.lock().expect("nothing panics with it").clone();
-    Observed { fates, seen }
+    Observed { results, seen }
 }
 
 async fn answer(
@@ -174,9 +174,9 @@ impl Observed {
     pub fn table(&self) -> String {
         let mut rows: Vec<(Vec<&str>, String)> = Vec::new();
         for (case, (label, _)) in CASES.iter().enumerate() {
-            let fates = self.fates.iter().filter(|(of, ..)| *of == case);
+            let results = self.results.iter().filter(|(of, ..)| *of == case);
             let cells: Vec<String> =
-                fates.map(|(_, sender, fate)| told(fate, self.taken(case, sender))).collect();
+                results.map(|(_, sender, result)| cell(result, self.taken(case, sender))).collect();
             let cells = cells.join(" | ");
             match rows.iter_mut().find(|(_, there)| *there == cells) {
                 Some((labels, _)) => labels.push(label),
@@ -197,12 +197,12 @@ impl Observed {
     }
 }
 
-fn told(fate: &Fate, taken: usize) -> String {
-    let last = fate.tries.last().map_or(0, |(at, _)| at.as_secs());
-    match (taken, fate.verdict, fate.tries.len()) {
-        (1, Verdict::CountedAsDelivered, 1) => "delivered".into(),
-        (0, Verdict::CountedAsDelivered, _) => "**lost**: counts as delivered".into(),
-        (0, Verdict::WaitsOn, _) => "waits for ever".into(),
+fn cell(result: &CallResult, taken: usize) -> String {
+    let last = result.tries.last().map_or(0, |(at, _)| at.as_secs());
+    match (taken, result.outcome, result.tries.len()) {
+        (1, Outcome::CountedAsDelivered, 1) => "delivered".into(),
+        (0, Outcome::CountedAsDelivered, _) => "**lost**: counts as delivered".into(),
+        (0, Outcome::WaitsOn, _) => "waits for ever".into(),
         (0, _, 1) => "**lost** after 1 try".into(),
         (0, _, tries) => format!("**lost** after {tries} tries in {last} s"),
         (taken, _, tries) => format!("delivered {taken} times by {tries} tries in {last} s"),

@@ -8,7 +8,7 @@ use livehooks::keys_file::KeysFile;
 use crate::burst::{self, Largest};
 use crate::local::Local;
 use crate::outage::Plan;
-use crate::sender::{self, Verdict};
+use crate::sender::{self, Outcome};
 use crate::statuses;
 use crate::wire::Pace;
 
@@ -60,13 +60,13 @@ fn the_largest_burst_follows_from_the_queue_and_the_time_of_an_answer() {
         (events, next)
     };
     // Two hundred wait; answered in 150 ms each, the last of them is sent in time.
-    assert_eq!(largest("livekit", 0, 150, true, 210), (200, Some(Verdict::DroppedQueueFull)));
+    assert_eq!(largest("livekit", 0, 150, true, 210), (200, Some(Outcome::DroppedQueueFull)));
     // Answered in a second each, the last one is sent when it is 30 s old.
-    assert_eq!(largest("livekit", 0, 1000, true, 40), (31, Some(Verdict::DroppedTooOld)));
-    assert_eq!(largest("livekit", 10, 1000, false, 40), (21, Some(Verdict::DroppedTooOld)));
+    assert_eq!(largest("livekit", 0, 1000, true, 40), (31, Some(Outcome::DroppedTooOld)));
+    assert_eq!(largest("livekit", 10, 1000, false, 40), (21, Some(Outcome::DroppedTooOld)));
     // After 50 s the room's queue is killed.
-    assert_eq!(largest("plugnmeet", 0, 1000, true, 60), (50, Some(Verdict::DroppedRoomOver)));
-    assert_eq!(largest("plugnmeet", 10, 1000, false, 60), (40, Some(Verdict::DroppedRoomOver)));
+    assert_eq!(largest("plugnmeet", 0, 1000, true, 60), (50, Some(Outcome::DroppedRoomOver)));
+    assert_eq!(largest("plugnmeet", 10, 1000, false, 60), (40, Some(Outcome::DroppedRoomOver)));
     // Nothing waits for anything else.
     assert_eq!(largest("100ms", 10, 2400, false, 30), (30, None));
     assert_eq!(largest("videosdk", 10, 2400, false, 30), (30, None));

@@ -45,7 +45,7 @@ pub struct Wire {
     pub pace: Pace,
     /// Environments of functions that wait for work.
     pub idle: AtomicUsize,
-    /// Tells that the other side has the request and will never answer.
+    /// Says that the other side has the request and will never answer.
     pub silence: Arc<Notify>,
     pub real: Handle,
 }

@@ -20,14 +20,14 @@ use crate::wire::sdk_config;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Longer than a process may go on rejecting by keys that were mended.
+/// Longer than a process may go on rejecting by keys that were fixed.
 const KEYS_REFRESH: Duration = Duration::from_secs(31);
 /// Dead letters that come back this often are forgeries.
 const REDRIVES: usize = 3;
 
 impl Scenario {
     /// The event source of the notifier: from a checkpoint on, again and again until it is accepted.
-    pub async fn relaying(&self) {
+    pub async fn notifying(&self) {
         let mut checkpoint = 0;
         let mut instance: Option<(Arc<Process>, Notifier)> = None;
         let mut pause = SHORTEST_PAUSE;
@@ -57,7 +57,7 @@ impl Scenario {
             let end = checkpoint + records.len();
             let next = Mutant::checkpoint(self.mutant, failed.collect(), end);
             self.aws.log(format_args!("{} published {checkpoint}..{end}, goes on at {next}", process.name()));
-            // The event source may hand out again what it was told is done.
+            // The event source may hand out again what was reported as done.
             if !self.aws.chance(0.05) {
                 checkpoint = next;
             }
@@ -131,7 +131,7 @@ impl Scenario {
         (process, recover)
     }
 
-    /// An operator who tries it before anything is mended.
+    /// An operator who tries it before anything is fixed.
     pub async fn redrive_early(&self) {
         let mut times = self.aws.operator.early_redrives.clone();
         times.sort();
@@ -144,7 +144,7 @@ impl Scenario {
         }
     }
 
-    /// When everything is mended: until only forgeries come back.
+    /// When everything is fixed: until only forgeries come back.
     pub async fn redrive_all(&self) {
         for _ in 0..REDRIVES {
             self.queue_is_empty().await;

@@ -30,7 +30,7 @@ pub enum CallResult {
     Fine,
     /// Throttled; nothing was done.
     Throttled,
-    /// A permission, an encryption key or the resource is missing until somebody mends it; nothing was done.
+    /// A permission, an encryption key or the resource is missing until somebody fixes it; nothing was done.
     Denied,
     /// Answered with 500; nothing was done.
     Broken,

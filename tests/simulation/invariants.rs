@@ -198,7 +198,7 @@ fn accepted_twice(attempts: &BTreeMap<usize, Vec<Attempt>>) -> Vec<String> {
     twice.map(|(id, times)| format!("{id}: accepted as new {times} times")).collect()
 }
 
-/// When everything is mended, only forgeries that other keys would let in stay dead letters.
+/// When everything is fixed, only forgeries that other keys would let in stay dead letters.
 fn dead_letters(scenario: &Scenario, state: &State) -> Vec<String> {
     let body = |message: &fake_aws::Message| -> Vec<u8> {
         let message: Value = serde_json::from_str(&message.body).unwrap();

@@ -29,7 +29,7 @@ use invariants::Report;
 use mutants::Mutant;
 
 /// Every mutant is caught by one of this many scenarios.
-const SEEDS_PER_MUTANT: u64 = 2_000;
+const SEEDS_PER_MUTANT: u64 = 400;
 
 #[test]
 fn what_was_acknowledged_is_stored_once_and_published_and_nothing_else_is() {

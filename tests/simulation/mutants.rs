@@ -44,7 +44,7 @@ mutants! {
     AnswersBeforeStoring => "answered 200 accepted, and is not stored",
     /// Takes a table that does not answer for one that has written.
     TakesSilenceForSuccess => "answered 200 accepted, and is not stored",
-    /// Answers `duplicate` for an id that it has seen, whoever sent it.
+    /// Answers `duplicate` for an id that it has seen, from any sender.
     DedupesBeforeVerifying => "forged, and answered duplicate",
     /// Remembers an id before the event is stored.
     RemembersBeforeStoring => "answered 200 duplicate, and is not stored",

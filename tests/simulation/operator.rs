@@ -1,4 +1,4 @@
-//! The people who fill in the secrets: they rotate keys, err, and mend.
+//! The people who fill in the secrets: they rotate keys, err, and fix.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use crate::fake_aws::START;
 use crate::keys;
 
 /// A verification that fails reads the keys again at most this often: until then an instance may reject by keys that
-/// were mended.
+/// were fixed.
 const KEYS_REFRESH: Duration = Duration::from_secs(33);
 
 pub struct Operator {
     /// When keys are added.
     added_at: Duration,
     mistakes: Vec<Mistake>,
-    /// When dead letters are redriven although nothing was mended.
+    /// When dead letters are redriven although nothing was fixed.
     pub early_redrives: Vec<Duration>,
 }
 
@@ -64,7 +64,7 @@ impl Operator {
             let provider = providers.swap_remove(rng.usize(..providers.len()));
             let is_from_the_start = rng.u8(..4) == 0;
             let mut start = Duration::from_millis(if is_from_the_start { 0 } else { rng.u64(..25_000) });
-            // What is done to mend it may be the next mistake.
+            // What is done to fix it may be the next mistake.
             for number in 0..rng.usize(1..4) {
                 let kind = match is_from_the_start && number == 0 {
                     true if provider != "100ms" => Kind::Placeholder,
@@ -84,7 +84,7 @@ impl Operator {
         at >= self.added_at + Duration::from_secs(301)
     }
 
-    /// When the last mistake is mended.
+    /// When the last mistake is fixed.
     pub fn mended_at(&self) -> Duration {
         self.mistakes.iter().map(|mistake| mistake.when.end).max().unwrap_or_default()
     }

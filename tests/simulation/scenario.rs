@@ -68,7 +68,7 @@ pub struct Scenario {
     pub deliveries: Vec<Arc<Delivery>>,
     /// By delivery.
     pub attempts: RefCell<BTreeMap<usize, Vec<Attempt>>>,
-    /// Whether everything is sent, mended and redriven.
+    /// Whether everything is sent, fixed and redriven.
     pub is_over: Cell<bool>,
     idle: RefCell<BTreeMap<&'static str, Vec<Instance>>>,
     processes: Cell<u32>,
@@ -107,13 +107,13 @@ impl Scenario {
             join_all(self.deliveries.iter().enumerate().map(|(index, delivery)| self.send(index, delivery)))
                 .await;
             sleep_until(started + self.aws.operator.mended_at()).await;
-            self.aws.log(format_args!("all is sent and mended; from now on no call fails"));
+            self.aws.log(format_args!("all is sent and fixed; from now on no call fails"));
             self.aws.state().plan.stop();
             self.redrive_all().await;
             self.is_over.set(true);
         };
         let everything =
-            async { tokio::join!(senders, self.relaying(), self.recovering(), self.redrive_early()) };
+            async { tokio::join!(senders, self.notifying(), self.recovering(), self.redrive_early()) };
         let settled = tokio::time::timeout(TOO_LONG, everything).await.is_ok();
         invariants::check(self, settled)
     }

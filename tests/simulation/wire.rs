@@ -222,7 +222,7 @@ impl Wire {
                     }
                     match if is_partial { state.rng.u8(..4) } else { 0 } {
                         1 => failures += &failure(id, "InternalError", false),
-                        // RecoveredDelivery, and yet told as failed.
+                        // Taken, and yet reported as failed.
                         2 => {
                             state.publish(message);
                             failures += &failure(id, "InternalError", false);
@@ -284,7 +284,7 @@ fn throttled(service: Service) -> HttpResponse {
     response(400, json!({ "__type": kind, "message": "slow down" }).to_string())
 }
 
-/// What somebody has to mend: a permission, an encryption key, a resource that is not there.
+/// What somebody has to fix: a permission, an encryption key, a resource that is not there.
 fn denied(service: Service, variant: u128) -> HttpResponse {
     const TOPIC: [(u16, &str); 6] = [
         (403, "AuthorizationError"),

@@ -138,7 +138,7 @@ async fn a_taken_port_is_named() {
     assert!(matches!(error, StartError::Port { .. }));
     let port = local.stack.address.port().to_string();
     assert!(
-        error.to_string().contains(&port) && error.to_string().contains("--port (port 0 takes a free one)"),
+        error.to_string().contains(&port) && error.to_string().contains("--port (port 0 picks a free one)"),
         "{error}"
     );
 }

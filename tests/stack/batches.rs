@@ -25,9 +25,11 @@ const BYTES_MAX: usize = 256 * 1024;
 
 /// What SNS does with one entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum Answer {
     Taken,
     NotNow,
+    /// SNS calls it the sender's fault, and an operator can fix it.
+    Denied,
     Never,
     Unmentioned,
     WholeBatchFails,
@@ -35,7 +37,7 @@ enum Fate {
 
 #[derive(Clone, Default)]
 struct Aws {
-    fates: Arc<Mutex<Vec<Fate>>>,
+    answers: Arc<Mutex<Vec<Answer>>>,
     batches: Arc<Mutex<Vec<Batch>>>,
     quarantined: Arc<Mutex<BTreeSet<usize>>>,
 }
@@ -70,22 +72,23 @@ async fn answer(State(aws): State<Aws>, body: Bytes) -> Response {
         bytes: messages.values().map(|(_, bytes)| bytes & 0xffff_ffff).collect(),
     };
     aws.batches.lock().unwrap().push(batch.clone());
-    let fates = aws.fates.lock().unwrap();
-    let fates: Vec<Fate> = batch.entries.iter().map(|entry| fates[*entry]).collect();
-    if fates.contains(&Fate::WholeBatchFails) {
+    let answers = aws.answers.lock().unwrap();
+    let answers: Vec<Answer> = batch.entries.iter().map(|entry| answers[*entry]).collect();
+    if answers.contains(&Answer::WholeBatchFails) {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
     let (mut taken, mut failed) = (String::new(), String::new());
-    for ((id, _), fate) in messages.values().zip(fates) {
-        match fate {
-            Fate::Taken => taken += &format!("<member><Id>{id}</Id><MessageId>1</MessageId></member>"),
-            Fate::NotNow | Fate::Never => {
-                let fault = fate == Fate::Never;
+    for ((id, _), answer) in messages.values().zip(answers) {
+        match answer {
+            Answer::Taken => taken += &format!("<member><Id>{id}</Id><MessageId>1</MessageId></member>"),
+            Answer::NotNow | Answer::Denied | Answer::Never => {
+                let fault = answer != Answer::NotNow;
+                let code = if answer == Answer::Denied { "KMSAccessDenied" } else { "InvalidParameter" };
                 failed += &format!(
-                    "<member><Id>{id}</Id><Code>x</Code><SenderFault>{fault}</SenderFault></member>"
+                    "<member><Id>{id}</Id><Code>{code}</Code><SenderFault>{fault}</SenderFault></member>"
                 );
             }
-            Fate::Unmentioned | Fate::WholeBatchFails => {}
+            Answer::Unmentioned | Answer::WholeBatchFails => {}
         }
     }
     let answer = format!(
@@ -147,15 +150,15 @@ fn batches_fit_keep_the_order_and_a_failure_is_told_by_its_lowest_sequence_numbe
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (aws, notifier) = runtime.block_on(start());
     let size = prop_oneof![12 => 0..2_000_usize, 3 => 0..60_000_usize, 1 => 250_000..270_000_usize];
-    let fate = prop_oneof![
-        30 => Just(Fate::Taken),
-        2 => Just(Fate::Never),
-        1 => select(vec![Fate::NotNow, Fate::Unmentioned, Fate::WholeBatchFails]),
+    let answer = prop_oneof![
+        30 => Just(Answer::Taken),
+        2 => Just(Answer::Never),
+        1 => select(vec![Answer::NotNow, Answer::Denied, Answer::Unmentioned, Answer::WholeBatchFails]),
     ];
     let config = ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() };
-    let checked = TestRunner::new(config).run(&vec((size, fate), 0..40), |records_to_be| {
-        let (sizes, fates): (Vec<usize>, Vec<Fate>) = records_to_be.into_iter().unzip();
-        aws.fates.lock().unwrap().clone_from(&fates);
+    let checked = TestRunner::new(config).run(&vec((size, answer), 0..40), |records_to_be| {
+        let (sizes, answers): (Vec<usize>, Vec<Answer>) = records_to_be.into_iter().unzip();
+        aws.answers.lock().unwrap().clone_from(&answers);
         let response = runtime.block_on(notifier.handle(&records(sizes.into_iter())));
         let wanted: Vec<String> = response
             .batch_item_failures
@@ -163,7 +166,7 @@ fn batches_fit_keep_the_order_and_a_failure_is_told_by_its_lowest_sequence_numbe
             .map(|failure| failure.item_identifier.unwrap())
             .collect();
         check(
-            &fates,
+            &answers,
             &aws.batches.lock().unwrap().split_off(0),
             &std::mem::take(&mut aws.quarantined.lock().unwrap()),
             &wanted,
@@ -173,7 +176,7 @@ fn batches_fit_keep_the_order_and_a_failure_is_told_by_its_lowest_sequence_numbe
 }
 
 fn check(
-    fates: &[Fate],
+    answers: &[Answer],
     batches: &[Batch],
     quarantined: &BTreeSet<usize>,
     wanted: &[String],
@@ -192,24 +195,24 @@ fn check(
     let published: Vec<usize> = batches.iter().flat_map(|batch| batch.entries.clone()).collect();
     prop_assert_eq!(&published, &(0..published.len()).collect::<Vec<_>>(), "in the order of the stream");
 
-    let is_settled = |entry: &&usize| matches!(fates[**entry], Fate::Taken | Fate::Never);
+    let is_settled = |entry: &&usize| matches!(answers[**entry], Answer::Taken | Answer::Never);
     let failed = batches.iter().position(|batch| !batch.entries.iter().all(|entry| is_settled(&entry)));
     let expected = failed.map(|failed| {
         let entries = &batches[failed].entries;
-        let whole = entries.iter().any(|entry| fates[*entry] == Fate::WholeBatchFails);
+        let whole = entries.iter().any(|entry| answers[*entry] == Answer::WholeBatchFails);
         let lowest = if whole { entries.first() } else { entries.iter().find(|entry| !is_settled(entry)) };
         sequence_number(*lowest.unwrap())
     });
     prop_assert_eq!(wanted, Vec::from_iter(expected));
     match failed {
         Some(failed) => prop_assert_eq!(failed, batches.len() - 1, "nothing is published behind a failure"),
-        None => prop_assert_eq!(published.len(), fates.len()),
+        None => prop_assert_eq!(published.len(), answers.len()),
     }
     let answered = batches
         .iter()
-        .filter(|batch| !batch.entries.iter().any(|entry| fates[*entry] == Fate::WholeBatchFails));
+        .filter(|batch| !batch.entries.iter().any(|entry| answers[*entry] == Answer::WholeBatchFails));
     let never =
-        answered.flat_map(|batch| &batch.entries).copied().filter(|entry| fates[*entry] == Fate::Never);
+        answered.flat_map(|batch| &batch.entries).copied().filter(|entry| answers[*entry] == Answer::Never);
     prop_assert_eq!(quarantined, &never.collect::<BTreeSet<_>>());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What `docs/cost.md` reckons with: the requests that an event costs, and the size of its item.
+//! What `docs/cost.md` assumes: the requests that an event costs, and the size of its item.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

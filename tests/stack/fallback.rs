@@ -35,6 +35,10 @@ async fn an_outage_of_the_table_loses_nothing_and_no_sender_notices() {
     let stored = local.events().await;
     assert_eq!(stored.len(), ALL.len());
     assert!(published.iter().all(|notification| stored.contains(&notification["message"])));
+    // A message is deleted only after its event is stored.
+    while !local.stack.queue.bodies().unwrap().0.is_empty() {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(local.stack.queue.bodies().unwrap(), (vec![], vec![]));
     assert_eq!(local.published_by_now().await.len(), ALL.len());
 }
@@ -153,7 +157,7 @@ async fn noise_does_not_wait_for_keys_that_hang_and_is_not_queued_for_them() {
     let cold = aws.ingest_with::<Example>(|_| ());
     assert_eq!(said(cold.receive_at(&noise, START).await), "401");
     assert!(started.elapsed() < LOCAL_TIMEOUT, "a reading of the keys that hangs takes as long");
-    // When keys are old, everything has them read again; what is noise is told from the rest after that.
+    // When keys are old, everything has them read again; noise is recognized after that.
     assert_eq!(said(ingest.receive_at(&noise, after(400)).await), "401");
     assert_eq!(said(ingest.receive_at(&authentic(401), after(401)).await), "accepted");
     assert_eq!(aws.waiting(), 0);

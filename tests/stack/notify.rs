@@ -228,7 +228,7 @@ async fn what_stands_before_a_record_that_cannot_be_settled_is_published_first()
 }
 
 #[tokio::test]
-async fn the_local_stack_relays_again_what_was_not_taken() {
+async fn the_local_stack_publishes_again_what_was_not_taken() {
     let local = Local::start().await;
     *local.stack.faults.publish.lock().unwrap() = vec![PublishFault::Whole; 3];
     local.status(EXAMPLE, body(EXAMPLE, "participant_joined", |_| ()).as_bytes()).await;

@@ -51,7 +51,7 @@ pub struct Listen {
     /// Where the first run starts: 30m, 2h, 7d (ago) or a time [default: now]
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
-    /// Forget where the last run stopped
+    /// Forget the saved position and start over
     #[arg(long)]
     fresh: bool,
     /// Print each delivered event as one line of JSON

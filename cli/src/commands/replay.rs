@@ -49,7 +49,7 @@ pub struct Replay {
     /// Publish at most this many events a second
     #[arg(long, value_name = "COUNT", default_value = "10")]
     rate: NonZeroU32,
-    /// Start over instead of continuing a stopped run
+    /// Start over instead of resuming a stopped run
     #[arg(long)]
     fresh: bool,
     /// Print each published event as one line of JSON

@@ -100,7 +100,9 @@ impl Report {
             }
             Outcome::Failed(fault) => {
                 let advice = match fault {
-                    Fault::KeysNotSet { .. } => "add this provider's keys to the keys file, then restart",
+                    Fault::KeysNotSet { .. } => {
+                        "restart with --keys FILE and add this provider's keys to the file"
+                    }
                     _ => "the provider was asked to retry (503); see the local stack's terminal",
                 };
                 let detail = format!("{}: {fault}; {advice}", fault.code());

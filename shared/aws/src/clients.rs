@@ -94,7 +94,7 @@ fn is_true(name: &str) -> bool {
     set(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
-/// `sam local` sets to nothing what it is not told.
+/// `sam local` sets to an empty string what it does not know.
 fn set(name: &str) -> Option<String> {
     env(name).filter(|value| !value.trim().is_empty())
 }

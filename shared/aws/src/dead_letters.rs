@@ -1,6 +1,6 @@
 //! The dead-letter queue: queued deliveries that were rejected, but that other keys might let in.
 //!
-//! A dead letter is the message as the fallback queue had it. Why it is here is told by its attributes, so that it can
+//! A dead letter is the message as the fallback queue had it. Its attributes say why it is here, so that it can
 //! be moved back as it is.
 
 use aws_sdk_sqs::Client;

@@ -1,6 +1,6 @@
 //! The second durable sink: a queue that takes deliveries as they were received, when the table or the keys fail.
 //!
-//! A message holds what verification reads, the body's exact bytes and when they were received. Whoever takes it out
+//! A message holds what verification reads, the body's exact bytes and when they were received. Who takes it out
 //! believes nothing of it: it is verified then.
 
 use std::io::{Read, Write};

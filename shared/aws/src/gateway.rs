@@ -87,7 +87,7 @@ impl From<Response<Body>> for Answer {
     }
 }
 
-/// Tells when one instance's deliveries were received.
+/// Knows when one instance's deliveries were received.
 #[derive(Debug, Default)]
 pub(crate) struct ReceiveClock {
     last: Mutex<Timestamp>,
@@ -103,7 +103,7 @@ impl ReceiveClock {
         }
     }
 
-    /// The gateway counts milliseconds: the deliveries within one are told apart in the order of their handling.
+    /// The gateway counts milliseconds: deliveries within one keep the order of their handling.
     fn in_order(&self, time: Timestamp) -> Timestamp {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let is_same = last.as_millisecond() == time.as_millisecond();

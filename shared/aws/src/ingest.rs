@@ -61,7 +61,7 @@ impl<P: Provider> Ingest<P> {
     }
 
     /// Reads the keys and opens the connection to the table before the first delivery: Lambda gives a
-    /// function more processor time while it starts than ever after. What fails is told by the log now and
+    /// function more processor time while it starts than ever after. What fails is logged now and reported
     /// by each answer later.
     pub async fn warm_up(&self) {
         let _ = tokio::join!(self.pipeline.keys.current(Timestamp::now()), self.pipeline.store.warm_up());
@@ -78,7 +78,7 @@ impl<P: Provider> Ingest<P> {
         }
     }
 
-    /// Answers one request, and tells the log and the metrics.
+    /// Answers one request, and logs and counts the outcome.
     pub async fn handle(&self, request: &Request) -> Response<Body> {
         let started = Instant::now();
         let outcome = self.receive(request).await;
@@ -86,12 +86,12 @@ impl<P: Provider> Ingest<P> {
         outcome.into_response()
     }
 
-    /// Takes in one request.
+    /// Processes one request.
     pub async fn receive(&self, request: &Request) -> Outcome {
         self.receive_at(request, Timestamp::now()).await
     }
 
-    /// Takes in one request that is handled at `now`, and was received then where API Gateway says nothing else.
+    /// Processes one request that is handled at `now`, and was received then if API Gateway says nothing else.
     /// Nothing but a fault of ours leads to the queue.
     pub async fn receive_at(&self, request: &Request, now: Timestamp) -> Outcome {
         let received_at = self.clock.received_at(request, now);

@@ -156,7 +156,7 @@ impl<K: Keys> KeyRing<K> {
         let value = match serde_json::from_str(json) {
             Ok(value) => value,
             Err(error) => {
-                // serde_json's own messages quote what they stumble over: only the place is told.
+                // serde_json's own messages quote what they stumble over: only the position is reported.
                 let (line, column) = (error.line(), error.column());
                 let why = format!("expected JSON, found none at line {line} column {column}");
                 return Err(Fault::KeysInvalid { from, why, remedy });

@@ -25,7 +25,7 @@ pub struct Notification {
 }
 
 impl Notification {
-    /// Makes a notification of a stored event, secrets in its raw part struck out. One that is too large
+    /// Makes a notification of a stored event, secrets in its raw part redacted. One that is too large
     /// travels without `data.raw` and with a `dataref` to its item.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ fn attributes(event: &str) -> serde_json::Result<BTreeMap<&'static str, String>>
     Ok(known.filter_map(|(name, value)| Some((name, value.filter(|value| fits(value))?))).collect())
 }
 
-/// serde_json's own messages quote what they stumble over, and this one goes to the log: only the place is told.
+/// serde_json's own messages quote what they stumble over, and this one goes to the log: only the position is reported.
 fn no_event(error: serde_json::Error) -> String {
     format!("expected an event, found none at line {} column {}", error.line(), error.column())
 }

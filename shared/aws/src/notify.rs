@@ -1,7 +1,7 @@
 //! Stream records to SNS: in batches, several at a time, at least once.
 //!
 //! What SNS cannot take now is reported to the event source, which delivers it again from there on. What
-//! SNS will never take goes whole to a quarantine queue, so that it holds nothing else up.
+//! SNS will never take goes complete to a quarantine queue, so that it holds nothing else up.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -21,7 +21,7 @@ use tracing::{error, warn};
 use crate::config::{NotifyConfig, env};
 use crate::fault::describe;
 use crate::notification::MESSAGE_BYTES_MAX;
-use crate::publish_error::PublishError;
+use crate::publish_error::{PublishError, is_entry_rejected_for_good};
 use crate::store::gunzip;
 use crate::{Notification, clients, telemetry};
 
@@ -45,7 +45,7 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
     .await
 }
 
-/// The way from the table's stream to the topic.
+/// Publishes the table's stream on the topic.
 pub struct Notifier {
     config: NotifyConfig,
     sns: aws_sdk_sns::Client,
@@ -75,7 +75,7 @@ impl Notifier {
     /// the event source delivers again from there on.
     pub async fn handle(&self, event: &Event) -> DynamoDbEventResponse {
         let mut response = DynamoDbEventResponse::default();
-        if let Err(sequence_number) = self.notifier(&event.records).await {
+        if let Err(sequence_number) = self.publish_records(&event.records).await {
             counter!("PublishFailed").increment(1);
             let mut failure = DynamoDbBatchItemFailure::default();
             failure.item_identifier = Some(sequence_number);
@@ -84,7 +84,7 @@ impl Notifier {
         response
     }
 
-    async fn notifier(&self, records: &[EventRecord]) -> Result<(), String> {
+    async fn publish_records(&self, records: &[EventRecord]) -> Result<(), String> {
         let mut pending = Vec::with_capacity(records.len());
         let mut settled = Ok(());
         for record in records.iter().filter(|record| record.event_name == "INSERT") {
@@ -182,7 +182,7 @@ impl Notifier {
                 || "expected a result, found none".to_owned(),
                 |failure| format!("{}: {}", failure.code(), failure.message().unwrap_or("no message")),
             );
-            let is_settled = failure.is_some_and(|failure| failure.sender_fault())
+            let is_settled = failure.is_some_and(is_entry_rejected_for_good)
                 && self
                     .quarantine("sender_fault", &why, json!(pending.notification).to_string())
                     .await

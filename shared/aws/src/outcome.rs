@@ -1,4 +1,4 @@
-//! What became of a delivery, as the answer, the log and the metrics tell it.
+//! What became of a delivery: for the answer, the log and the metrics.
 
 use livehooks_core::{EventType, Normalized, Rejection};
 use metrics::counter;
@@ -90,7 +90,7 @@ impl Receipt {
 }
 
 /// A text of a delivery, made fit for a log line.
-fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     let mut cut: String = text.chars().take(TEXT_CHARACTERS_MAX).flat_map(char::escape_debug).collect();
     if text.chars().nth(TEXT_CHARACTERS_MAX).is_some() {
         cut.push('…');

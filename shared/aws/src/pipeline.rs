@@ -21,7 +21,7 @@ pub(crate) struct Pipeline<P: Provider> {
 }
 
 impl<P: Provider> Pipeline<P> {
-    /// Takes in a delivery that was received at `received_at`, which is the clock of its verification. `now` is
+    /// Processes a delivery that was received at `received_at`, which is the clock of its verification. `now` is
     /// the keys' clock.
     pub(crate) async fn process(
         &self,

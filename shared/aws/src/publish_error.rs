@@ -2,6 +2,7 @@
 
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sns::operation::publish_batch::PublishBatchError;
+use aws_sdk_sns::types::BatchResultErrorEntry;
 
 use crate::fault::describe;
 
@@ -25,7 +26,13 @@ impl PublishError {
     }
 }
 
-/// Whether SNS rejects what a request says. Throttling, and whatever an operator mends (permissions, credentials, clocks,
+/// Whether SNS rejects one entry of a batch for what it says. `SenderFault` is not enough: SNS also sets it for what an
+/// operator can fix.
+pub(crate) fn is_entry_rejected_for_good(entry: &BatchResultErrorEntry) -> bool {
+    entry.sender_fault() && is_rejected_for_good(400, entry.code(), entry.message().unwrap_or_default())
+}
+
+/// Whether SNS rejects what a request says. Throttling, and whatever an operator fixes (permissions, credentials, clocks,
 /// keys of KMS, the topic), passes; so does a 4xx without a code, which does not come from SNS.
 /// <https://docs.aws.amazon.com/sns/latest/api/CommonErrors.html>
 fn is_rejected_for_good(status: u16, code: &str, message: &str) -> bool {

@@ -21,7 +21,7 @@ use tracing::error;
 use crate::config::{KeySource, RecoverConfig, env};
 use crate::dead_letters::DeadLetterQueue;
 use crate::fallback::QueuedDelivery;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, cut};
 use crate::pipeline::Pipeline;
 use crate::{Fault, KeyRing, Store, clients, telemetry};
 
@@ -86,7 +86,7 @@ pub struct RecoveredDelivery {
     pub is_dead_lettered: bool,
 }
 
-/// Why a message cannot be taken in. It comes again until it is given up.
+/// Why a message cannot be processed. It comes again until SQS dead-letters it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Unrecoverable {
     /// The message is no delivery.
@@ -119,7 +119,7 @@ impl Recover {
         }
     }
 
-    /// Takes in a batch and tells the log and the metrics. The answer names the messages that are to come again.
+    /// Processes a batch, and logs and counts the outcomes. The answer names the messages that are to come again.
     pub async fn handle(&self, event: &SqsEvent) -> SqsBatchResponse {
         let now = Timestamp::now();
         let recovered = self.recover_at(event, now).await;
@@ -127,7 +127,7 @@ impl Recover {
         response(&recovered)
     }
 
-    /// Takes in a batch at `now`, in the order in which its deliveries were received.
+    /// Processes a batch at `now`, in the order in which its deliveries were received.
     pub async fn recover_at(&self, event: &SqsEvent, now: Timestamp) -> Vec<Recovered> {
         let mut messages: Vec<_> = event.records.iter().map(read).collect();
         messages.sort_by_key(|(_, read)| read.as_ref().ok().map(|queued| queued.received_at));
@@ -150,7 +150,7 @@ impl Recover {
         now: Timestamp,
     ) -> Result<RecoveredDelivery, Unrecoverable> {
         let pipeline = self.pipelines.get_key_value(queued.provider.as_str());
-        let (provider, pipeline) = pipeline.ok_or_else(|| Unrecoverable::NoKeys(queued.provider.clone()))?;
+        let (provider, pipeline) = pipeline.ok_or_else(|| Unrecoverable::NoKeys(cut(&queued.provider)))?;
         let (delivery, received_at) = (queued.delivery(), queued.received_at);
         let until = Instant::now() + self.deadline;
         let outcome = pipeline.process(delivery, received_at, now).await;

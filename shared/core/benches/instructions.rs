@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo bench -p livehooks-core --bench instructions                    compare
-//! UPDATE_EXPECT=1 cargo bench -p livehooks-core --bench instructions    write the figures anew
+//! UPDATE_EXPECT=1 cargo bench -p livehooks-core --bench instructions    rewrite the figures
 //! cargo bench -p livehooks-core --bench instructions -- --slower        has to fail: verifies twice
 //! ```
 //!
@@ -126,7 +126,7 @@ fn compare(slower: bool) -> ExitCode {
                 failed = true;
                 "  SLOWER"
             }
-            change if change < -TOLERANCE => "  faster: write the figures anew",
+            change if change < -TOLERANCE => "  faster: rewrite the figures",
             _ => "",
         };
         println!("{case:<28} {found:>12} {before:>12} {:>+7.1} %{verdict}", change * 100.0);

@@ -58,7 +58,7 @@ impl Dedupe {
         }
     }
 
-    /// How subscribers are told about it.
+    /// As subscribers see it.
     pub fn basis(&self) -> DedupeBasis {
         match self {
             Self::ProviderId(_) => DedupeBasis::ProviderId,

@@ -69,7 +69,7 @@ pub struct Event<'a> {
     pub providertype: Option<Cow<'a, str>>,
     /// What the verification has proven.
     pub assurance: Assurance,
-    /// How duplicates are told.
+    /// How duplicates are recognized.
     pub dedupebasis: DedupeBasis,
     /// Media type of `data`, always `application/json`.
     pub datacontenttype: &'static str,
@@ -110,7 +110,7 @@ impl Assurance {
     }
 }
 
-/// How duplicates are told.
+/// How duplicates are recognized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DedupeBasis {

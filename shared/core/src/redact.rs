@@ -1,13 +1,13 @@
 //! Secrets that travel in bodies: kept in the table, never published or shown.
 //!
-//! LiveKit sends the room's TURN password and the key with which an ingress is fed. Whoever subscribes to events
+//! LiveKit sends the room's TURN password and the key with which an ingress is fed. Who subscribes to events
 //! has no business with either.
 
 use std::borrow::Cow;
 
 use crate::json::fields;
 
-/// The fields whose values are struck out, wherever in the JSON they stand.
+/// The fields whose values are redacted, anywhere in the JSON.
 pub const SECRET_FIELDS: [&str; 4] = ["turnPassword", "turn_password", "streamKey", "stream_key"];
 
 const STRUCK_OUT: &str = "\"[redacted]\"";
@@ -20,7 +20,7 @@ pub fn redact(json: &str) -> Cow<'_, str> {
     }
     let (mut shown, mut copied) = (String::with_capacity(json.len()), 0);
     for field in fields(json).iter().filter(|field| SECRET_FIELDS.contains(&&*field.name)) {
-        // What stands in a value that is struck out is gone already.
+        // What is inside a redacted value is gone already.
         if field.start >= copied {
             shown += &json[copied..field.start];
             shown += STRUCK_OUT;

@@ -1,4 +1,4 @@
-//! Why a delivery is not authentic: always the sender's fault, never retried, never told to the outside.
+//! Why a delivery is not authentic: always the sender's fault, never retried, never disclosed in the answer.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -142,7 +142,7 @@ impl Rejection {
             ),
             Self::AlgorithmNotAllowed { .. } => (
                 "algorithm_not_allowed",
-                "the provider signs with HS256 only: whoever sent this is not the provider",
+                "the provider signs with HS256 only: the sender of this is not the provider",
             ),
             Self::UnknownIssuer { .. } => (
                 "unknown_issuer",
@@ -153,7 +153,7 @@ impl Rejection {
                 "compare the secret of this API key with the provider's; after a rotation keep both for a while",
             ),
             Self::NoExpiry => {
-                ("no_expiry", "the provider always sends exp: whoever sent this is not the provider")
+                ("no_expiry", "the provider always sends exp: the sender of this is not the provider")
             }
             Self::Expired { .. } => (
                 "expired",

@@ -79,7 +79,7 @@ pub struct Verified<'a, P> {
 }
 
 impl<'a, P: Provider> Verified<'a, P> {
-    /// `body_hash` is the body's: whoever has verified by it need not hash again.
+    /// `body_hash` is the body's: a caller that verified by it need not hash again.
     pub(crate) fn new(
         body: &'a [u8],
         body_hash: BodyHash,

@@ -40,7 +40,7 @@ pub struct ProviderInfo {
     /// What a body that is signed with these keys becomes.
     pub normalize: fn(&Value, &[u8], Timestamp) -> Result<Normalized, SignError>,
     /// Verifies a delivery with the provider's secret, and says what it becomes.
-    pub verify: fn(&Value, &Delivery<'_>, Timestamp) -> Result<Verdict, KeysError>,
+    pub verify: fn(&Value, &Delivery<'_>, Timestamp) -> Result<VerificationResult, KeysError>,
     /// The headers that may carry the credential.
     pub credential_headers: fn(&Value) -> Vec<String>,
     /// The code of the rejection that an attack on this authentic delivery must cause; `None` if the scheme does
@@ -91,7 +91,7 @@ impl ProviderInfo {
 }
 
 /// Whether a delivery is authentic, and what it becomes.
-pub type Verdict = Result<Checked, Rejection>;
+pub type VerificationResult = Result<Checked, Rejection>;
 
 /// What an authentic delivery becomes.
 #[derive(Clone, Debug, Serialize)]
@@ -115,7 +115,11 @@ pub struct Normalized {
     pub json: String,
 }
 
-fn verify<P: Signer>(keys: &Value, delivery: &Delivery<'_>, now: Timestamp) -> Result<Verdict, KeysError> {
+fn verify<P: Signer>(
+    keys: &Value,
+    delivery: &Delivery<'_>,
+    now: Timestamp,
+) -> Result<VerificationResult, KeysError> {
     let keys = verifying::<P>(keys)?;
     Ok(P::verify(delivery, &keys, now).map(|verified| {
         let event = P::normalize(&verified, now).event;

@@ -12,7 +12,7 @@ mod sender;
 mod signer;
 
 pub use attack::Attack;
-pub use info::{Checked, Normalized, PROVIDERS, ProviderInfo, Verdict};
+pub use info::{Checked, Normalized, PROVIDERS, ProviderInfo, VerificationResult};
 pub use keys::merge_keys;
 pub use sample::{Sample, SampleValues};
 pub use sender::{Answer, Next, Queue, RetryPolicy, SenderRules};

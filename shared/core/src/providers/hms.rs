@@ -195,14 +195,17 @@ fn normalized_data<'a>(provider_type: &str, kind: EventType, data: Object<'_, 'a
         }),
         recording: is_recording.then(|| recording(family, data)),
         stream: kind.starts_with("live.stream.").then(|| stream(family, data)),
-        ingress: kind.starts_with("live.ingress.").then(|| Ingress {
-            id: data.id("ingest_id"),
-            started_at: data.rfc3339("started_at"),
-            ended_at: data.rfc3339("completed_at"),
-            duration_s: data.number("duration"),
-            reason: data.text("reason"),
-            name: None,
-        }),
+        ingress: kind
+            .starts_with("live.ingress.")
+            .then(|| Ingress {
+                id: data.id("ingest_id"),
+                started_at: data.rfc3339("started_at"),
+                ended_at: data.rfc3339("completed_at"),
+                duration_s: data.number("duration"),
+                reason: data.text("reason"),
+                name: None,
+            })
+            .and_then(known),
         transcription: kind.starts_with("live.transcription.").then(|| Transcription {
             id: data.id("transcription_id"),
             mode: None,

@@ -1,4 +1,4 @@
-//! Protobuf's JSON, and the messages of LiveKit that plugNmeet passes on.
+//! Protobuf's JSON, and the messages of LiveKit that others pass on.
 //!
 //! Source: protobuf.dev `programming-guides/json`; livekit/protocol `protobufs/livekit_models.proto`. Fields are
 //! spelled in camel case or as in the proto, by the sender's choice; zero values are absent.

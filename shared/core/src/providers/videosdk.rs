@@ -3,7 +3,7 @@
 //! Source: npm `@videosdk.live/server-sdk` `src/resources/webhooks.ts`; VideoSDK documentation,
 //! `webhook-verification` and `webhooks-list`. VideoSDK has one key for all its customers: the signature
 //! proves the provider, a token in the URL binds a delivery to this account. Bodies have neither id nor
-//! time, so events are told apart by sequence.
+//! time, so events are identified by sequence.
 
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use data_encoding::BASE64;
