@@ -3,10 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
+use livehooks_signing::SignError;
+
 use crate::dev::StartError;
 use crate::history::HistoryError;
 use crate::keys_file::KeysFileError;
-use crate::providers::SignError;
 
 /// A command's exit status; see the table in `docs/cli.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,10 +6,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use livehooks_core::KeysError;
-use serde_json::{Map, Value};
+use livehooks_signing::{PROVIDERS, ProviderInfo};
+use serde_json::Value;
 
 use crate::local::private;
-use crate::providers::{ALL, Entry};
 
 /// The keys of all providers, checked.
 #[derive(Clone)]
@@ -67,23 +67,23 @@ impl KeysFile {
     /// # Errors
     /// Names the field, what was expected and what was found.
     pub fn from_json(json: &Value) -> Result<Self, KeysError> {
-        let names: Vec<&str> = ALL.iter().map(|entry| entry.name).collect();
+        let names: Vec<&str> = PROVIDERS.iter().map(|provider| provider.name).collect();
         let expected = || format!("an object of providers ({})", names.join(", "));
         let invalid = |found: String| KeysError::new(".", expected(), found);
         let object = json.as_object().ok_or_else(|| invalid("another JSON type".into()))?;
         let mut keys = BTreeMap::new();
         for (name, secret) in object {
-            let entry = Entry::named(name).ok_or_else(|| invalid(format!("{name:?}")))?;
+            let provider = ProviderInfo::named(name).ok_or_else(|| invalid(format!("{name:?}")))?;
             let within = |error: KeysError| KeysError { field: within(name, &error.field), ..error };
-            (entry.check_keys)(&public(entry, secret)).map_err(within)?;
-            keys.insert(entry.name, secret.clone());
+            (provider.check_keys)(&provider.public_keys(secret)).map_err(within)?;
+            keys.insert(provider.name, secret.clone());
         }
         Ok(Self(keys))
     }
 
     /// New keys for every provider.
     pub fn make() -> Self {
-        Self(ALL.iter().map(|entry| (entry.name, (entry.make_keys)())).collect())
+        Self(PROVIDERS.iter().map(|provider| (provider.name, (provider.make_keys)())).collect())
     }
 
     /// Reads the file, or creates one that only its owner can read.
@@ -112,31 +112,23 @@ impl KeysFile {
     }
 
     /// The keys that a provider's function verifies with, or `null` if the file has none.
-    pub fn secret(&self, entry: &Entry) -> Value {
-        self.0.get(entry.name).map_or(Value::Null, |secret| public(entry, secret))
+    pub fn secret(&self, provider: &ProviderInfo) -> Value {
+        self.0.get(provider.name).map_or(Value::Null, |secret| provider.public_keys(secret))
     }
 
     /// Weaknesses of the keys, by provider.
     pub fn weaknesses(&self) -> Vec<String> {
-        let weakness = |entry: &Entry| {
-            let weakness = (entry.check_keys)(&self.secret(entry)).ok().flatten()?;
-            Some(format!("{}: {weakness}", entry.name))
+        let weakness = |provider: &ProviderInfo| {
+            let weakness = (provider.check_keys)(&self.secret(provider)).ok().flatten()?;
+            Some(format!("{}: {weakness}", provider.name))
         };
-        ALL.iter().filter_map(weakness).collect()
+        PROVIDERS.iter().filter_map(weakness).collect()
     }
 
     /// The keys that a sender signs with.
-    pub fn signing(&self, entry: &Entry) -> Option<&Value> {
-        self.0.get(entry.name)
+    pub fn signing(&self, provider: &ProviderInfo) -> Option<&Value> {
+        self.0.get(provider.name)
     }
-}
-
-fn public(entry: &Entry, secret: &Value) -> Value {
-    let keep = |object: &Map<String, Value>| {
-        let fields = object.iter().filter(|(name, _)| !entry.private_fields.contains(&name.as_str()));
-        fields.map(|(name, value)| (name.clone(), value.clone())).collect()
-    };
-    secret.as_object().map_or_else(|| secret.clone(), |object| Value::Object(keep(object)))
 }
 
 fn within(provider: &str, field: &str) -> String {
@@ -174,7 +166,7 @@ mod tests {
     fn generated_keys_are_valid_and_the_private_key_is_for_signing_only() {
         let made = KeysFile::make();
         let read = KeysFile::from_json(&serde_json::to_value(&made.0).unwrap()).unwrap();
-        let videosdk = Entry::named("videosdk").unwrap();
+        let videosdk = ProviderInfo::named("videosdk").unwrap();
         assert!(read.secret(videosdk).get("private_key").is_none());
         assert!(read.signing(videosdk).unwrap().get("private_key").is_some());
     }

@@ -10,7 +10,6 @@ pub mod inspect;
 pub mod keys_file;
 pub mod local;
 pub mod providers;
-pub mod samples;
 pub mod timeline;
 
 mod terminal;

@@ -18,10 +18,10 @@ use axum::response::{IntoResponse, Response};
 use harness::{Dev, EXAMPLE, Example, json_lines, livehooks, ran, stderr, stdout};
 use jiff::Timestamp;
 use livehooks::dev::Queue;
-use livehooks::providers::Entry;
 use livehooks_aws::Fault;
 use livehooks_aws::fallback::message;
 use livehooks_core::Delivery;
+use livehooks_signing::ProviderInfo;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -33,7 +33,7 @@ fn queue_delivery(folder: &Path) -> Value {
         serde_json::from_slice(&fs::read(folder.join(".livehooks/keys.json")).unwrap()).unwrap();
     let body = br#"{"event":"room_created","id":"1"}"#;
     let now = Timestamp::now();
-    let signed = (Entry::named(EXAMPLE).unwrap().sign)(&keys[EXAMPLE], body, now.into()).unwrap();
+    let signed = (ProviderInfo::named(EXAMPLE).unwrap().sign)(&keys[EXAMPLE], body, now.into()).unwrap();
     let mut headers = HeaderMap::new();
     for (name, value) in &signed.headers {
         headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());

@@ -21,8 +21,7 @@ use lambda::Function;
 use livehooks::dev::Database;
 use livehooks::envelope::Delivered;
 use livehooks::keys_file::KeysFile;
-use livehooks::providers::Entry;
-use livehooks::samples::{self, Places};
+use livehooks_signing::{ProviderInfo, SampleValues};
 use tokio::net::TcpListener;
 
 const COLD_STARTS: usize = 20;
@@ -55,7 +54,7 @@ struct Figures {
 
 async fn ingest(baseline: &Path, livekit: &Path) {
     let keys = KeysFile::make();
-    let sender = Entry::named("livekit").unwrap();
+    let sender = ProviderInfo::named("livekit").unwrap();
     let secret = keys.secret(sender).to_string();
     let mut found = [Figures::default(), Figures::default()];
     // In turn, so that whatever else the machine does befalls both.
@@ -95,16 +94,16 @@ async fn ingest(baseline: &Path, livekit: &Path) {
     println!("warm p50, livekit to baseline: {:.2}", median(&livekit.warm) / median(&baseline.warm));
 }
 
-fn delivery(sender: &Entry, keys: &KeysFile, id: &str) -> String {
+fn delivery(sender: &ProviderInfo, keys: &KeysFile, id: &str) -> String {
     let now = Timestamp::now();
-    let places = Places {
+    let places = SampleValues {
         room: "Demo Room".into(),
         participant: "user-42".into(),
         session: "RM_hycBMAjmt6Ub".into(),
         id: id.into(),
         now,
     };
-    let samples = samples::of(sender);
+    let samples = sender.samples();
     let sample = samples.iter().find(|sample| sample.name == "participant_joined").unwrap();
     let body = sample.body(&places);
     let signed = (sender.sign)(keys.signing(sender).unwrap(), body.as_bytes(), now.into()).unwrap();

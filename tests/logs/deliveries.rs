@@ -6,11 +6,10 @@ use lambda_http::Request;
 use livehooks::dev::Database;
 use livehooks::envelope::Delivered;
 use livehooks::local::{LOCAL_TIMEOUT, local_sdk_config};
-use livehooks::providers::Entry;
-use livehooks::samples;
 use livehooks_aws::config::{IngestConfig, KeySource};
 use livehooks_aws::{Ingest, ingest};
 use livehooks_core::{Provider, for_each_provider};
+use livehooks_signing::ProviderInfo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -70,7 +69,7 @@ async fn fixtures_of<P: Provider>(notes: &mut Notes) {
         let credentials =
             headers.iter().filter(|(name, _)| is_credential(name)).map(|(_, value)| value.as_str());
         credentials.chain(fixture.url_token()).for_each(|credential| notes.forbid(credential));
-        let entry = Entry::named(P::NAME).unwrap();
+        let entry = ProviderInfo::named(P::NAME).unwrap();
         if let Ok(right) = (entry.sign)(&fixture.keys, &fixture.body, fixture.now.into()) {
             let computed = right.headers.iter().filter(|(name, _)| is_credential(&name.to_lowercase()));
             computed.for_each(|(_, value)| notes.forbid(value));
@@ -100,11 +99,11 @@ async fn samples_of<P: Provider>(notes: &mut Notes) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let sdk = local_sdk_config(listener.local_addr().unwrap());
     tokio::spawn(Database::open(None).unwrap().serve(listener));
-    let entry = Entry::named(P::NAME).unwrap();
+    let entry = ProviderInfo::named(P::NAME).unwrap();
     let keys = KEYS.signing(entry).unwrap();
     notes.forbid_texts(keys, &[]);
     let ingest = Ingest::<P>::new(config(KEYS.secret(entry)), &sdk);
-    for (index, sample) in samples::of(entry).into_iter().enumerate() {
+    for (index, sample) in entry.samples().into_iter().enumerate() {
         let marked = marked(&body(P::NAME, sample.name, |_| ()), sample.name, notes);
         let mut altered = marked.clone();
         altered["canary-name"] = json!("canary-altered");

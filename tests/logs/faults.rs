@@ -3,9 +3,9 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use livehooks::local::local_sdk_config;
-use livehooks::providers::Entry;
 use livehooks_aws::Ingest;
 use livehooks_aws::config::{IngestConfig, KeySource};
+use livehooks_signing::ProviderInfo;
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -15,7 +15,7 @@ use crate::notes::Notes;
 
 /// Everything that goes wrong on our side, while an authentic delivery is in hand.
 pub async fn all(notes: &mut Notes) {
-    let entry = Entry::named(EXAMPLE).unwrap();
+    let entry = ProviderInfo::named(EXAMPLE).unwrap();
     let (now, keys) = (Timestamp::now(), KEYS.secret(entry));
     let body = marked(&body(EXAMPLE, "participant_joined", |_| ()), "faults", notes).to_string();
     let signed = (entry.sign)(&keys, body.as_bytes(), now.into()).unwrap();

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use livehooks::providers::{ALL, PIPELINES};
+use livehooks::providers::PROVIDER_PIPELINES;
 use livehooks_aws::Notifier;
 use livehooks_aws::config::{KeySource, NotifyConfig, RecoverConfig};
 use livehooks_aws::recover::{self, Recover};
+use livehooks_signing::PROVIDERS;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -119,7 +120,8 @@ impl Scenario {
 
     fn recover(&self) -> (Arc<Process>, Recover) {
         let process = self.process("recover");
-        let keys = ALL.iter().map(|entry| (entry.name.into(), KeySource::SecretsManager(entry.name.into())));
+        let keys =
+            PROVIDERS.iter().map(|entry| (entry.name.into(), KeySource::SecretsManager(entry.name.into())));
         let config = RecoverConfig {
             table: "Events".into(),
             keys: keys.collect(),
@@ -127,7 +129,7 @@ impl Scenario {
             dead_letter_queue_url: DEAD_LETTERS_URL.into(),
             deadline: livehooks_aws::config::RECOVER_DEADLINE,
         };
-        let recover = Recover::new(PIPELINES, config, &sdk_config(&self.aws, &process, self.mutant));
+        let recover = Recover::new(PROVIDER_PIPELINES, config, &sdk_config(&self.aws, &process, self.mutant));
         (process, recover)
     }
 

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use livehooks::providers::Entry;
+use livehooks_signing::ProviderInfo;
 
 use crate::faults::{CallResult, FaultPlan, Poison, Service};
 use crate::operator::Operator;
@@ -159,7 +159,7 @@ impl FakeAws {
 
     /// The secret, unless the role may not read it now.
     pub fn secret(&self, id: &str) -> Option<String> {
-        self.operator.secret(Entry::named(id)?, self.elapsed())
+        self.operator.secret(ProviderInfo::named(id)?, self.elapsed())
     }
 
     pub fn delete(&self, id: u64) {

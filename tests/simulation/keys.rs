@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
-use livehooks::providers::{ALL, Entry};
+use livehooks_signing::{PROVIDERS, ProviderInfo};
 use serde_json::{Value, json};
 
 /// Making an RSA key takes a while: these serve all scenarios.
@@ -21,7 +21,7 @@ pub struct Keys(BTreeMap<&'static str, Value>);
 impl Keys {
     /// The API keys are called by the name of the owner.
     fn make(owner: &str) -> Self {
-        let keys = ALL.iter().map(|entry| {
+        let keys = PROVIDERS.iter().map(|entry| {
             let mut keys = (entry.make_keys)();
             if let Some(Value::Object(secrets)) = keys.get_mut("keys") {
                 let secret = secrets.values().next().unwrap().clone();
@@ -32,13 +32,13 @@ impl Keys {
         Self(keys.collect())
     }
 
-    pub fn of(&self, entry: &Entry) -> &Value {
+    pub fn of(&self, entry: &ProviderInfo) -> &Value {
         &self.0[entry.name]
     }
 }
 
 /// The old keys, or with the new ones beside them.
-pub fn secret(entry: &Entry, has_new_keys: bool) -> String {
+pub fn secret(entry: &ProviderInfo, has_new_keys: bool) -> String {
     let mut secret = OLD.of(entry).clone();
     if has_new_keys {
         merge(&mut secret, NEW.of(entry));
@@ -47,33 +47,33 @@ pub fn secret(entry: &Entry, has_new_keys: bool) -> String {
 }
 
 /// The new keys alone.
-pub fn new_secret(entry: &Entry) -> String {
+pub fn new_secret(entry: &ProviderInfo) -> String {
     public(entry, NEW.of(entry).clone())
 }
 
-pub fn secret_of_another_account(entry: &Entry) -> String {
+pub fn secret_of_another_account(entry: &ProviderInfo) -> String {
     public(entry, OTHER_ACCOUNT.of(entry).clone())
 }
 
 /// A secret that lets the forger in.
-pub fn open_secret(entry: &Entry) -> String {
+pub fn open_secret(entry: &ProviderInfo) -> String {
     let mut secret = OLD.of(entry).clone();
     merge(&mut secret, FORGERS.of(entry));
     public(entry, secret)
 }
 
 /// What the provider would have put into the headers.
-pub fn signed_again(entry: &Entry, body: &[u8], now: Timestamp) -> Vec<(String, String)> {
+pub fn signed_again(entry: &ProviderInfo, body: &[u8], now: Timestamp) -> Vec<(String, String)> {
     (entry.sign)(OLD.of(entry), body, now.into()).unwrap().headers
 }
 
 /// Whether the credential covers the body.
-pub fn covers_body(entry: &Entry) -> bool {
+pub fn covers_body(entry: &ProviderInfo) -> bool {
     let signed = (entry.sign)(OLD.of(entry), b"{}", Timestamp::UNIX_EPOCH.into()).unwrap();
     signed.covers_body
 }
 
-fn public(entry: &Entry, mut secret: Value) -> String {
+fn public(entry: &ProviderInfo, mut secret: Value) -> String {
     let Value::Object(fields) = &mut secret else { panic!("a secret is an object") };
     fields.retain(|name, _| !entry.private_fields.contains(&name.as_str()));
     secret.to_string()

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use data_encoding::BASE64;
 use jiff::{SignedDuration, Timestamp};
-use livehooks::providers::Entry;
 use livehooks_aws::recover::Recovered;
 use livehooks_aws::{Fault, Outcome};
 use livehooks_core::Rejection;
+use livehooks_signing::ProviderInfo;
 use serde_json::{Value, json};
 
 use crate::fake_aws::{FakeAws, Message};
@@ -210,7 +210,7 @@ impl Mutant {
             Some(Self::RecoversByTheWrongClock) => message.body = stamped(&message.body, now),
             Some(Self::TrustsTheQueue) => {
                 let mut body: Value = serde_json::from_str(&message.body).unwrap();
-                let entry = Entry::named(body["provider"].as_str().unwrap()).unwrap();
+                let entry = ProviderInfo::named(body["provider"].as_str().unwrap()).unwrap();
                 let bytes = BASE64.decode(body["body"].as_str().unwrap().as_bytes()).unwrap();
                 let received_at = body["received_at"].as_str().unwrap().parse().unwrap();
                 let headers = keys::signed_again(entry, &bytes, received_at).into_iter();

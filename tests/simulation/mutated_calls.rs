@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use jiff::Timestamp;
-use livehooks::providers::Entry;
+use livehooks_signing::ProviderInfo;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -103,7 +103,7 @@ impl Mutant {
     }
 
     fn secret(self, id: &str, result: CallResult, aws: &FakeAws, process: &Process) -> Option<HttpResponse> {
-        let entry = Entry::named(id)?;
+        let entry = ProviderInfo::named(id)?;
         let answer = |secret| Some(response(200, json!({ "Name": id, "SecretString": secret }).to_string()));
         let is_placeholder = || aws.secret(id) == Some(operator::placeholder(entry));
         match self {

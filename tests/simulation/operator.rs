@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
-use livehooks::providers::Entry;
+use livehooks_signing::ProviderInfo;
 use serde_json::{Value, json};
 
 use crate::fake_aws::START;
@@ -90,7 +90,7 @@ impl Operator {
     }
 
     /// The secret as it is at this time. `None` where it may not be read.
-    pub fn secret(&self, entry: &Entry, at: Duration) -> Option<String> {
+    pub fn secret(&self, entry: &ProviderInfo, at: Duration) -> Option<String> {
         let has_new_keys = at >= self.added_at;
         let mistake = self.of_provider(entry.name).find(|mistake| mistake.when.contains(&at));
         match mistake.map(|mistake| mistake.kind) {
@@ -126,7 +126,7 @@ impl Operator {
 }
 
 /// As template.yaml has it.
-pub fn placeholder(entry: &Entry) -> String {
+pub fn placeholder(entry: &ProviderInfo) -> String {
     match entry.name {
         "100ms" => json!({ "headers": [] }),
         "videosdk" => json!({ "public_keys": [], "url_tokens": ["generated"] }),

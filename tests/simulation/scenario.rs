@@ -12,11 +12,10 @@ use futures::FutureExt;
 use futures::future::{LocalBoxFuture, join_all};
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Body, Request};
-use livehooks::providers::Entry;
 use livehooks_aws::config::{FallbackConfig, IngestConfig, KeySource};
 use livehooks_aws::{Fault, Ingest, Outcome, fallback};
 use livehooks_core::{Provider, for_each_provider};
-use livehooks_signing::{Answer, Next};
+use livehooks_signing::{Answer, Next, ProviderInfo};
 use serde_json::{Value, json};
 use tokio::time::{sleep, sleep_until};
 
@@ -212,7 +211,7 @@ impl Scenario {
     }
 
     /// A new instance takes a while to start.
-    async fn idle_or_new(&self, entry: &'static Entry) -> Instance {
+    async fn idle_or_new(&self, entry: &'static ProviderInfo) -> Instance {
         let idle = self.idle.borrow_mut().get_mut(entry.name).and_then(Vec::pop);
         match idle {
             Some(instance) => instance,
@@ -225,7 +224,7 @@ impl Scenario {
         }
     }
 
-    fn function(&self, entry: &Entry, process: &Arc<Process>) -> Rc<dyn Receive> {
+    fn function(&self, entry: &ProviderInfo, process: &Arc<Process>) -> Rc<dyn Receive> {
         let ingest = for_each_provider!(P => (P::NAME == entry.name).then(|| self.ingest::<P>(process)));
         ingest.into_iter().flatten().next().expect("the entry is of the list")
     }

@@ -9,9 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt};
-use livehooks::providers::{ALL, Entry, Validity};
-use livehooks::samples::{self, Places, Sample};
 use livehooks_core::BodyHash;
+use livehooks_signing::{PROVIDERS, ProviderInfo, Sample, SampleValues, Validity};
 
 use crate::{fake_aws, keys};
 
@@ -21,7 +20,7 @@ pub const FORGED: &str = "mallory";
 /// One event that a provider, or somebody else, wants to be known.
 pub struct Delivery {
     pub name: String,
-    pub entry: &'static Entry,
+    pub entry: &'static ProviderInfo,
     pub body: String,
     pub forgery: Option<Forgery>,
     pub at: Duration,
@@ -39,7 +38,7 @@ pub enum Forgery {
 
 impl Forgery {
     /// Whether no keys at all would let it in. Only the keys name the header that 100ms sends.
-    fn fits_no_key(self, entry: &Entry) -> bool {
+    fn fits_no_key(self, entry: &ProviderInfo) -> bool {
         match self {
             Self::Unsigned => entry.name != "100ms",
             Self::AlteredBody => entry.knows_time,
@@ -64,7 +63,7 @@ pub struct Attempt {
 }
 
 impl Delivery {
-    pub fn new(name: String, entry: &'static Entry, body: String, at: Duration) -> Self {
+    pub fn new(name: String, entry: &'static ProviderInfo, body: String, at: Duration) -> Self {
         let keys = keys::OLD.of(entry);
         let event_key = (entry.normalize)(keys, body.as_bytes(), Timestamp::UNIX_EPOCH).unwrap().event_key;
         let body_sha256 = BodyHash::of(body.as_bytes()).to_string();
@@ -122,7 +121,7 @@ pub fn deliveries(rng: &mut Rng) -> Vec<Arc<Delivery>> {
     let horizon_ms = if rng.u8(..4) == 0 { 1_200_000 } else { 30_000 };
     let mut deliveries = Vec::new();
     for number in 0..rng.usize(2..6) {
-        let entry = &ALL[rng.usize(..ALL.len())];
+        let entry = &PROVIDERS[rng.usize(..PROVIDERS.len())];
         let samples = &SAMPLES[entry.name];
         let sample = &samples[rng.usize(..samples.len())];
         let mut at = Duration::from_millis(rng.u64(..horizon_ms));
@@ -165,7 +164,7 @@ pub fn deliveries(rng: &mut Rng) -> Vec<Arc<Delivery>> {
 }
 
 static SAMPLES: LazyLock<BTreeMap<&str, Vec<Sample<'static>>>> =
-    LazyLock::new(|| ALL.iter().map(|entry| (entry.name, samples::of(entry))).collect());
+    LazyLock::new(|| PROVIDERS.iter().map(|entry| (entry.name, entry.samples())).collect());
 
 /// Comes and goes.
 fn presence<'a>(samples: &'a [Sample<'static>], repeat: usize) -> &'a Sample<'static> {
@@ -173,8 +172,8 @@ fn presence<'a>(samples: &'a [Sample<'static>], repeat: usize) -> &'a Sample<'st
     samples.iter().find(|sample| sample.name == name).unwrap()
 }
 
-fn places(participant: &str, number: usize, id: &str, at: Duration) -> Places {
-    Places {
+fn places(participant: &str, number: usize, id: &str, at: Duration) -> SampleValues {
+    SampleValues {
         room: format!("room-{number}"),
         participant: participant.to_owned(),
         session: format!("session-{number}"),

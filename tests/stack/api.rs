@@ -1,9 +1,8 @@
 use std::collections::BTreeSet;
 
 use livehooks::dev::{Options, Stack, StartError};
-use livehooks::providers::ALL;
-use livehooks::samples;
 use livehooks_core::EventType;
+use livehooks_signing::PROVIDERS;
 use reqwest::StatusCode;
 use serde_json::Value;
 
@@ -13,8 +12,8 @@ use crate::harness::{EXAMPLE, Local, body, options};
 async fn every_sample_is_accepted_known_stored_and_published() {
     let local = Local::start().await;
     let mut count = 0;
-    for entry in ALL {
-        for sample in samples::of(entry) {
+    for entry in PROVIDERS {
+        for sample in entry.samples() {
             assert_eq!(
                 local.status(entry.name, body(entry.name, sample.name, |_| ()).as_bytes()).await,
                 "accepted"

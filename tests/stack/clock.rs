@@ -6,11 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_http::Request;
 use livehooks::envelope::Delivered;
 use livehooks::history::Stored;
-use livehooks::providers::Entry;
 use livehooks::timeline::{LaneKind, Timeline};
 use livehooks_aws::config::KeySource;
 use livehooks_core::livekit::LiveKit;
 use livehooks_core::videosdk::VideoSdk;
+use livehooks_signing::ProviderInfo;
 
 use crate::fake_aws::{FakeAws, START, after, public_keys, request, said};
 use crate::harness::{KEYS, body};
@@ -27,7 +27,7 @@ fn envelope(
     received_at: Timestamp,
     is_rest: bool,
 ) -> Request {
-    let entry = Entry::named(provider).unwrap();
+    let entry = ProviderInfo::named(provider).unwrap();
     let signed = (entry.sign)(KEYS.signing(entry).unwrap(), body.as_bytes(), signed_at.into()).unwrap();
     let url_token = signed.url_token.as_deref();
     let delivered = Delivered {

@@ -8,12 +8,12 @@ use axum::http::HeaderMap;
 use axum::{Json, Router};
 use jiff::Timestamp;
 use livehooks::local::{LOCAL_TIMEOUT, local_sdk_config};
-use livehooks::providers::Entry;
 use livehooks_aws::Ingest;
 use livehooks_aws::config::{IngestConfig, KeySource};
 use livehooks_core::Provider;
 use livehooks_core::livekit::LiveKit;
 use livehooks_core::videosdk::VideoSdk;
+use livehooks_signing::ProviderInfo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -35,7 +35,7 @@ async fn requests<P: Provider>(kind: &str, body_bytes: usize) -> Vec<(String, Va
     let sdk = local_sdk_config(listener.local_addr().unwrap());
     let app = Router::new().fallback(table).with_state(found.clone());
     tokio::spawn(axum::serve(listener, app).into_future());
-    let entry = Entry::named(P::NAME).unwrap();
+    let entry = ProviderInfo::named(P::NAME).unwrap();
     let config = IngestConfig {
         table: "Events".into(),
         keys: KeySource::Inline(KEYS.secret(entry).to_string()),

@@ -13,11 +13,12 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_http::{Request, RequestExt};
 use livehooks::dev::{Database, Queue};
 use livehooks::local::{LOCAL_TIMEOUT, local_sdk_config};
-use livehooks::providers::{Entry, PIPELINES};
+use livehooks::providers::PROVIDER_PIPELINES;
 use livehooks_aws::config::{FallbackConfig, IngestConfig, KeySource, RecoverConfig};
 use livehooks_aws::recover::Recovered;
 use livehooks_aws::{Ingest, Outcome, Recover};
 use livehooks_core::Provider;
+use livehooks_signing::ProviderInfo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -110,7 +111,7 @@ impl FakeAws {
             dead_letter_queue_url: "http://localhost/dead-letters".into(),
             deadline,
         };
-        Recover::new(PIPELINES, config, &self.sdk)
+        Recover::new(PROVIDER_PIPELINES, config, &self.sdk)
     }
 
     /// One batch of the queue at `now`, as the event source handles it.
@@ -144,11 +145,11 @@ impl FakeAws {
 
 /// A request as a provider sends it, signed at `now` with the keys of all tests.
 pub fn request(provider: &str, body: &[u8], now: Timestamp) -> Request {
-    signed_request(provider, KEYS.signing(Entry::named(provider).unwrap()).unwrap(), body, now)
+    signed_request(provider, KEYS.signing(ProviderInfo::named(provider).unwrap()).unwrap(), body, now)
 }
 
 pub fn signed_request(provider: &str, keys: &Value, body: &[u8], now: Timestamp) -> Request {
-    let signed = (Entry::named(provider).unwrap().sign)(keys, body, now.into()).unwrap();
+    let signed = (ProviderInfo::named(provider).unwrap().sign)(keys, body, now.into()).unwrap();
     let mut request = Request::new(body.to_vec().into());
     for (name, value) in &signed.headers {
         let name: http::HeaderName = name.parse().unwrap();
@@ -159,7 +160,7 @@ pub fn signed_request(provider: &str, keys: &Value, body: &[u8], now: Timestamp)
 }
 
 pub fn public_keys(provider: &str) -> Value {
-    KEYS.secret(Entry::named(provider).unwrap())
+    KEYS.secret(ProviderInfo::named(provider).unwrap())
 }
 
 /// `accepted`, `duplicate`, `queued` or the status.

@@ -7,14 +7,13 @@ use http::{HeaderMap, HeaderValue};
 use lambda_http::{Request, RequestExt};
 use livehooks::dev::Outage;
 use livehooks::local::LOCAL_TIMEOUT;
-use livehooks::providers::ALL;
-use livehooks::samples;
 use livehooks_aws::fallback::{MESSAGE_BYTES_MAX, QueuedDelivery, message};
 use livehooks_aws::{Fault, Outcome};
 use livehooks_core::hms::Hms;
 use livehooks_core::livekit::LiveKit;
 use livehooks_core::videosdk::VideoSdk;
 use livehooks_core::{Delivery, Keys, Provider, for_each_provider};
+use livehooks_signing::PROVIDERS;
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -26,21 +25,21 @@ use crate::harness::{EXAMPLE, Example, Local, body};
 async fn an_outage_of_the_table_loses_nothing_and_no_sender_notices() {
     let local = Local::start().await;
     *local.stack.faults.table.lock().unwrap() = Some(Outage::Rejects);
-    for entry in ALL {
-        let name = samples::of(entry)[0].name;
+    for entry in PROVIDERS {
+        let name = entry.samples()[0].name;
         assert_eq!(local.status(entry.name, body(entry.name, name, |_| ()).as_bytes()).await, "queued");
     }
     *local.stack.faults.table.lock().unwrap() = None;
-    let published = local.notifications(ALL.len()).await;
+    let published = local.notifications(PROVIDERS.len()).await;
     let stored = local.events().await;
-    assert_eq!(stored.len(), ALL.len());
+    assert_eq!(stored.len(), PROVIDERS.len());
     assert!(published.iter().all(|notification| stored.contains(&notification["message"])));
     // A message is deleted only after its event is stored.
     while !local.stack.queue.bodies().unwrap().0.is_empty() {
         tokio::task::yield_now().await;
     }
     assert_eq!(local.stack.queue.bodies().unwrap(), (vec![], vec![]));
-    assert_eq!(local.published_by_now().await.len(), ALL.len());
+    assert_eq!(local.published_by_now().await.len(), PROVIDERS.len());
 }
 
 #[tokio::test]

@@ -3,9 +3,8 @@
 use jiff::Timestamp;
 use livehooks::dev::{Options, Stack};
 use livehooks::keys_file::KeysFile;
-use livehooks::providers::{ALL, Entry};
-use livehooks::samples::{self, Places};
 use livehooks_core::Provider;
+use livehooks_signing::{PROVIDERS, ProviderInfo, SampleValues};
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use std::sync::LazyLock;
@@ -44,7 +43,7 @@ impl Local {
 
     /// Posts a body, signed as the provider does, and returns the answer.
     pub async fn post(&self, provider: &str, body: &[u8]) -> (StatusCode, Value) {
-        let entry = Entry::named(provider).unwrap();
+        let entry = ProviderInfo::named(provider).unwrap();
         let signed = (entry.sign)(KEYS.signing(entry).unwrap(), body, Timestamp::now().into()).unwrap();
         let url = format!("{}/webhooks/{provider}", self.stack.url());
         let request =
@@ -122,10 +121,10 @@ pub fn options() -> Options {
 }
 
 /// A sample's body.
-pub fn body(provider: &str, name: &str, change: impl FnOnce(&mut Places)) -> String {
-    let entry = ALL.iter().find(|entry| entry.name == provider).unwrap();
-    let sample = samples::of(entry).into_iter().find(|sample| sample.name == name).unwrap();
-    let mut places = Places {
+pub fn body(provider: &str, name: &str, change: impl FnOnce(&mut SampleValues)) -> String {
+    let entry = PROVIDERS.iter().find(|entry| entry.name == provider).unwrap();
+    let sample = entry.samples().into_iter().find(|sample| sample.name == name).unwrap();
+    let mut places = SampleValues {
         room: "room01".into(),
         participant: "user-42".into(),
         session: "session01".into(),

@@ -14,11 +14,11 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_http::Request;
 use livehooks::dev::Database;
 use livehooks::local::{LOCAL_TIMEOUT, local_sdk_config};
-use livehooks::providers::Entry;
 use livehooks_aws::config::{IngestConfig, KeySource};
 use livehooks_aws::store::PutOutcome;
 use livehooks_aws::{Ingest, Outcome};
 use livehooks_core::videosdk::VideoSdk;
+use livehooks_signing::ProviderInfo;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
@@ -76,7 +76,7 @@ impl Race {
         tokio::spawn(axum::serve(proxy, app).into_future());
         let config = IngestConfig {
             table: "Events".into(),
-            keys: KeySource::Inline(KEYS.secret(Entry::named("videosdk").unwrap()).to_string()),
+            keys: KeySource::Inline(KEYS.secret(ProviderInfo::named("videosdk").unwrap()).to_string()),
             retention: SignedDuration::from_hours(24 * 90),
             deadline: LOCAL_TIMEOUT,
             fallback: None,
@@ -140,7 +140,7 @@ impl Race {
 
 /// A signed delivery, the key of its sequence and the hash of its body.
 fn delivery(name: &str, session: &str) -> (Request, String, String) {
-    let entry = Entry::named("videosdk").unwrap();
+    let entry = ProviderInfo::named("videosdk").unwrap();
     let body = body("videosdk", name, |places| places.session = session.into());
     let keys = KEYS.signing(entry).unwrap();
     let signed = (entry.sign)(keys, body.as_bytes(), Timestamp::UNIX_EPOCH.into()).unwrap();

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::harness::{EXAMPLE, Example};
-use livehooks::providers::Entry;
+use livehooks_signing::ProviderInfo;
 
 /// Secrets Manager with one secret, or out of order.
 #[derive(Clone, Default)]
@@ -209,7 +209,7 @@ async fn after_a_rotation_both_keys_count_and_then_only_the_new_one() {
     let secrets = Secrets::default();
     let ring = secrets.serve::<ApiKeys>().await;
     let verified = async |secret: &str, now: Timestamp| {
-        let entry = Entry::named(EXAMPLE).unwrap();
+        let entry = ProviderInfo::named(EXAMPLE).unwrap();
         let signed = (entry.sign)(&json!({ "keys": { "a": secret } }), b"{}", now.into()).unwrap();
         let headers =
             signed.headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));

@@ -15,7 +15,7 @@ async fn unpublished(local: &Local, count: usize) -> (Event, Notifier) {
     let sdk = local_sdk_config(listener.local_addr().unwrap());
     let database = Database::open(None).unwrap();
     tokio::spawn(database.serve(listener));
-    let entry = livehooks::providers::Entry::named(EXAMPLE).unwrap();
+    let entry = livehooks_signing::ProviderInfo::named(EXAMPLE).unwrap();
     let ingest = livehooks_aws::Ingest::<Example>::new(
         livehooks_aws::config::IngestConfig {
             table: "Events".into(),

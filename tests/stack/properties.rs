@@ -3,10 +3,8 @@
 
 use http::HeaderMap;
 use livehooks::keys_file::KeysFile;
-use livehooks::providers::{ALL, Entry, Signed};
-use livehooks::samples;
 use livehooks_core::{Assurance, Delivery};
-use livehooks_signing::Attack;
+use livehooks_signing::{Attack, PROVIDERS, ProviderInfo, Signed};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -18,12 +16,12 @@ use crate::schema;
 const NOW: jiff::Timestamp = jiff::Timestamp::constant(1_761_815_000, 0);
 
 /// The keys with which a provider signs the body itself; 100ms also knows a header that proves nothing of it.
-fn signing(entry: &Entry) -> Value {
+fn signing(entry: &ProviderInfo) -> Value {
     entry.body_keys(KEYS.signing(entry).unwrap())
 }
 
 fn verdict(
-    entry: &Entry,
+    entry: &ProviderInfo,
     keys: &Value,
     headers: &HeaderMap,
     token: Option<&str>,
@@ -38,15 +36,15 @@ fn headers(signed: &Signed) -> HeaderMap {
 }
 
 fn credential_headers() -> Vec<String> {
-    ALL.iter().flat_map(|entry| (entry.credential_headers)(&KEYS.secret(entry))).collect()
+    PROVIDERS.iter().flat_map(|entry| (entry.credential_headers)(&KEYS.secret(entry))).collect()
 }
 
-fn provider() -> impl Strategy<Value = &'static Entry> {
-    select((0..ALL.len()).collect::<Vec<_>>()).prop_map(|index| &ALL[index])
+fn provider() -> impl Strategy<Value = &'static ProviderInfo> {
+    select((0..PROVIDERS.len()).collect::<Vec<_>>()).prop_map(|index| &PROVIDERS[index])
 }
 
-fn sample(entry: &Entry, which: Index) -> String {
-    let samples = samples::of(entry);
+fn sample(entry: &ProviderInfo, which: Index) -> String {
+    let samples = entry.samples();
     body(entry.name, which.get(&samples).name, |_| ())
 }
 
@@ -246,7 +244,7 @@ proptest! {
     }
 }
 
-fn check_event(entry: &Entry, body: &[u8]) -> Result<(), TestCaseError> {
+fn check_event(entry: &ProviderInfo, body: &[u8]) -> Result<(), TestCaseError> {
     let event = (entry.normalize)(&signing(entry), body, NOW)
         .map_err(|error| TestCaseError::fail(error.to_string()))?
         .json;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use livehooks::providers::Entry;
+use livehooks_signing::{PROVIDERS, ProviderInfo};
 use serde_json::{Map, Value, json};
 
 use crate::providers::providers;
@@ -92,7 +92,7 @@ fn keys_can_neither_be_shown_nor_compared_by_accident() {
 }
 
 /// The verifying keys of a provider, each alone.
-fn each_alone(entry: &Entry, secret: &Map<String, Value>) -> Vec<Value> {
+fn each_alone(entry: &ProviderInfo, secret: &Map<String, Value>) -> Vec<Value> {
     let fields = secret.iter().filter(|(name, _)| !entry.private_fields.contains(&name.as_str()));
     let alone = |(field, keys): (&String, &Value)| -> Vec<Value> {
         match keys {
@@ -108,7 +108,7 @@ fn each_alone(entry: &Entry, secret: &Map<String, Value>) -> Vec<Value> {
 fn every_development_key_in_events_is_known_as_published() {
     let file: Map<String, Value> = serde_json::from_str(&read("events/keys.json")).unwrap();
     for (name, secret) in &file {
-        let entry = Entry::named(name).unwrap();
+        let entry = ProviderInfo::named(name).unwrap();
         let keys = each_alone(entry, secret.as_object().unwrap());
         assert!(!keys.is_empty(), "{name}");
         for key in keys {
@@ -123,12 +123,12 @@ fn every_development_key_in_events_is_known_as_published() {
 
 #[test]
 fn made_keys_are_never_weak() {
-    for entry in livehooks::providers::ALL {
+    for entry in PROVIDERS {
         assert_eq!((entry.check_keys)(&without_private(entry)).unwrap(), None, "{}", entry.name);
     }
 }
 
-fn without_private(entry: &Entry) -> Value {
+fn without_private(entry: &ProviderInfo) -> Value {
     let mut keys = (entry.make_keys)();
     keys.as_object_mut().unwrap().retain(|name, _| !entry.private_fields.contains(&name.as_str()));
     keys
@@ -151,7 +151,7 @@ fn a_shared_secret_of_fifteen_bytes_is_weak_and_one_of_sixteen_is_not() {
             if provider == "videosdk" {
                 keys["public_keys"] = pem.clone();
             }
-            (Entry::named(provider).unwrap().check_keys)(&keys).unwrap()
+            (ProviderInfo::named(provider).unwrap().check_keys)(&keys).unwrap()
         };
         let weak = weakness("123456789012345").unwrap_or_default();
         assert!(weak.contains("at least 16 bytes") && !weak.contains("12345678"), "{provider}: {weak}");

@@ -3,13 +3,14 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use livehooks_signing::PROVIDERS;
+
 use super::send::TRY;
 use crate::dev::{Options, Stack};
 use crate::error::{CommandError, Ending};
 use crate::keys_file::KeysFile;
 use crate::local::default_folder;
 use crate::local::lock_file::RunningStack;
-use crate::providers::ALL;
 
 /// The arguments of `dev`.
 #[derive(Clone, Debug, clap::Args)]
@@ -83,8 +84,8 @@ impl Dev {
         }
 
         let url = stack.url();
-        for entry in ALL {
-            anstream::println!("webhooks   {url}/webhooks/{}", entry.name);
+        for provider in PROVIDERS {
+            anstream::println!("webhooks   {url}/webhooks/{}", provider.name);
         }
         anstream::println!("page       {url}/");
         anstream::println!("dynamodb   http://{}  (table Events, any credentials)", stack.dynamodb);

@@ -5,14 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
+use livehooks_signing::{PROVIDERS, ProviderInfo, Sample, SampleValues, Validity};
 use serde_json::{Value, json};
 
 use crate::envelope::{self, Delivered};
 use crate::error::{CommandError, Ending};
 use crate::keys_file::KeysFile;
 use crate::local::{default_keys_file, lock_file::RunningStack};
-use crate::providers::{self, ALL, Entry, Validity};
-use crate::samples::{self, Places, Sample};
+use crate::providers;
 
 /// The arguments of `event`.
 #[derive(Clone, Debug, clap::Args)]
@@ -21,7 +21,7 @@ use crate::samples::{self, Places, Sample};
   cargo livehooks event livekit live.recording.ready --tampered | sam local invoke LivekitFunction -e -
   cargo livehooks event --write events")]
 pub struct PrintEvent {
-    #[arg(required_unless_present = "write", help = providers::one_of())]
+    #[arg(required_unless_present = "write", help = providers::name_choices())]
     provider: Option<String>,
     /// The provider's event type or the common one (see send --list)
     #[arg(value_name = "TYPE", required_unless_present = "write")]
@@ -60,17 +60,17 @@ impl PrintEvent {
             (None, Some(running)) => KeysFile::read(&running.keys)?,
             (None, None) => KeysFile::read_or_make(&default_keys_file())?,
         };
-        let provider = self.provider.as_deref().unwrap_or_default();
-        let entry = Entry::named(provider).ok_or_else(|| CommandError::Usage {
+        let name = self.provider.as_deref().unwrap_or_default();
+        let provider = ProviderInfo::named(name).ok_or_else(|| CommandError::Usage {
             option: "provider",
-            expected: providers::one_of_list(),
-            found: provider.into(),
+            expected: providers::expected_name(),
+            found: name.into(),
             advice: "",
         })?;
         let kind = self.kind.as_deref().unwrap_or_default();
         let now = Timestamp::now();
         let signer =
-            Signer { entry, keys: signing(&keys, entry)?, places: places(now), validity: now.into() };
+            Signer { provider, keys: signing(&keys, provider)?, values: values(now), validity: now.into() };
         let sample = signer.sample(kind)?;
         let alteration = match (self.tampered, self.expired) {
             (true, _) => Alteration::Tampered,
@@ -86,9 +86,9 @@ impl PrintEvent {
 
 /// Signs samples of one provider.
 struct Signer<'a> {
-    entry: &'static Entry,
+    provider: &'static ProviderInfo,
     keys: &'a Value,
-    places: Places,
+    values: SampleValues,
     validity: Validity,
 }
 
@@ -107,23 +107,23 @@ struct Form {
 
 impl Signer<'_> {
     fn sample(&self, name: &str) -> Result<Sample<'static>, CommandError> {
-        for sample in samples::of(self.entry) {
+        for sample in self.provider.samples() {
             if sample.is_named(name, self.normalized(&sample)?.kind) {
                 return Ok(sample);
             }
         }
         Err(CommandError::Usage {
             option: "type",
-            expected: format!("a type of {}", self.entry.name),
+            expected: format!("a type of {}", self.provider.name),
             found: name.into(),
             advice: "\n  list them with: cargo livehooks send --list",
         })
     }
 
-    fn normalized(&self, sample: &Sample<'_>) -> Result<providers::Normalized, CommandError> {
+    fn normalized(&self, sample: &Sample<'_>) -> Result<livehooks_signing::Normalized, CommandError> {
         let normalized =
-            (self.entry.normalize)(self.keys, sample.body(&self.places).as_bytes(), self.validity.now);
-        normalized.map_err(|why| CommandError::Sign { provider: self.entry.name, why })
+            (self.provider.normalize)(self.keys, sample.body(&self.values).as_bytes(), self.validity.now);
+        normalized.map_err(|why| CommandError::Sign { provider: self.provider.name, why })
     }
 
     fn envelope(
@@ -132,16 +132,16 @@ impl Signer<'_> {
         alteration: Alteration,
         form: Form,
     ) -> Result<Value, CommandError> {
-        let mut body = sample.body(&self.places).into_bytes();
+        let mut body = sample.body(&self.values).into_bytes();
         let validity = match alteration {
-            Alteration::Expired if !self.entry.knows_time => {
-                return Err(CommandError::NeverExpires(self.entry.name));
+            Alteration::Expired if !self.provider.knows_time => {
+                return Err(CommandError::NeverExpires(self.provider.name));
             }
             Alteration::Expired => Validity::from(self.validity.now - SignedDuration::from_hours(24)),
             _ => self.validity,
         };
-        let mut signed = (self.entry.sign)(self.keys, &body, validity)
-            .map_err(|why| CommandError::Sign { provider: self.entry.name, why })?;
+        let mut signed = (self.provider.sign)(self.keys, &body, validity)
+            .map_err(|why| CommandError::Sign { provider: self.provider.name, why })?;
         if alteration == Alteration::Tampered {
             match signed.covers_body {
                 true => {
@@ -151,7 +151,7 @@ impl Signer<'_> {
             }
         }
         let url_token = signed.url_token.as_deref();
-        let path = [&["/webhooks", self.entry.name], url_token.as_slice()].concat().join("/");
+        let path = [&["/webhooks", self.provider.name], url_token.as_slice()].concat().join("/");
         let delivered = Delivered {
             path: &path,
             url_token,
@@ -164,12 +164,12 @@ impl Signer<'_> {
     }
 }
 
-fn signing<'a>(keys: &'a KeysFile, entry: &Entry) -> Result<&'a Value, CommandError> {
-    keys.signing(entry).ok_or(CommandError::NoKeys(entry.name))
+fn signing<'a>(keys: &'a KeysFile, provider: &ProviderInfo) -> Result<&'a Value, CommandError> {
+    keys.signing(provider).ok_or(CommandError::NoKeys(provider.name))
 }
 
-fn places(now: Timestamp) -> Places {
-    Places {
+fn values(now: Timestamp) -> SampleValues {
+    SampleValues {
         room: "room01".into(),
         participant: "user-42".into(),
         session: "5f9edc6bd238215aec7700df".into(),
@@ -186,15 +186,15 @@ fn write(folder: &Path) -> Result<(), CommandError> {
     let now = Timestamp::constant(1_767_225_600, 0);
     let validity = Validity { now, expires: Timestamp::constant(4_102_444_800, 0) };
     let mut stored = Vec::new();
-    for entry in ALL {
-        let keys = signing(&keys, entry)?;
+    for provider in PROVIDERS {
+        let keys = signing(&keys, provider)?;
         let signer = |id: &str| {
-            let places = Places { id: format!("{}-{id}", entry.name), ..places(now) };
-            Signer { entry, keys, places, validity }
+            let values = SampleValues { id: format!("{}-{id}", provider.name), ..values(now) };
+            Signer { provider, keys, values, validity }
         };
         let mut files = Vec::new();
         let mut families = Vec::new();
-        for sample in samples::of(entry) {
+        for sample in provider.samples() {
             let signer = signer(sample.name);
             let normalized = signer.normalized(&sample)?;
             let family = normalized.kind.as_str().split('.').nth(1).unwrap_or_default();
@@ -213,7 +213,7 @@ fn write(folder: &Path) -> Result<(), CommandError> {
                     "tampered.json".into(),
                     signer.envelope(&sample, Alteration::Tampered, Form::default())?,
                 ));
-                if entry.knows_time {
+                if provider.knows_time {
                     let expired = signer.envelope(&sample, Alteration::Expired, Form::default())?;
                     files.push(("expired.json".into(), expired));
                 }
@@ -221,7 +221,7 @@ fn write(folder: &Path) -> Result<(), CommandError> {
             stored.push((normalized.event_key, normalized.json));
         }
         for (name, envelope) in files {
-            save(&folder.join(entry.name).join(name), &envelope).map_err(io)?;
+            save(&folder.join(provider.name).join(name), &envelope).map_err(io)?;
         }
     }
     save(&folder.join("notify/stream.json"), &envelope::stream(&stored)).map_err(io)?;
@@ -235,13 +235,13 @@ fn environment(keys: &KeysFile) -> Value {
         "AWS_ENDPOINT_URL": "http://host.docker.internal:3001",
         "FALLBACK_QUEUE_URL": "",
     });
-    let function = |entry: &Entry| {
+    let function = |provider: &ProviderInfo| {
         let mut variables = local.clone();
-        variables["PROVIDER_SECRET"] = json!(keys.secret(entry).to_string());
+        variables["PROVIDER_SECRET"] = json!(keys.secret(provider).to_string());
         variables["PROVIDER_SECRET_ID"] = json!("");
-        (entry.function.to_owned(), variables)
+        (provider.function.to_owned(), variables)
     };
-    let mut functions: serde_json::Map<String, Value> = ALL.iter().map(function).collect();
+    let mut functions: serde_json::Map<String, Value> = PROVIDERS.iter().map(function).collect();
     functions.insert(
         "NotifyFunction".into(),
         json!({

@@ -4,8 +4,6 @@ use data_encoding::HEXLOWER;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::providers::Entry;
-
 /// What can be shown of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
@@ -14,15 +12,6 @@ pub(super) struct Key {
     pub(super) label: Option<String>,
     /// The first bytes of its SHA-256.
     pub(super) fingerprint: String,
-}
-
-/// The secret without the fields that only senders need.
-pub(super) fn public(entry: &Entry, secret: &Value) -> Value {
-    let mut public = secret.clone();
-    if let Some(object) = public.as_object_mut() {
-        object.retain(|name, _| !entry.private_fields.contains(&name.as_str()));
-    }
-    public
 }
 
 /// All keys, in the secret's order.

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
 
+use livehooks_signing::ProviderInfo;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use super::keys_store::KeysStore;
 use super::options::provider;
 use super::{StackOptions, keyring};
 use crate::error::{CommandError, Ending};
-use crate::providers::{Entry, one_of};
+use crate::providers::name_choices;
 use crate::terminal::{BOLD, YELLOW, column, line, safe, styled};
 
 /// The arguments of `keys`.
@@ -57,7 +58,7 @@ enum Action {
 #[derive(Clone, Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("where").required(true).args(["stack", "keys"])))]
 struct Which {
-    #[arg(long, help = one_of(), value_parser = provider)]
+    #[arg(long, help = name_choices(), value_parser = provider)]
     provider: String,
     /// A keys file of the local stack
     #[arg(long, value_name = "FILE")]
@@ -85,7 +86,7 @@ impl ManageKeys {
     /// If the keys cannot be read or written, or the result would be invalid.
     pub async fn run(self) -> Result<Ending, CommandError> {
         let (Action::Show(which) | Action::Add { which, .. } | Action::Retire { which, .. }) = &self.action;
-        let entry = Entry::named(&which.provider).ok_or_else(|| CommandError::Usage {
+        let provider = ProviderInfo::named(&which.provider).ok_or_else(|| CommandError::Usage {
             option: "--provider",
             expected: "a provider".into(),
             found: which.provider.clone(),
@@ -93,9 +94,9 @@ impl ManageKeys {
         })?;
         let store = match &which.keys {
             Some(file) => KeysStore::File(file.clone()),
-            None => KeysStore::of_stack(&which.stack.source().await?, entry)?,
+            None => KeysStore::of_stack(&which.stack.source().await?, provider)?,
         };
-        let loaded = store.read(entry).await?;
+        let loaded = store.read(provider).await?;
         let mut secret = loaded.secret.clone();
         let usage = |option, expected: &str, found: &str| CommandError::Usage {
             option,
@@ -117,31 +118,31 @@ impl ManageKeys {
             }
         }
         let weakness =
-            (entry.check_keys)(&keyring::public(entry, &secret)).map_err(|error| CommandError::Stopped {
+            (provider.check_keys)(&provider.public_keys(&secret)).map_err(|error| CommandError::Stopped {
                 what: "the change",
                 why: format!("the remaining keys would be invalid: {error}"),
                 advice: "nothing was changed; add another key first".into(),
             })?;
         if secret != loaded.secret {
-            store.write(entry, &loaded, &secret).await?;
+            store.write(provider, &loaded, &secret).await?;
         }
-        self.show(entry, which, &secret, weakness)
+        self.show(provider, which, &secret, weakness)
     }
 
     fn show(
         &self,
-        entry: &Entry,
+        provider: &ProviderInfo,
         which: &Which,
         secret: &Value,
         weakness: Option<String>,
     ) -> Result<Ending, CommandError> {
-        let keys = keyring::list(&keyring::public(entry, secret));
+        let keys = keyring::list(&provider.public_keys(secret));
         if !which.json {
             line(styled(BOLD, format!("{:16} {} FINGERPRINT", "FIELD", column("LABEL", 28))))?;
         }
         for key in &keys {
             let shown = Shown {
-                provider: entry.name,
+                provider: provider.name,
                 field: &key.field,
                 label: key.label.as_deref(),
                 fingerprint: &key.fingerprint,

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 
 use aws_sdk_secretsmanager::Client;
 use livehooks_aws::describe;
+use livehooks_signing::ProviderInfo;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::error::CommandError;
 use crate::history::{HistoryError, Source};
 use crate::keys_file::KeysFileError;
-use crate::providers::Entry;
 
 /// Where the keys are stored.
 pub(super) enum KeysStore {
@@ -40,23 +40,23 @@ enum Version {
 
 impl KeysStore {
     /// The provider's secret in a deployed stack.
-    pub(super) fn of_stack(source: &Source, entry: &Entry) -> Result<Self, CommandError> {
-        let output = entry.function.replace("Function", "SecretId");
+    pub(super) fn of_stack(source: &Source, provider: &ProviderInfo) -> Result<Self, CommandError> {
+        let output = provider.function.replace("Function", "SecretId");
         let stack = source.stack.as_ref();
         let id = stack.and_then(|stack| stack.outputs.get(&output)).cloned();
         let id = id.ok_or_else(|| HistoryError::NoSecret {
             name: stack.map_or_else(String::new, |stack| stack.name.clone()),
-            provider: entry.name,
+            provider: provider.name,
         })?;
         Ok(Self::Secret { client: Client::new(&source.sdk), id })
     }
 
-    pub(super) async fn read(&self, entry: &Entry) -> Result<Loaded, CommandError> {
+    pub(super) async fn read(&self, provider: &ProviderInfo) -> Result<Loaded, CommandError> {
         match self {
             Self::File(file) => {
                 let text = fs::read(file).map_err(|error| KeysFileError::Io { file: file.clone(), error })?;
                 let keys = self.parse(&text)?;
-                let secret = keys.get(entry.name).cloned().unwrap_or_else(|| json!({}));
+                let secret = keys.get(provider.name).cloned().unwrap_or_else(|| json!({}));
                 Ok(Loaded { secret, version: Version::Text(text) })
             }
             Self::Secret { client, id } => {
@@ -70,12 +70,12 @@ impl KeysStore {
 
     pub(super) async fn write(
         &self,
-        entry: &Entry,
+        provider: &ProviderInfo,
         loaded: &Loaded,
         secret: &Value,
     ) -> Result<(), CommandError> {
         match (self, &loaded.version) {
-            (Self::File(file), Version::Text(text)) => self.replace(file, text, entry, secret),
+            (Self::File(file), Version::Text(text)) => self.replace(file, text, provider, secret),
             (Self::Secret { client, id }, Version::Id(version)) => swap(client, id, version, secret).await,
             _ => Ok(()),
         }
@@ -85,12 +85,12 @@ impl KeysStore {
         &self,
         file: &PathBuf,
         text: &[u8],
-        entry: &Entry,
+        provider: &ProviderInfo,
         secret: &Value,
     ) -> Result<(), CommandError> {
         let failed = |error| CommandError::from(KeysFileError::Io { file: file.clone(), error });
         let mut keys = self.parse(text)?;
-        keys[entry.name] = secret.clone();
+        keys[provider.name] = secret.clone();
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
         // A temporary file is readable by its owner only, as the keys file must be.
         let mut new = tempfile::NamedTempFile::new_in(folder.unwrap_or(".".as_ref())).map_err(failed)?;

@@ -1,10 +1,11 @@
 //! Options that several commands share.
 
 use jiff::{SignedDuration, Timestamp, Zoned, civil};
+use livehooks_core::PROVIDER_NAMES;
 
 use crate::error::CommandError;
 use crate::history::{Filter, Source};
-use crate::providers::{ALL, one_of};
+use crate::providers::{expected_name, name_choices};
 
 /// The stack to use.
 #[derive(Clone, Debug, clap::Args)]
@@ -41,7 +42,7 @@ impl StackOptions {
 #[command(next_help_heading = "Events")]
 pub struct Selection {
     /// The provider
-    #[arg(long, help = one_of(), value_parser = provider)]
+    #[arg(long, help = name_choices(), value_parser = provider)]
     pub provider: Option<String>,
     /// The event type; `*` matches any characters, as in 'live.recording.*'
     #[arg(long = "type", value_name = "TYPE")]
@@ -95,10 +96,9 @@ impl FilterOptions {
 
 /// Parses a provider's name.
 pub(crate) fn provider(text: &str) -> Result<String, String> {
-    let names: Vec<&str> = ALL.iter().map(|entry| entry.name).collect();
-    match names.contains(&text) {
+    match PROVIDER_NAMES.contains(&text) {
         true => Ok(text.to_owned()),
-        false => Err(format!("expected one of {}", names.join(", "))),
+        false => Err(format!("expected {}", expected_name())),
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use livehooks_core::EventType;
+use livehooks_signing::{PROVIDERS, ProviderInfo, Sample, SampleValues};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -11,8 +12,7 @@ use crate::error::{CommandError, Ending};
 use crate::forward::describe;
 use crate::keys_file::KeysFile;
 use crate::local::{default_keys_file, lock_file::RunningStack};
-use crate::providers::{self, ALL, Entry};
-use crate::samples::{self, Places, Sample};
+use crate::providers;
 use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, styled};
 
 /// A command to try first.
@@ -27,7 +27,7 @@ pub const TRY: &str = "cargo livehooks send plugnmeet participant_joined";
   cargo livehooks send all
   cargo livehooks send --list")]
 pub struct Send {
-    #[arg(required_unless_present = "list", help = format!("{}, or `all` for every type of every provider", providers::one_of()))]
+    #[arg(required_unless_present = "list", help = format!("{}, or `all` for every type of every provider", providers::name_choices()))]
     provider: Option<String>,
     /// The provider's event type or the common one (see --list), or `all`
     #[arg(value_name = "TYPE")]
@@ -76,54 +76,57 @@ impl Send {
         let mut all_accepted = true;
         for round in 0..self.count.max(1) {
             let session = Uuid::new_v4().simple().to_string()[..24].to_owned();
-            for (entry, sample) in self.samples(&keys)? {
-                let body = sample.body(&self.places(&session, round));
+            for (provider, sample) in self.samples(&keys)? {
+                let body = sample.body(&self.values(&session, round));
                 for _ in 0..=u32::from(self.duplicate) {
                     all_accepted &=
-                        post(&client, &base, entry, &sample, signing(&keys, entry)?, &body).await?;
+                        post(&client, &base, provider, &sample, signing(&keys, provider)?, &body).await?;
                 }
             }
         }
         Ok(if all_accepted { Ending::Fine } else { Ending::No })
     }
 
-    fn samples(&self, keys: &KeysFile) -> Result<Vec<(&'static Entry, Sample<'static>)>, CommandError> {
-        let provider = self.provider.as_deref().unwrap_or("all");
-        if provider == "all" {
-            return ALL
+    fn samples(
+        &self,
+        keys: &KeysFile,
+    ) -> Result<Vec<(&'static ProviderInfo, Sample<'static>)>, CommandError> {
+        let name = self.provider.as_deref().unwrap_or("all");
+        if name == "all" {
+            return PROVIDERS
                 .iter()
-                .map(|entry| known(entry, keys))
+                .map(|provider| known(provider, keys))
                 .collect::<Result<Vec<_>, _>>()
                 .map(|all| all.concat());
         }
-        let entry = Entry::named(provider).ok_or_else(|| CommandError::Usage {
+        let provider = ProviderInfo::named(name).ok_or_else(|| CommandError::Usage {
             option: "provider",
-            expected: format!("{} or all", providers::one_of_list()),
-            found: provider.into(),
+            expected: format!("{} or all", providers::expected_name()),
+            found: name.into(),
             advice: "",
         })?;
         let unknown_type = |found: &str| CommandError::Usage {
             option: "type",
-            expected: format!("a type of {} or all", entry.name),
+            expected: format!("a type of {} or all", provider.name),
             found: found.into(),
             advice: "\n  list them with: cargo livehooks send --list",
         };
         let kind = self.kind.as_deref().ok_or_else(|| unknown_type(""))?;
         if kind == "all" {
-            return known(entry, keys);
+            return known(provider, keys);
         }
-        let signing = signing(keys, entry)?;
-        for sample in samples::of(entry) {
-            if sample.is_named(kind, event_type(entry, &sample, signing)?) {
-                return Ok(vec![(entry, sample)]);
+        let signing = signing(keys, provider)?;
+        for sample in provider.samples() {
+            if sample.is_named(kind, event_type(provider, &sample, signing)?) {
+                return Ok(vec![(provider, sample)]);
             }
         }
         Err(unknown_type(kind))
     }
 
-    fn places(&self, session: &str, round: u32) -> Places {
+    fn values(&self, session: &str, round: u32) -> SampleValues {
         let suffix = if round == 0 { String::new() } else { format!("-{round}") };
-        Places {
+        SampleValues {
             room: self.room.clone(),
             participant: format!("{}{suffix}", self.participant),
             session: session.into(),
@@ -135,41 +138,41 @@ impl Send {
 
 /// The samples of all known types.
 fn known(
-    entry: &'static Entry,
+    provider: &'static ProviderInfo,
     keys: &KeysFile,
-) -> Result<Vec<(&'static Entry, Sample<'static>)>, CommandError> {
+) -> Result<Vec<(&'static ProviderInfo, Sample<'static>)>, CommandError> {
     let mut known = Vec::new();
-    for sample in samples::of(entry) {
-        if event_type(entry, &sample, signing(keys, entry)?)? != EventType::Unknown {
-            known.push((entry, sample));
+    for sample in provider.samples() {
+        if event_type(provider, &sample, signing(keys, provider)?)? != EventType::Unknown {
+            known.push((provider, sample));
         }
     }
     Ok(known)
 }
 
-fn signing<'a>(keys: &'a KeysFile, entry: &Entry) -> Result<&'a Value, CommandError> {
-    keys.signing(entry).ok_or(CommandError::NoKeys(entry.name))
+fn signing<'a>(keys: &'a KeysFile, provider: &ProviderInfo) -> Result<&'a Value, CommandError> {
+    keys.signing(provider).ok_or(CommandError::NoKeys(provider.name))
 }
 
-fn event_type(entry: &Entry, sample: &Sample<'_>, keys: &Value) -> Result<EventType, CommandError> {
-    let places = Places {
+fn event_type(provider: &ProviderInfo, sample: &Sample<'_>, keys: &Value) -> Result<EventType, CommandError> {
+    let values = SampleValues {
         room: "room".into(),
         participant: "participant".into(),
         session: "session".into(),
         id: "id".into(),
         now: Timestamp::now(),
     };
-    let normalized = (entry.normalize)(keys, sample.body(&places).as_bytes(), places.now);
+    let normalized = (provider.normalize)(keys, sample.body(&values).as_bytes(), values.now);
     normalized
         .map(|normalized| normalized.kind)
-        .map_err(|why| CommandError::Sign { provider: entry.name, why })
+        .map_err(|why| CommandError::Sign { provider: provider.name, why })
 }
 
 fn list(keys: &KeysFile) -> Result<(), CommandError> {
-    for entry in ALL {
-        anstream::println!("{}", styled(BOLD, entry.name));
-        for sample in samples::of(entry) {
-            let kind = event_type(entry, &sample, signing(keys, entry)?)?;
+    for provider in PROVIDERS {
+        anstream::println!("{}", styled(BOLD, provider.name));
+        for sample in provider.samples() {
+            let kind = event_type(provider, &sample, signing(keys, provider)?)?;
             anstream::println!("  {:42} {}", sample.name, styled(DIM, kind));
         }
     }
@@ -179,14 +182,14 @@ fn list(keys: &KeysFile) -> Result<(), CommandError> {
 async fn post(
     client: &reqwest::Client,
     base: &str,
-    entry: &Entry,
+    provider: &ProviderInfo,
     sample: &Sample<'_>,
     keys: &Value,
     body: &str,
 ) -> Result<bool, CommandError> {
-    let signed = (entry.sign)(keys, body.as_bytes(), Timestamp::now().into())
-        .map_err(|why| CommandError::Sign { provider: entry.name, why })?;
-    let mut url = format!("{}/webhooks/{}", base.trim_end_matches('/'), entry.name);
+    let signed = (provider.sign)(keys, body.as_bytes(), Timestamp::now().into())
+        .map_err(|why| CommandError::Sign { provider: provider.name, why })?;
+    let mut url = format!("{}/webhooks/{}", base.trim_end_matches('/'), provider.name);
     if let Some(token) = &signed.url_token {
         url = format!("{url}/{token}");
     }
@@ -203,6 +206,6 @@ async fn post(
         Some(said) => (GREEN, format!("{said:9}  {}", json["id"].as_str().unwrap_or_default())),
         None => (RED, json["detail"].as_str().unwrap_or(&text).to_owned()),
     };
-    anstream::println!("{:10} {:42} {} {}", entry.name, sample.name, status.as_u16(), styled(style, said));
+    anstream::println!("{:10} {:42} {} {}", provider.name, sample.name, status.as_u16(), styled(style, said));
     Ok(status == reqwest::StatusCode::OK)
 }

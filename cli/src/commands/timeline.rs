@@ -6,7 +6,7 @@ use super::options::provider;
 use super::{Moment, StackOptions, render};
 use crate::error::{CommandError, Ending};
 use crate::history::{Filter, Stored};
-use crate::providers::one_of;
+use crate::providers::name_choices;
 use crate::terminal::{columns, line};
 use crate::timeline::Timeline;
 
@@ -27,7 +27,7 @@ Legend:
 pub struct ShowTimeline {
     /// The room's id
     room: String,
-    #[arg(long, help = format!("{}, if several have a room of this name", one_of()), value_parser = provider)]
+    #[arg(long, help = format!("{}, if several have a room of this name", name_choices()), value_parser = provider)]
     provider: Option<String>,
     /// Received since TIME: 30m, 2h, 7d (ago), or a time [default: 24h before the room's latest event]
     #[arg(long, value_name = "TIME")]

@@ -7,7 +7,7 @@ use super::options::duration;
 use super::{Moment, StackOptions};
 use crate::error::{CommandError, Ending};
 use crate::history::Filter;
-use crate::providers::one_of;
+use crate::providers::name_choices;
 use crate::terminal::{BOLD, DIM, column, columns, length, line, local, safe, styled};
 use crate::timeline::{Timeline, UnfinishedSpan};
 
@@ -26,7 +26,7 @@ pub struct Unfinished {
     /// Use events received since TIME: 30m, 2h, 7d (ago), or a time
     #[arg(long, value_name = "TIME", default_value = "7d")]
     since: Moment,
-    #[arg(long, help = one_of(), value_parser = super::options::provider)]
+    #[arg(long, help = name_choices(), value_parser = super::options::provider)]
     provider: Option<String>,
     /// The room's id
     #[arg(long)]

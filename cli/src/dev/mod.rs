@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use livehooks_aws::config::{FallbackConfig, KeySource, NotifyConfig, RecoverConfig};
 use livehooks_aws::{Notifier, Recover};
+use livehooks_signing::{PROVIDERS, ProviderInfo};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -48,7 +49,7 @@ use crate::forward::HttpTarget;
 use crate::history::Source;
 use crate::keys_file::KeysFile;
 use crate::local::{LOCAL_TIMEOUT, TABLE, TOPIC_ARN, local_sdk_config};
-use crate::providers::{ALL, Entry, PIPELINES};
+use crate::providers::PROVIDER_PIPELINES;
 use data::DataFolder;
 use web::RETENTION;
 
@@ -155,7 +156,7 @@ impl Stack {
         );
         let sdk = outage::sdk_config(dynamodb_address, aws_address, faults.clone());
         let source = Source::local(dynamodb_address, aws_address);
-        let recover = Recover::new(PIPELINES, recover_config(&options.keys, aws_address), &sdk);
+        let recover = Recover::new(PROVIDER_PIPELINES, recover_config(&options.keys, aws_address), &sdk);
         let fallback = FallbackConfig {
             queue_url: format!("http://{aws_address}{}", FALLBACK_PATH),
             deadline: LOCAL_TIMEOUT,
@@ -225,10 +226,12 @@ async fn listen_near(host: Ipv4Addr, port: u16, offset: u16) -> Result<TcpListen
 }
 
 fn recover_config(keys: &KeysFile, aws: SocketAddr) -> RecoverConfig {
-    let inline = |entry: &Entry| (entry.name.to_owned(), KeySource::Inline(keys.secret(entry).to_string()));
+    let inline = |provider: &ProviderInfo| {
+        (provider.name.to_owned(), KeySource::Inline(keys.secret(provider).to_string()))
+    };
     RecoverConfig {
         table: TABLE.into(),
-        keys: ALL.iter().map(inline).collect(),
+        keys: PROVIDERS.iter().map(inline).collect(),
         retention: RETENTION,
         dead_letter_queue_url: format!("http://{aws}{DEAD_LETTER_PATH}"),
         deadline: LOCAL_TIMEOUT,

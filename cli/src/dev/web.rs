@@ -17,6 +17,7 @@ use lambda_http::RequestExt;
 use livehooks_aws::config::{FallbackConfig, IngestConfig, KeySource};
 use livehooks_aws::{Ingest, Outcome};
 use livehooks_core::for_each_provider;
+use livehooks_signing::{ProviderInfo, Signer};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -29,7 +30,6 @@ use crate::inspect::{self, Inspected, Sending};
 use crate::keys_file::KeysFile;
 use crate::local::guard::Guard;
 use crate::local::{LOCAL_TIMEOUT, TABLE, problem};
-use crate::providers::{Entry, Sender};
 
 /// API Gateway's limit.
 const REQUEST_BYTES_MAX: usize = 10 << 20;
@@ -84,8 +84,8 @@ pub(super) async fn serve(
 
 impl WebhookRoutes {
     /// The routes of one provider's function.
-    fn mount<P: Sender>(&self, keys: &KeysFile) -> Router {
-        let secret = Entry::named(P::NAME).map_or(Value::Null, |entry| keys.secret(entry));
+    fn mount<P: Signer>(&self, keys: &KeysFile) -> Router {
+        let secret = ProviderInfo::named(P::NAME).map_or(Value::Null, |provider| keys.secret(provider));
         let config = IngestConfig {
             table: TABLE.into(),
             keys: KeySource::Inline(secret.to_string()),
@@ -104,7 +104,7 @@ impl WebhookRoutes {
     }
 }
 
-async fn process<P: Sender>(
+async fn process<P: Signer>(
     routes: &WebhookRoutes,
     ingest: &Ingest<P>,
     token: Option<String>,

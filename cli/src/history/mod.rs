@@ -9,6 +9,7 @@ mod tail;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use livehooks_aws::store::{self, Item};
+use livehooks_signing::PROVIDERS;
 use serde::{Deserialize, Serialize};
 
 pub use decision::decision;
@@ -19,8 +20,6 @@ pub use filter::Filter;
 pub use source::{DeployedStack, Source};
 pub use stored::Stored;
 pub use tail::{Cursor, ShardCursor, Tail, TailError, Tailed};
-
-use crate::providers::ALL;
 
 /// Why stored events cannot be read.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -141,9 +140,9 @@ impl Source {
             id.rsplit_once('.').and_then(|(hash, occurrence)| Some((hash, occurrence.parse::<u64>().ok()?)));
         let candidates = [Some((id, 0)), sequence];
         let mut found = Vec::new();
-        for entry in ALL {
+        for provider in PROVIDERS {
             for (name, occurrence) in candidates.iter().flatten() {
-                found.extend(self.event_at(&format!("{}#{name}", entry.name), *occurrence).await?);
+                found.extend(self.event_at(&format!("{}#{name}", provider.name), *occurrence).await?);
             }
         }
         found.retain(|stored| stored.event.id == id);
@@ -153,7 +152,7 @@ impl Source {
     /// The index keys of the filter's room; `None` if the index cannot be used.
     fn room_keys(&self, filter: &Filter) -> Option<Vec<String>> {
         let room = filter.room.as_deref()?;
-        let providers = ALL.iter().map(|entry| entry.name);
+        let providers = PROVIDERS.iter().map(|provider| provider.name);
         let wanted = providers.filter(|name| filter.provider.as_deref().is_none_or(|wanted| wanted == *name));
         wanted.map(|provider| store::room_key(provider, room)).collect()
     }

@@ -6,6 +6,7 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
+use livehooks_signing::ProviderInfo;
 use percent_encoding::percent_decode_str;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,6 @@ use serde_json::value::RawValue;
 use super::{DeliveryStatus, Inspected, Row};
 use crate::history::{Filter, HistoryError, Stored, decision};
 use crate::local::problem;
-use crate::providers::Entry;
 use crate::timeline::Timeline;
 
 /// Identifies an event.
@@ -131,10 +131,11 @@ impl<'a> Verification<'a> {
     /// The account in the event's `source` is the token's issuer, which names the signing key.
     fn of(stored: &'a Stored) -> Self {
         let event = &stored.event;
-        let entry = Entry::named(&event.provider);
-        let schemes = entry.map_or(&[][..], |entry| entry.schemes);
+        let provider = ProviderInfo::named(&event.provider);
+        let schemes = provider.map_or(&[][..], |provider| provider.schemes);
         let scheme = schemes.iter().find(|(assurance, _)| assurance.as_str() == event.assurance);
-        let account = event.source.split('/').nth(3).filter(|_| entry.is_some_and(|entry| entry.names_key));
+        let account =
+            event.source.split('/').nth(3).filter(|_| provider.is_some_and(|provider| provider.names_key));
         Self {
             assurance: &event.assurance,
             scheme: scheme.map_or("unknown", |(_, scheme)| scheme),

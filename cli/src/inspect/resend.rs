@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use data_encoding::BASE64;
 use jiff::Timestamp;
+use livehooks_signing::{ProviderInfo, Signed, Validity};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -14,7 +15,6 @@ use crate::envelope::Delivered;
 use crate::history::Stored;
 use crate::keys_file::KeysFile;
 use crate::local::problem;
-use crate::providers::{Entry, Signed, Validity};
 
 /// The public keys in `events/`. Fixtures and container events are signed with them, never with real secrets.
 const PUBLIC_KEYS: &str = include_str!("../../../events/keys.json");
@@ -75,8 +75,8 @@ pub(super) async fn resend(State(inspected): State<Inspected>, Query(request): Q
     }
 }
 
-fn entry(stored: &Stored) -> Result<&'static Entry, String> {
-    Entry::named(&stored.event.provider).ok_or_else(|| "This provider is unknown.".into())
+fn provider(stored: &Stored) -> Result<&'static ProviderInfo, String> {
+    ProviderInfo::named(&stored.event.provider).ok_or_else(|| "This provider is unknown.".into())
 }
 
 fn body(stored: &Stored) -> Result<Vec<u8>, String> {
@@ -91,16 +91,16 @@ fn body(stored: &Stored) -> Result<Vec<u8>, String> {
 
 /// A curl command for the local stack. It does not contain a credential that is the same in every delivery.
 fn curl(stored: &Stored, sending: &Sending) -> Result<Snippet, String> {
-    let (entry, body) = (entry(stored)?, body(stored)?);
-    let keys = sending.keys.signing(entry).ok_or("The keys file has no keys for this provider.")?;
+    let (provider, body) = (provider(stored)?, body(stored)?);
+    let keys = sending.keys.signing(provider).ok_or("The keys file has no keys for this provider.")?;
     let now = Timestamp::now();
-    let signed = (entry.sign)(&entry.body_keys(keys), &body, now.into());
-    let static_credentials = (entry.sign)(keys, &body, now.into()).map_err(|error| error.to_string())?;
-    let mut note = match entry.knows_time {
+    let signed = (provider.sign)(&provider.body_keys(keys), &body, now.into());
+    let static_credentials = (provider.sign)(keys, &body, now.into()).map_err(|error| error.to_string())?;
+    let mut note = match provider.knows_time {
         true => "Signed with the local stack's keys; valid for five minutes.".to_owned(),
         false => "Signed with the local stack's keys.".to_owned(),
     };
-    let mut url = format!("{}/webhooks/{}", sending.url, entry.name);
+    let mut url = format!("{}/webhooks/{}", sending.url, provider.name);
     if static_credentials.url_token.is_some() {
         url += "/$TOKEN";
         note = "First set TOKEN to one of url_tokens in your keys file.".into();
@@ -136,26 +136,26 @@ fn wrapped(body: &[u8]) -> String {
 }
 
 fn signed_with_public_keys(stored: &Stored, validity: Validity) -> Result<(Signed, Vec<u8>, Value), String> {
-    let (entry, body) = (entry(stored)?, body(stored)?);
+    let (provider, body) = (provider(stored)?, body(stored)?);
     let keys: Value = serde_json::from_str(PUBLIC_KEYS).map_err(|error| error.to_string())?;
     let keys = KeysFile::from_json(&keys).map_err(|error| error.to_string())?;
-    let signing = keys.signing(entry).ok_or("events/keys.json has no keys for this provider.")?;
-    let signed = (entry.sign)(signing, &body, validity).map_err(|error| error.to_string())?;
-    Ok((signed, body, keys.secret(entry)))
+    let signing = keys.signing(provider).ok_or("events/keys.json has no keys for this provider.")?;
+    let signed = (provider.sign)(signing, &body, validity).map_err(|error| error.to_string())?;
+    Ok((signed, body, keys.secret(provider)))
 }
 
-fn path(entry: &Entry, signed: &Signed) -> String {
+fn path(provider: &ProviderInfo, signed: &Signed) -> String {
     let token = signed.url_token.as_ref().map(|token| format!("/{token}")).unwrap_or_default();
-    format!("/webhooks/{}{token}", entry.name)
+    format!("/webhooks/{}{token}", provider.name)
 }
 
 /// An event for `sam local invoke`, for the keys in `events/env.json`.
 fn sam(stored: &Stored) -> Result<Snippet, String> {
-    let entry = entry(stored)?;
+    let provider = provider(stored)?;
     let validity = Validity { now: stored.received_at, expires: SIGNED_UNTIL };
     let (signed, body, _) = signed_with_public_keys(stored, validity)?;
     let delivered = Delivered {
-        path: &path(entry, &signed),
+        path: &path(provider, &signed),
         url_token: signed.url_token.as_deref(),
         headers: &signed.headers,
         body: &body,
@@ -165,17 +165,17 @@ fn sam(stored: &Stored) -> Result<Snippet, String> {
     let text = serde_json::to_string_pretty(&delivered.http_api()).map_err(|error| error.to_string())?;
     let note = format!(
         "Save it as event.json: sam local invoke {} -e event.json -n events/env.json. Signed with the keys in events/; valid until 2100.",
-        entry.function
+        provider.function
     );
     Ok(Snippet { text, note })
 }
 
 /// Commands that create a fixture folder for the conformance tests.
 fn fixture(stored: &Stored) -> Result<Snippet, String> {
-    let entry = entry(stored)?;
+    let provider = provider(stored)?;
     let now = stored.received_at;
     let (signed, body, keys) = signed_with_public_keys(stored, now.into())?;
-    let mut request = format!("POST {} HTTP/1.1\nHost: hooks.example.com\n", path(entry, &signed));
+    let mut request = format!("POST {} HTTP/1.1\nHost: hooks.example.com\n", path(provider, &signed));
     for (name, value) in &signed.headers {
         request += &format!("{name}: {value}\n");
     }
@@ -187,7 +187,7 @@ fn fixture(stored: &Stored) -> Result<Snippet, String> {
     let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let kind: String = kind.chars().filter(is_plain).take(60).collect();
     let hash = stored.body_sha256.get(..8).unwrap_or_default();
-    let folder = format!("tests/fixtures/{}/ok/{}-{hash}", entry.name, kind.trim_start_matches('.'));
+    let folder = format!("tests/fixtures/{}/ok/{}-{hash}", provider.name, kind.trim_start_matches('.'));
     let text = format!(
         "mkdir -p {folder}\nbase64 -d > {folder}/request.http <<'REQUEST'\n{}\nREQUEST\n\
          cat > {folder}/context.json <<'CONTEXT'\n{context}\nCONTEXT\n\

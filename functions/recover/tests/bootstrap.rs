@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 
 use axum::http::{HeaderMap, HeaderName};
 use livehooks::dev::Database;
-use livehooks::providers::Entry;
 use livehooks_aws::Fault;
 use livehooks_aws::fallback::message;
 use livehooks_core::Delivery;
 use livehooks_core::plugnmeet::PlugNmeet;
+use livehooks_signing::ProviderInfo;
 use run::{Run, event};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -29,7 +29,7 @@ fn queued(envelope: &Value) -> String {
 /// The same of a delivery that is signed with another key.
 fn queued_of_a_stranger(body: &str) -> String {
     let keys = json!({ "keys": { "plugnmeet-dev": "another secret, of as many letters" } });
-    let sign = Entry::named("plugnmeet").unwrap().sign;
+    let sign = ProviderInfo::named("plugnmeet").unwrap().sign;
     let signed = sign(&keys, body.as_bytes(), jiff::Timestamp::now().into()).unwrap();
     let mut headers = HeaderMap::new();
     for (name, value) in &signed.headers {

@@ -1,7 +1,7 @@
 use data_encoding::BASE64;
 use hmac::{Hmac, KeyInit, Mac};
-use livehooks::providers::Entry;
 use livehooks_core::videosdk::VideoSdk;
+use livehooks_signing::ProviderInfo;
 use serde_json::json;
 use sha2::Sha256;
 
@@ -10,7 +10,7 @@ use crate::harness::{KEYS, body};
 
 #[tokio::test]
 async fn a_public_key_is_no_hmac_secret() {
-    let entry = Entry::named("videosdk").unwrap();
+    let entry = ProviderInfo::named("videosdk").unwrap();
     let keys = KEYS.secret(entry);
     let function = Function::<VideoSdk>::start(&keys).await;
     let public_key = keys["public_keys"][0].as_str().unwrap();
@@ -29,7 +29,7 @@ fn pem_content(pem: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn an_event_of_another_accounts_room_is_rejected_without_the_token_of_the_url() {
-    let entry = Entry::named("videosdk").unwrap();
+    let entry = ProviderInfo::named("videosdk").unwrap();
     let mut keys = KEYS.secret(entry);
     keys["url_tokens"] = json!(["url-token-of-this-account"]);
     let function = Function::<VideoSdk>::start(&keys).await;

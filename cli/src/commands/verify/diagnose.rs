@@ -6,11 +6,11 @@ use axum::http::HeaderMap;
 use data_encoding::BASE64;
 use jiff::{SignedDuration, Timestamp};
 use livehooks_core::{Delivery, Rejection};
+use livehooks_signing::ProviderInfo;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::request::Request;
-use crate::providers::Entry;
 use crate::terminal::length;
 
 /// The cause of a rejection and how to fix it.
@@ -22,13 +22,13 @@ pub(super) struct Cause {
 
 /// The cause of a rejection, if one can be determined.
 pub(super) fn cause(
-    entry: &Entry,
+    provider: &ProviderInfo,
     keys: &Value,
     request: &Request,
     now: Timestamp,
     rejection: &Rejection,
 ) -> Option<Cause> {
-    let check = Check { entry, keys, request, now };
+    let check = Check { provider, keys, request, now };
     match rejection {
         Rejection::BodyAltered { .. } => {
             Some(check.body().unwrap_or_else(|| {
@@ -56,7 +56,7 @@ pub(super) fn cause(
 const REWRITES: &str = "base64, added or lost whitespace, or re-serialized JSON";
 
 struct Check<'a> {
-    entry: &'a Entry,
+    provider: &'a ProviderInfo,
     keys: &'a Value,
     request: &'a Request,
     now: Timestamp,
@@ -67,7 +67,7 @@ impl Check<'_> {
         let Request { url_token, headers, .. } = self.request;
         let headers: &HeaderMap = headers;
         let delivery = Delivery { headers, url_token: url_token.as_deref(), body };
-        (self.entry.verify)(keys, &delivery, now).ok().map(|result| result.map(drop))
+        (self.provider.verify)(keys, &delivery, now).ok().map(|result| result.map(drop))
     }
 
     fn is_authentic_with(&self, body: &[u8]) -> bool {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use axum::http::HeaderName;
 use jiff::Timestamp;
+use livehooks_signing::{Checked, ProviderInfo};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ use super::Moment;
 use super::options::provider;
 use crate::error::{CommandError, Ending};
 use crate::keys_file::{KeysFile, KeysFileError};
-use crate::providers::{Checked, Entry, one_of};
+use crate::providers::name_choices;
 use crate::terminal::{GREEN, RED, line, local, safe, styled};
 use diagnose::Cause;
 use request::Request;
@@ -33,7 +34,7 @@ sends nothing and shows no secrets.
 
 Exit status: 0 authentic, 1 rejected, 2 error.")]
 pub struct Verify {
-    #[arg(long, help = one_of(), value_parser = provider)]
+    #[arg(long, help = name_choices(), value_parser = provider)]
     provider: String,
     /// The keys to verify with
     #[arg(long, value_name = "FILE")]
@@ -68,24 +69,24 @@ impl Verify {
     /// # Errors
     /// If the request or the keys cannot be read.
     pub fn run(self) -> Result<Ending, CommandError> {
-        let entry = Entry::named(&self.provider).ok_or_else(|| CommandError::Usage {
+        let provider = ProviderInfo::named(&self.provider).ok_or_else(|| CommandError::Usage {
             option: "--provider",
             expected: "a provider".into(),
             found: self.provider.clone(),
             advice: "",
         })?;
-        let keys = keys(&self.keys, entry)?;
+        let keys = keys(&self.keys, provider)?;
         let request = Request::read(&self.request)?;
         let now = self.now.as_ref().map_or_else(Timestamp::now, |now| now.time);
         let shape = |error| KeysFileError::Shape { file: self.keys.clone(), error };
-        let result = (entry.verify)(&keys, &request.delivery(), now).map_err(shape)?;
+        let result = (provider.verify)(&keys, &request.delivery(), now).map_err(shape)?;
         let (rejection, cause) = match &result {
             Ok(_) => (None, None),
-            Err(rejection) => (Some(rejection), diagnose::cause(entry, &keys, &request, now, rejection)),
+            Err(rejection) => (Some(rejection), diagnose::cause(provider, &keys, &request, now, rejection)),
         };
         let report = Report {
             is_authentic: rejection.is_none(),
-            provider: entry.name,
+            provider: provider.name,
             checked: result.as_ref().ok().cloned(),
             reason: rejection.map(|rejection| rejection.code()),
             detail: rejection.map(ToString::to_string),
@@ -127,7 +128,7 @@ impl Report<'_> {
 }
 
 /// Reads the provider's secret from a keys file, or from a file that contains only the secret.
-fn keys(file: &Path, entry: &Entry) -> Result<Value, CommandError> {
+fn keys(file: &Path, provider: &ProviderInfo) -> Result<Value, CommandError> {
     let text = fs::read(file).map_err(|error| KeysFileError::Io { file: file.to_owned(), error })?;
     let json: Value = serde_json::from_slice(&text).map_err(|error| KeysFileError::Json {
         file: file.to_owned(),
@@ -135,11 +136,11 @@ fn keys(file: &Path, entry: &Entry) -> Result<Value, CommandError> {
         column: error.column(),
     })?;
     let is_keys_file =
-        json.as_object().is_some_and(|object| object.keys().any(|name| Entry::named(name).is_some()));
+        json.as_object().is_some_and(|object| object.keys().any(|name| ProviderInfo::named(name).is_some()));
     if !is_keys_file {
         return Ok(json);
     }
     let keys = KeysFile::from_json(&json);
     let keys = keys.map_err(|error| KeysFileError::Shape { file: file.to_owned(), error })?;
-    Ok(keys.secret(entry))
+    Ok(keys.secret(provider))
 }
