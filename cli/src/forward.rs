@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use reqwest::{Client, Url};
+use reqwest::{Client, StatusCode, Url};
 
 /// As long as SNS waits for an answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -11,6 +11,16 @@ const BACKOFF_MIN: Duration = Duration::from_millis(200);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// Characters that a header value cannot hold.
 const NOT_IN_HEADERS: &AsciiSet = &CONTROLS.add(b'%');
+
+/// Why a notification was not accepted.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum PostError {
+    #[error("{0}")]
+    NoAnswer(String),
+    #[error("it answered {0}")]
+    Rejected(StatusCode),
+}
 
 /// A developer's app.
 #[derive(Clone, Debug)]
@@ -45,13 +55,13 @@ impl HttpTarget {
     /// Posts once.
     ///
     /// # Errors
-    /// Returns what the app answered, if not 2xx.
+    /// If the app cannot be reached or does not answer 2xx.
     pub async fn post(
         &self,
         topic_arn: &str,
         message: &str,
         attributes: &[(&str, &str)],
-    ) -> Result<(), String> {
+    ) -> Result<(), PostError> {
         let mut request = self
             .client
             .post(self.url.clone())
@@ -65,9 +75,9 @@ impl HttpTarget {
             request = request.header(name, utf8_percent_encode(value, NOT_IN_HEADERS).to_string());
         }
         let answer = request.body(message.to_owned()).send().await;
-        match answer.map_err(describe)?.status() {
+        match answer.map_err(|error| PostError::NoAnswer(describe(error)))?.status() {
             status if status.is_success() => Ok(()),
-            status => Err(format!("it answered {status}")),
+            status => Err(PostError::Rejected(status)),
         }
     }
 }

@@ -95,7 +95,8 @@ async fn post(
     for (at, notification) in sent {
         let attributes: Vec<(&str, &str)> =
             notification.attributes.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        target.post(topic_arn, &notification.message, &attributes).await?;
+        let posted = target.post(topic_arn, &notification.message, &attributes).await;
+        posted.map_err(|error| error.to_string())?;
         each[*at] = SendResult::Sent;
     }
     Ok(())

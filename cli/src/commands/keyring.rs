@@ -4,6 +4,8 @@ use data_encoding::HEXLOWER;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::error::CommandError;
+
 /// What can be shown of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
@@ -22,12 +24,20 @@ pub(super) fn list(secret: &Value) -> Vec<Key> {
 }
 
 /// Adds a key to an array of strings, a header's values or the API keys.
+///
+/// # Errors
+/// If `field` or `label` is missing or does not match the secret, or the key exists.
 pub(super) fn add(
     secret: &mut Value,
     field: Option<&str>,
     label: Option<&str>,
     value: &str,
-) -> Result<(), String> {
+) -> Result<(), CommandError> {
+    let found = label.unwrap_or_default();
+    insert(secret, field, label, value).map_err(|expected| usage("--field, --label", expected, found))
+}
+
+fn insert(secret: &mut Value, field: Option<&str>, label: Option<&str>, value: &str) -> Result<(), String> {
     let Some(object) = secret.as_object_mut() else { return Err("a secret that is a JSON object".into()) };
     let field = match field {
         Some(field) => field.to_owned(),
@@ -74,7 +84,10 @@ fn push(values: &mut Vec<Value>, value: &str) -> Result<(), String> {
 }
 
 /// Removes the key with this fingerprint or unambiguous prefix.
-pub(super) fn retire(secret: &mut Value, fingerprint: &str) -> Result<(), String> {
+///
+/// # Errors
+/// If not exactly one key has it.
+pub(super) fn retire(secret: &mut Value, fingerprint: &str) -> Result<(), CommandError> {
     const DIGITS_MIN: usize = 6;
     let is_it = |found: &str| fingerprint.len() >= DIGITS_MIN && found.starts_with(fingerprint);
     let all = list(secret);
@@ -82,9 +95,12 @@ pub(super) fn retire(secret: &mut Value, fingerprint: &str) -> Result<(), String
         1 => {}
         0 => {
             let all: Vec<_> = all.iter().map(|key| key.fingerprint.as_str()).collect();
-            return Err(format!("one of {}", all.join(", ")));
+            return Err(usage("FINGERPRINT", format!("one of {}", all.join(", ")), fingerprint));
         }
-        _ => return Err("more digits: several keys have this prefix".into()),
+        _ => {
+            let expected = "more digits: several keys have this prefix".into();
+            return Err(usage("FINGERPRINT", expected, fingerprint));
+        }
     }
     let is_kept = |value: &Value| !value.as_str().is_some_and(|value| is_it(&fingerprint_of(value)));
     let Some(object) = secret.as_object_mut() else { return Ok(()) };
@@ -103,6 +119,10 @@ pub(super) fn retire(secret: &mut Value, fingerprint: &str) -> Result<(), String
     }
     object.retain(|name, value| name == "keys" || *value != json!([]));
     Ok(())
+}
+
+fn usage(option: &'static str, expected: String, found: &str) -> CommandError {
+    CommandError::Usage { option, expected, found: found.into(), advice: "" }
 }
 
 fn visit(secret: &Value, each: &mut dyn FnMut(&str, Option<&str>, &str)) {
@@ -150,8 +170,8 @@ mod tests {
         let mut secret = json!({ "keys": { "a": "1" } });
         add(&mut secret, None, Some("b"), "2").unwrap();
         assert_eq!(secret, json!({ "keys": { "a": "1", "b": "2" } }));
-        assert!(add(&mut secret, None, Some("b"), "3").unwrap_err().contains("retire"));
-        assert!(add(&mut secret, None, None, "3").unwrap_err().contains("--label"));
+        assert!(add(&mut secret, None, Some("b"), "3").unwrap_err().to_string().contains("retire"));
+        assert!(add(&mut secret, None, None, "3").unwrap_err().to_string().contains("--label"));
         retire(&mut secret, &fingerprint_of("1")).unwrap();
         assert_eq!(secret, json!({ "keys": { "b": "2" } }));
 
@@ -176,7 +196,7 @@ mod tests {
         let fingerprint = list(&secret)[0].fingerprint.clone();
         assert_eq!(fingerprint.len(), 12);
         assert!(retire(&mut secret, &fingerprint[..5]).is_err());
-        assert!(retire(&mut secret, "ffffffffffff").unwrap_err().contains(&fingerprint));
+        assert!(retire(&mut secret, "ffffffffffff").unwrap_err().to_string().contains(&fingerprint));
         assert_eq!(secret, json!({ "url_tokens": ["hunter2"] }));
     }
 }

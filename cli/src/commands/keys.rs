@@ -98,23 +98,14 @@ impl ManageKeys {
         };
         let loaded = store.read(provider).await?;
         let mut secret = loaded.secret.clone();
-        let usage = |option, expected: &str, found: &str| CommandError::Usage {
-            option,
-            expected: expected.into(),
-            found: found.into(),
-            advice: "",
-        };
         match &self.action {
             Action::Show(_) => {}
             Action::Add { field, label, .. } => {
                 let key = read_secret()?;
-                keyring::add(&mut secret, field.as_deref(), label.as_deref(), &key).map_err(|expected| {
-                    usage("--field, --label", &expected, label.as_deref().unwrap_or_default())
-                })?;
+                keyring::add(&mut secret, field.as_deref(), label.as_deref(), &key)?;
             }
             Action::Retire { fingerprint, .. } => {
-                keyring::retire(&mut secret, fingerprint)
-                    .map_err(|expected| usage("FINGERPRINT", &expected, fingerprint))?;
+                keyring::retire(&mut secret, fingerprint)?;
             }
         }
         let weakness =

@@ -94,11 +94,18 @@ impl FilterOptions {
     }
 }
 
+/// An argument has none of the expected forms.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected}")]
+pub struct ArgumentError {
+    expected: String,
+}
+
 /// Parses a provider's name.
-pub(crate) fn provider(text: &str) -> Result<String, String> {
+pub(crate) fn provider(text: &str) -> Result<String, ArgumentError> {
     match PROVIDER_NAMES.contains(&text) {
         true => Ok(text.to_owned()),
-        false => Err(format!("expected {}", expected_name())),
+        false => Err(ArgumentError { expected: expected_name() }),
     }
 }
 
@@ -112,17 +119,17 @@ pub struct Moment {
 }
 
 impl std::str::FromStr for Moment {
-    type Err = String;
+    type Err = ArgumentError;
 
     /// Parses a duration (ago), a date, a local time, or a time with an offset.
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, ArgumentError> {
         Ok(Self { text: text.to_owned(), time: time_at(text, &Zoned::now())? })
     }
 }
 
 /// Parses a duration such as `90s`, `30m`, `6h` or `7d`.
-pub(crate) fn duration(text: &str) -> Result<SignedDuration, String> {
-    let expected = || "expected a duration such as 90s, 30m, 6h or 7d".to_owned();
+pub(crate) fn duration(text: &str) -> Result<SignedDuration, ArgumentError> {
+    let expected = || ArgumentError { expected: "a duration such as 90s, 30m, 6h or 7d".into() };
     let (number, unit) = text.split_at(text.len() - text.chars().last().map_or(0, char::len_utf8));
     let seconds = match unit {
         "s" => 1,
@@ -136,16 +143,18 @@ pub(crate) fn duration(text: &str) -> Result<SignedDuration, String> {
     seconds.map(SignedDuration::from_secs).ok_or_else(expected)
 }
 
-fn time_at(text: &str, now: &Zoned) -> Result<Timestamp, String> {
-    let expected = "expected 2h, 2026-01-31, 2026-01-31T22:00 (local) or 2026-01-31T22:00:00Z";
+fn time_at(text: &str, now: &Zoned) -> Result<Timestamp, ArgumentError> {
+    let expected = || ArgumentError {
+        expected: "2h, 2026-01-31, 2026-01-31T22:00 (local) or 2026-01-31T22:00:00Z".into(),
+    };
     if let Ok(ago) = duration(text) {
-        return now.timestamp().checked_sub(ago).map_err(|_| expected.into());
+        return now.timestamp().checked_sub(ago).map_err(|_| expected());
     }
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }
-    let local = text.parse::<civil::DateTime>().map_err(|_| expected)?;
-    local.to_zoned(now.time_zone().clone()).map(|zoned| zoned.timestamp()).map_err(|_| expected.into())
+    let local = text.parse::<civil::DateTime>().map_err(|_| expected())?;
+    local.to_zoned(now.time_zone().clone()).map(|zoned| zoned.timestamp()).map_err(|_| expected())
 }
 
 #[cfg(test)]

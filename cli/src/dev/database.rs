@@ -13,6 +13,11 @@ use super::dynamodb_api;
 use crate::local::TABLE;
 use crate::local::guard::Guard;
 
+/// What the embedded DynamoDB or SQLite answered instead of a result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DatabaseError(String);
+
 /// An embedded DynamoDB with the table of events.
 #[derive(Clone)]
 pub struct Database(Dynoxide);
@@ -23,7 +28,7 @@ impl Database {
     /// # Errors
     /// If the file is not a database or is damaged; it is not changed.
     pub fn open(file: Option<&Path>) -> Result<Self, DataError> {
-        let damaged = |why: String| DataError::Damaged { what: "database", why };
+        let damaged = |error: DatabaseError| DataError::Damaged { what: "database", why: error.to_string() };
         let database = match file {
             None => Dynoxide::memory(),
             Some(file) => {
@@ -33,7 +38,7 @@ impl Database {
                 Dynoxide::new(&file.to_string_lossy())
             }
         };
-        let database = database.map_err(|error| damaged(error.to_string()))?;
+        let database = database.map_err(|error| damaged(failed(error)))?;
         let database = Self(database);
         database.make_table().map_err(damaged)?;
         if let Some(file) = file {
@@ -42,9 +47,9 @@ impl Database {
         Ok(database)
     }
 
-    fn make_table(&self) -> Result<(), String> {
+    fn make_table(&self) -> Result<(), DatabaseError> {
         let has_table =
-            self.0.list_tables(request(json!({}))?).map_err(text)?.table_names.iter().any(|n| n == TABLE);
+            self.0.list_tables(request(json!({}))?).map_err(failed)?.table_names.iter().any(|n| n == TABLE);
         if has_table {
             return Ok(());
         }
@@ -71,10 +76,10 @@ impl Database {
             }],
             "StreamSpecification": { "StreamEnabled": true, "StreamViewType": "NEW_IMAGE" },
         });
-        self.0.create_table(request(table)?).map_err(text)?;
+        self.0.create_table(request(table)?).map_err(failed)?;
         let ttl = json!({ "Enabled": true, "AttributeName": "expires_at" });
         let ttl = json!({ "TableName": TABLE, "TimeToLiveSpecification": ttl });
-        self.0.update_time_to_live(request(ttl)?).map_err(text)?;
+        self.0.update_time_to_live(request(ttl)?).map_err(failed)?;
         Ok(())
     }
 
@@ -95,9 +100,9 @@ impl Database {
     ///
     /// # Errors
     /// The database's error.
-    pub fn stream_start(&self) -> Result<Position, String> {
-        let streams = self.0.list_streams(request(json!({ "TableName": TABLE }))?).map_err(text)?;
-        let stream = streams.streams.first().ok_or("the table has no stream")?;
+    pub fn stream_start(&self) -> Result<Position, DatabaseError> {
+        let streams = self.0.list_streams(request(json!({ "TableName": TABLE }))?).map_err(failed)?;
+        let stream = streams.streams.first().ok_or_else(|| failed("the table has no stream"))?;
         Ok(Position { stream_arn: stream.stream_arn.clone(), after: None })
     }
 
@@ -105,10 +110,10 @@ impl Database {
     ///
     /// # Errors
     /// The database's error.
-    pub fn records(&self, position: &Position, limit: usize) -> Result<Event, String> {
+    pub fn records(&self, position: &Position, limit: usize) -> Result<Event, DatabaseError> {
         let describe = json!({ "StreamArn": position.stream_arn });
-        let stream = self.0.describe_stream(request(describe)?).map_err(text)?.stream_description;
-        let shard = stream.shards.first().ok_or("the stream has no shard")?;
+        let stream = self.0.describe_stream(request(describe)?).map_err(failed)?.stream_description;
+        let shard = stream.shards.first().ok_or_else(|| failed("the stream has no shard"))?;
         let start = match &position.after {
             None => json!({ "ShardIteratorType": "TRIM_HORIZON" }),
             Some(after) => json!({ "ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": after }),
@@ -117,35 +122,35 @@ impl Database {
         if let (Some(iterator), Value::Object(start)) = (iterator.as_object_mut(), start) {
             iterator.extend(start);
         }
-        let iterator = self.0.get_shard_iterator(request(iterator)?).map_err(text)?.shard_iterator;
+        let iterator = self.0.get_shard_iterator(request(iterator)?).map_err(failed)?.shard_iterator;
         let get = json!({ "ShardIterator": iterator, "Limit": limit });
-        let records = self.0.get_records(request(get)?).map_err(text)?.records;
-        serde_json::from_value(json!({ "Records": records })).map_err(text)
+        let records = self.0.get_records(request(get)?).map_err(failed)?.records;
+        serde_json::from_value(json!({ "Records": records })).map_err(failed)
     }
 }
 
 /// Without these indexes every write to the stream and every read would scan all of it.
-fn add_indexes(file: &Path) -> Result<(), String> {
+fn add_indexes(file: &Path) -> Result<(), DatabaseError> {
     let indexes = "
         CREATE INDEX IF NOT EXISTS stream_end
             ON _stream_records (table_name, CAST(sequence_number AS INTEGER));
         CREATE INDEX IF NOT EXISTS shard_place
             ON _stream_records (table_name, shard_id, CAST(sequence_number AS INTEGER));";
-    rusqlite::Connection::open(file).and_then(|file| file.execute_batch(indexes)).map_err(text)
+    rusqlite::Connection::open(file).and_then(|file| file.execute_batch(indexes)).map_err(failed)
 }
 
 /// Checks every page of the file without changing it.
-pub(super) fn check(file: &Path) -> Result<(), String> {
+pub(super) fn check(file: &Path) -> Result<(), DatabaseError> {
     use rusqlite::{Connection, OpenFlags};
-    let open = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(text)?;
-    let result: String = open.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(text)?;
-    if result == "ok" { Ok(()) } else { Err(result) }
+    let open = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+    let result: String = open.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
+    if result == "ok" { Ok(()) } else { Err(failed(result)) }
 }
 
-fn request<T: serde::de::DeserializeOwned>(request: Value) -> Result<T, String> {
-    serde_json::from_value(request).map_err(text)
+fn request<T: serde::de::DeserializeOwned>(request: Value) -> Result<T, DatabaseError> {
+    serde_json::from_value(request).map_err(failed)
 }
 
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
+fn failed(error: impl std::fmt::Display) -> DatabaseError {
+    DatabaseError(error.to_string())
 }

@@ -36,7 +36,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 pub use data::DataError;
-pub use database::Database;
+pub use database::{Database, DatabaseError};
 pub use dead_letters::{Counts, DeadLetter};
 pub use endpoint::{Faults, Outage, PublishFault};
 pub use notification_log::NotificationLog;

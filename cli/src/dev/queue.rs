@@ -43,12 +43,12 @@ impl Queue {
     /// # Errors
     /// If the file is not a database or is damaged; it is not changed.
     pub fn open(file: Option<&Path>) -> Result<Self, DataError> {
-        let damaged = |why: String| DataError::Damaged { what: "fallback queue", why };
+        let damaged = |why| DataError::Damaged { what: "fallback queue", why };
         let connection = match file {
             None => Connection::open_in_memory(),
             Some(file) => {
                 if file.exists() {
-                    check(file).map_err(damaged)?;
+                    check(file).map_err(|error| damaged(error.to_string()))?;
                 }
                 Connection::open(file)
             }

@@ -55,8 +55,8 @@ impl StreamPoller {
             None => position.insert(self.start()?),
         };
         let (database, from) = (self.database.clone(), at.clone());
-        let read = tokio::task::spawn_blocking(move || database.records(&from, BATCH));
-        let event = read.await.map_err(|error| error.to_string())??;
+        let read = tokio::task::spawn_blocking(move || database.records(&from, BATCH)).await;
+        let event = read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         if event.records.is_empty() {
             return Ok(false);
         }
@@ -76,7 +76,7 @@ impl StreamPoller {
     }
 
     fn start(&self) -> Result<Position, String> {
-        let mut start = self.database.stream_start()?;
+        let mut start = self.database.stream_start().map_err(|error| error.to_string())?;
         start.after = self.folder.as_ref().and_then(|folder| folder.published(&start));
         Ok(start)
     }
