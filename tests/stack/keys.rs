@@ -127,7 +127,7 @@ async fn without_keys_that_can_be_read_it_is_our_fault_and_the_log_says_how_to_f
     let fault = ring.current(after(5)).await.err().unwrap().to_string();
     assert_eq!(
         fault,
-        "the keys in secret livehooks/example cannot be used: field keys.a: expected a text, found a list; \
+        "the keys in secret livehooks/example cannot be used: field keys.a: expected a string, found an array; \
          fill them with: aws secretsmanager put-secret-value --secret-id livehooks/example \
          --secret-string '{\"keys\": {\"<api key>\": \"<secret>\"}}'"
     );
