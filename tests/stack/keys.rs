@@ -201,7 +201,7 @@ async fn keys_stay_in_use_when_the_secret_is_emptied_and_what_they_do_not_fit_is
     assert!(matches!(fault, Fault::KeysInvalid { .. }), "{fault:?}");
     ring.current(after(30)).await.unwrap();
     ring.current(after(600)).await.unwrap();
-    assert!(ring.are_at_hand());
+    assert!(ring.are_available());
 }
 
 #[tokio::test]
