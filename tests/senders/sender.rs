@@ -123,13 +123,13 @@ impl Sender {
             let next = self.rules.retries.next(tries.len() as u32, &answer);
             tries.push((at, answer));
             let verdict = match next {
-                Next::Again(wait) => {
+                Next::RetryAfter(wait) => {
                     sleep(wait).await;
                     continue;
                 }
                 Next::CountsAsDelivered => Verdict::CountedAsDelivered,
                 Next::GivesUp => Verdict::GivenUp,
-                Next::WaitsOn => Verdict::WaitsOn,
+                Next::WaitsForever => Verdict::WaitsOn,
             };
             return Fate { tries, verdict };
         }
