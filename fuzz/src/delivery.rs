@@ -46,7 +46,8 @@ impl<P: Signer> Check for KeySet<P> {
 
         let headers = self.sign(request.body);
         let delivery = Delivery { headers: &headers, url_token: None, body: request.body };
-        let verified = P::verify(&delivery, keys, NOW).expect("a signed body is authentic, whatever it contains");
+        let verified =
+            P::verify(&delivery, keys, NOW).expect("a signed body is authentic, whatever it contains");
         check_authentic(&delivery, &verified, keys);
     }
 }

@@ -2,8 +2,8 @@
 
 use aws_lambda_events::event::dynamodb::Event;
 use livehooks_aws::Notifier;
-use livehooks_aws::notification::MESSAGE_BYTES_MAX;
 use livehooks_aws::config::NotifyConfig;
+use livehooks_aws::notification::MESSAGE_BYTES_MAX;
 use serde_json::value::RawValue;
 use tokio::runtime::{Builder, Runtime};
 
