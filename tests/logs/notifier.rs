@@ -64,7 +64,7 @@ pub async fn all(notes: &mut Notes) {
         }
         notifier.handle(&alien()).await;
     }
-    notes.told.extend(["unreadable", "the quarantine queue did not take"].map(str::to_owned));
+    notes.told.extend(["unreadable", "the quarantine queue did not accept"].map(str::to_owned));
     local.stop().await;
 }
 

@@ -35,8 +35,8 @@ pub enum Fault {
         /// The command that fills the secret.
         remedy: String,
     },
-    /// The table did not store the event.
-    #[error("the table did not store the event: {0}")]
+    /// A read or a write of the table failed.
+    #[error("the events table failed: {0}")]
     Store(String),
     /// The table did not respond in time.
     #[error("the table did not respond within {0} ms")]

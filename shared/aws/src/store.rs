@@ -85,7 +85,7 @@ impl Store {
     pub async fn warm_up(&self) {
         let key = AttributeValue::S("warm-up".into());
         if let Err(PutError::Fault(fault)) = self.latest(key).await {
-            warn!(fault = fault.code(), "could not connect to the table at startup: {fault}");
+            warn!(fault = fault.code(), "no connection to the table at startup: {fault}");
         }
     }
 

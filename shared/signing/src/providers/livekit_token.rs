@@ -1,4 +1,4 @@
-//! LiveKit's token, which plugNmeet uses too.
+//! LiveKit's token, which other providers use too.
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
