@@ -108,7 +108,10 @@ fn wrong_keys_are_named_by_file_and_field_and_never_shown() {
     );
     fs::write(&file, r#"{"livekit": {"keys": {"a": {"hunter2": 1}}}}"#).unwrap();
     let error = rejection(folder.path(), &["--keys", "keys.json"]);
-    assert_eq!(error, "error: keys file keys.json: field livekit.keys.a: expected a text, found an object\n");
+    assert_eq!(
+        error,
+        "error: keys file keys.json: field livekit.keys.a: expected a string, found an object\n"
+    );
 }
 
 #[test]

@@ -117,8 +117,8 @@ def test_100ms_works_at_once_and_the_others_ask_for_their_keys(stack, rsa_key, e
 def test_with_a_secret_of_the_wrong_shape_deliveries_are_queued_and_the_log_names_the_field(stack):
     for keys, words in [
         ("not JSON", "expected JSON, found none at line 1"),
-        ({"keys": [PLUGNMEET_KEY.secret]}, "field keys: expected an object of API keys and secrets, found a list"),
-        ({"keys": {"a": 1}}, "field keys.a: expected a text, found a number"),
+        ({"keys": [PLUGNMEET_KEY.secret]}, "field keys: expected an object of API keys and secrets, found an array"),
+        ({"keys": {"a": 1}}, "field keys.a: expected a string, found a number"),
         ({"key": {}}, "expected only the fields keys"),
     ]:
         stack.put_secret("Plugnmeet", keys)
@@ -284,7 +284,7 @@ def test_nothing_is_lost_while_sns_is_down_and_no_sender_notices(stack, everythi
         sent.add(answer.json["id"])
     until(lambda: stack.failed_batches() > failed, "a batch to come back")
     assert not sent & set(everything.ids())
-    assert "the topic did not take a batch" in stack.log("NotifyFunction")
+    assert "the topic did not accept a batch" in stack.log("NotifyFunction")
     outage.unlink()
     until(lambda: sent <= set(everything.ids()), "every notification", seconds=60)
 

@@ -39,7 +39,9 @@ pub async fn all(notes: &mut Notes) {
         *faults.publish.lock().unwrap() = fault;
         notifier.handle(&good).await;
     }
-    notes.logged.extend(["did not take a batch", "did not take a record", "sender_fault"].map(str::to_owned));
+    notes
+        .logged
+        .extend(["did not accept a batch", "did not accept a record", "sender_fault"].map(str::to_owned));
 
     let mut broken = vec![Value::Null, json!("canary"), json!(["canary"]), json!({ "canary": "canary" })];
     for (name, value) in [
@@ -64,7 +66,7 @@ pub async fn all(notes: &mut Notes) {
         }
         notifier.handle(&alien()).await;
     }
-    notes.logged.extend(["unreadable", "the quarantine queue did not take"].map(str::to_owned));
+    notes.logged.extend(["unreadable", "the quarantine queue did not accept"].map(str::to_owned));
     local.stop().await;
 }
 

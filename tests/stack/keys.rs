@@ -127,7 +127,7 @@ async fn without_keys_that_can_be_read_it_is_our_fault_and_the_log_says_how_to_f
     let fault = ring.current(after(5)).await.err().unwrap().to_string();
     assert_eq!(
         fault,
-        "the keys in secret livehooks/example cannot be used: field keys.a: expected a text, found a list; \
+        "the keys in secret livehooks/example cannot be used: field keys.a: expected a string, found an array; \
          fill them with: aws secretsmanager put-secret-value --secret-id livehooks/example \
          --secret-string '{\"keys\": {\"<api key>\": \"<secret>\"}}'"
     );
@@ -201,7 +201,7 @@ async fn keys_stay_in_use_when_the_secret_is_emptied_and_what_they_do_not_fit_is
     assert!(matches!(fault, Fault::KeysInvalid { .. }), "{fault:?}");
     ring.current(after(30)).await.unwrap();
     ring.current(after(600)).await.unwrap();
-    assert!(ring.are_at_hand());
+    assert!(ring.are_available());
 }
 
 #[tokio::test]

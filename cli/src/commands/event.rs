@@ -143,7 +143,7 @@ impl Signer<'_> {
     fn envelope(&self, sample: &Sample<'_>, alteration: Alteration, form: Form) -> Result<Value, EventError> {
         let mut body = sample.body(&self.places).into_bytes();
         let validity = match alteration {
-            Alteration::Expired if !self.entry.knows_time => {
+            Alteration::Expired if !self.entry.expires => {
                 return Err(EventError::NeverExpires(self.entry.name));
             }
             Alteration::Expired => Validity::from(self.validity.now - SignedDuration::from_hours(24)),
@@ -222,7 +222,7 @@ fn write(folder: &Path) -> Result<(), EventError> {
                     "tampered.json".into(),
                     signer.envelope(&sample, Alteration::Tampered, Form::default())?,
                 ));
-                if entry.knows_time {
+                if entry.expires {
                     let expired = signer.envelope(&sample, Alteration::Expired, Form::default())?;
                     files.push(("expired.json".into(), expired));
                 }

@@ -98,7 +98,7 @@ fn curl(stored: &Stored, sending: &Sending) -> Result<Copied, String> {
     let now = Timestamp::now();
     let signed = (entry.sign)(&entry.body_keys(keys), &body, now.into());
     let standing = (entry.sign)(keys, &body, now.into()).map_err(|error| error.to_string())?;
-    let mut note = match entry.knows_time {
+    let mut note = match entry.expires {
         true => "Signed with the local stack's keys, for five minutes.".to_owned(),
         false => "Signed with the local stack's keys.".to_owned(),
     };

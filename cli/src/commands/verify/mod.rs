@@ -51,7 +51,7 @@ pub struct Verify {
 
 /// What came of the check.
 #[derive(Serialize)]
-struct VerificationResult<'a> {
+struct VerifyResult<'a> {
     is_authentic: bool,
     provider: &'a str,
     #[serde(flatten)]
@@ -83,7 +83,7 @@ impl Verify {
             Ok(_) => (None, None),
             Err(rejection) => (Some(rejection), diagnose::cause(entry, &keys, &request, now, rejection)),
         };
-        let verdict = VerificationResult {
+        let verdict = VerifyResult {
             is_authentic: rejection.is_none(),
             provider: entry.name,
             checked: verdict.as_ref().ok().cloned(),
@@ -100,7 +100,7 @@ impl Verify {
     }
 }
 
-impl VerificationResult<'_> {
+impl VerifyResult<'_> {
     fn print(&self, request: &Request, now: Timestamp) -> Result<(), CommandError> {
         let at = local(now, "%Y-%m-%d %H:%M:%S %Z");
         if let Some(checked) = &self.checked {
