@@ -297,7 +297,12 @@ async fn a_body_of_one_mebibyte_fits_unless_no_table_could_hold_it() {
             noise(bytes)
         );
     }
-    assert!(queued(&noise(1 << 20)).unwrap_err().starts_with("expected a message of at most 1048320 bytes"));
+    assert!(
+        queued(&noise(1 << 20))
+            .unwrap_err()
+            .to_string()
+            .starts_with("expected a message of at most 1048320 bytes")
+    );
 
     let aws = FakeAws::start().await;
     aws.down.table.store(true, SeqCst);

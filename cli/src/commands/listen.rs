@@ -238,7 +238,10 @@ impl<'a> Listener<'a> {
     async fn deliver(&self, stored: &Stored) -> Result<(), CommandError> {
         let occurrence = stored.occurrence.to_string();
         let made = Notification::new(&stored.json, &self.source.table, &stored.event_key, &occurrence);
-        let made = made.map_err(|why| HistoryError::NoEvent { event_key: stored.event_key.clone(), why })?;
+        let made = made.map_err(|why| HistoryError::NoEvent {
+            event_key: stored.event_key.clone(),
+            why: why.to_string(),
+        })?;
         let attributes: Vec<(&str, &str)> =
             made.attributes.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let trouble = |why: &str| anstream::eprintln!("{}  {}", styled(YELLOW, "waits"), safe(why, 400));

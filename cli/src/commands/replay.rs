@@ -272,8 +272,10 @@ impl Replay {
             let json = with_replay_id(&stored.json, &run.replay_id(place));
             let occurrence = place.occurrence.to_string();
             let notification = Notification::new(&json, &source.table, &place.event_key, &occurrence);
-            let notification = notification
-                .map_err(|why| HistoryError::NoEvent { event_key: place.event_key.clone(), why })?;
+            let notification = notification.map_err(|why| HistoryError::NoEvent {
+                event_key: place.event_key.clone(),
+                why: why.to_string(),
+            })?;
             bytes += notification.bytes();
             if !batch.is_empty() && bytes > livehooks_aws::notification::MESSAGE_BYTES_MAX {
                 break;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Fault;
 use crate::config::{BODY_BYTES_MAX, FallbackConfig};
-use crate::fault::describe;
+use crate::fault::{QueueError, describe};
 
 /// The largest message that SQS accepts, attributes included.
 pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
@@ -42,6 +42,26 @@ pub struct QueuedDelivery {
     headers: HeaderMap,
     url_token: Option<String>,
     body: Vec<u8>,
+}
+
+/// Why a message is not a queued delivery. Never repeats the message.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnreadableMessage {
+    /// The message is not JSON of the expected shape.
+    #[error("expected a queued delivery, found none at line {line} column {column}")]
+    NotADelivery {
+        /// The line of the first error.
+        line: usize,
+        /// The column of the first error.
+        column: usize,
+    },
+    /// A part of the message is not what it should be.
+    #[error("expected {0}, found none")]
+    Missing(&'static str),
+    /// The unpacked body is larger than any delivery.
+    #[error("expected a body of at most {BODY_BYTES_MAX} bytes, found a larger one")]
+    BodyTooLarge,
 }
 
 /// A message as JSON, with bytes in base64.
@@ -69,25 +89,25 @@ impl Fallback {
         delivery: &Delivery<'_>,
         received_at: Timestamp,
         fault: &Fault,
-    ) -> Result<String, String> {
+    ) -> Result<String, QueueError> {
         let message = message::<P>(delivery, received_at, fault)?;
         let send = self.sqs.send_message().queue_url(&self.config.queue_url).message_body(message).send();
-        let late = |_| format!("no response within {} ms", self.config.deadline.as_millis());
+        let late = |_| QueueError::Timeout(self.config.deadline.as_millis());
         let sent = tokio::time::timeout(self.config.deadline, send).await.map_err(late)?;
-        let sent = sent.map_err(|error| describe(&error))?;
-        sent.message_id.ok_or_else(|| "a response without a message id".into())
+        let sent = sent.map_err(|error| QueueError::Sqs(describe(&error)))?;
+        sent.message_id.ok_or_else(|| QueueError::Sqs("a response without a message id".into()))
     }
 }
 
 /// A delivery as a message, compressed only if it would be too large otherwise.
 ///
 /// # Errors
-/// Reports the size of a message that is still too large. The table could not hold such a body either.
+/// [`QueueError::TooLarge`] if it is still too large.
 pub fn message<P: Provider>(
     delivery: &Delivery<'_>,
     received_at: Timestamp,
     fault: &Fault,
-) -> Result<String, String> {
+) -> Result<String, QueueError> {
     let headers = delivery.headers.iter().filter(|(name, _)| P::reads(name));
     let mut message = Message {
         provider: P::NAME.into(),
@@ -98,16 +118,19 @@ pub fn message<P: Provider>(
         body: BASE64.encode(delivery.body),
         gzip: false,
     };
-    let json = |message: &Message| serde_json::to_string(message).map_err(|error| error.to_string());
+    let json = |message: &Message| {
+        serde_json::to_string(message).map_err(|error| QueueError::Unbuildable(error.to_string()))
+    };
     let text = json(&message)?;
     if text.len() <= QUEUED_BYTES_MAX {
         return Ok(text);
     }
-    message.body = BASE64.encode(&gzip(delivery.body).map_err(|error| error.to_string())?);
+    message.body =
+        BASE64.encode(&gzip(delivery.body).map_err(|error| QueueError::Unbuildable(error.to_string()))?);
     message.gzip = true;
     match json(&message)? {
         text if text.len() <= QUEUED_BYTES_MAX => Ok(text),
-        text => Err(format!("expected a message of at most {QUEUED_BYTES_MAX} bytes, found {}", text.len())),
+        text => Err(QueueError::TooLarge { bytes: text.len(), bytes_max: QUEUED_BYTES_MAX }),
     }
 }
 
@@ -116,21 +139,19 @@ impl QueuedDelivery {
     ///
     /// # Errors
     /// Says what was expected; never repeats what was found.
-    pub fn read(message: &str) -> Result<Self, String> {
+    pub fn read(message: &str) -> Result<Self, UnreadableMessage> {
+        use UnreadableMessage::Missing;
         let message: Message = serde_json::from_str(message).map_err(|error| {
-            format!(
-                "expected a queued delivery, found none at line {} column {}",
-                error.line(),
-                error.column()
-            )
+            let (line, column) = (error.line(), error.column());
+            UnreadableMessage::NotADelivery { line, column }
         })?;
-        let decode = |text: &str| BASE64.decode(text.as_bytes()).map_err(|_| "expected base64, found none");
+        let decode = |text: &str| BASE64.decode(text.as_bytes()).map_err(|_| Missing("base64"));
         let mut headers = HeaderMap::new();
         for (name, value) in &message.headers {
             let name = HeaderName::from_bytes(name.as_bytes());
-            let name = name.map_err(|_| "expected the name of a header, found none")?;
+            let name = name.map_err(|_| Missing("the name of a header"))?;
             let value = HeaderValue::from_bytes(&decode(value)?);
-            headers.append(name, value.map_err(|_| "expected the value of a header, found none")?);
+            headers.append(name, value.map_err(|_| Missing("the value of a header"))?);
         }
         let body = decode(&message.body)?;
         Ok(Self {
@@ -154,12 +175,12 @@ fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-fn gunzip(gzip: &[u8]) -> Result<Vec<u8>, String> {
+fn gunzip(gzip: &[u8]) -> Result<Vec<u8>, UnreadableMessage> {
     let mut body = Vec::new();
     let read = GzDecoder::new(gzip).take(BODY_BYTES_MAX as u64 + 1).read_to_end(&mut body);
-    read.map_err(|error| format!("expected gzip, found none: {error}"))?;
+    read.map_err(|_| UnreadableMessage::Missing("gzip"))?;
     match body.len() {
         0..=BODY_BYTES_MAX => Ok(body),
-        _ => Err(format!("expected a body of at most {BODY_BYTES_MAX} bytes, found a larger one")),
+        _ => Err(UnreadableMessage::BodyTooLarge),
     }
 }

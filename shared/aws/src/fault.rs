@@ -46,8 +46,8 @@ pub enum Fault {
     DeadLetterQueue {
         /// The code of the rejection.
         reason: &'static str,
-        /// The queue's response.
-        why: String,
+        /// Why not.
+        why: QueueError,
     },
     /// Too many other deliveries of the same sequence arrived at once.
     #[error(
@@ -82,6 +82,29 @@ impl Fault {
             | Self::Contention(_) => true,
         }
     }
+}
+
+/// Why a message could not be put into a queue.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueueError {
+    /// The message is too large even when compressed. The table could not hold such a body either.
+    #[error("expected a message of at most {bytes_max} bytes, found {bytes}")]
+    TooLarge {
+        /// The message's size.
+        bytes: usize,
+        /// The largest message that is sent.
+        bytes_max: usize,
+    },
+    /// The message could not be built.
+    #[error("the message could not be built: {0}")]
+    Unbuildable(String),
+    /// The queue did not respond in time.
+    #[error("no response within {0} ms")]
+    Timeout(u128),
+    /// SQS's response.
+    #[error("{0}")]
+    Sqs(String),
 }
 
 /// Why an AWS call failed: the service's code and message, or the chain of causes. Never includes the request.

@@ -17,6 +17,7 @@ use tracing::{error, warn};
 
 use crate::config::{IngestConfig, env};
 use crate::fallback::Fallback;
+use crate::fault::QueueError;
 use crate::gateway::{Answer, MalformedEvent, ReceiveClock};
 use crate::outcome::{Outcome, Receipt};
 use crate::pipeline::Pipeline;
@@ -197,6 +198,6 @@ fn record_malformed(provider: &'static str, malformed: MalformedEvent) {
 }
 
 /// Logs why the fallback queue did not accept a delivery.
-fn record_not_queued(provider: &'static str, why: &str) {
+fn record_not_queued(provider: &'static str, why: &QueueError) {
     error!(provider, "the fallback queue did not accept a delivery: {why}");
 }

@@ -29,11 +29,11 @@ mod outcome;
 mod pipeline;
 mod publish_error;
 
-pub use fault::{Fault, describe};
+pub use fault::{Fault, QueueError, describe};
 pub use ingest::Ingest;
 pub use keys::KeyRing;
 pub use notification::Notification;
 pub use notify::Notifier;
 pub use outcome::{Outcome, Receipt};
 pub use recover::Recover;
-pub use store::Store;
+pub use store::{Store, UnreadableEvent};

@@ -9,6 +9,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::store::UnreadableEvent;
+
 /// The largest message, attributes included, and the largest batch that SNS accepts.
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 
@@ -30,9 +32,9 @@ impl Notification {
     ///
     /// # Errors
     /// Says where the stored JSON is not an event.
-    pub fn new(event: &str, table: &str, event_key: &str, occurrence: &str) -> Result<Self, String> {
+    pub fn new(event: &str, table: &str, event_key: &str, occurrence: &str) -> Result<Self, UnreadableEvent> {
         let event = redact(event);
-        let attributes = attributes(&event).map_err(not_an_event)?;
+        let attributes = attributes(&event)?;
         let complete = Self { message: event.into_owned(), attributes };
         if complete.bytes() <= MESSAGE_BYTES_MAX {
             return Ok(complete);
@@ -41,13 +43,13 @@ impl Notification {
         let dataref = format!("dynamodb://{table}/{key}/{occurrence}");
         let attributes = complete.attributes;
         for without in [Without::Raw, Without::Data] {
-            let message = reduced(&complete.message, &dataref, without).map_err(not_an_event)?;
+            let message = reduced(&complete.message, &dataref, without)?;
             let smaller = Self { message, attributes: attributes.clone() };
             if smaller.bytes() <= MESSAGE_BYTES_MAX {
                 return Ok(smaller);
             }
         }
-        Err(format!("expected an event that can be reduced to {MESSAGE_BYTES_MAX} bytes, found a larger one"))
+        Err(UnreadableEvent::TooLarge { bytes_max: MESSAGE_BYTES_MAX })
     }
 
     /// One entry of a batch for SNS.
@@ -99,11 +101,6 @@ fn attributes(event: &str) -> serde_json::Result<BTreeMap<&'static str, String>>
     Ok(known
         .filter_map(|(name, value)| Some((name, value.filter(|value| is_valid_attribute(value))?)))
         .collect())
-}
-
-/// This message goes to the log, and serde_json's messages quote the input, so only the position is reported.
-fn not_an_event(error: serde_json::Error) -> String {
-    format!("expected an event, found none at line {} column {}", error.line(), error.column())
 }
 
 /// SNS rejects empty attributes and control characters. A filter policy could not name such a room anyway, and the event
@@ -182,7 +179,7 @@ mod tests {
 
     #[test]
     fn an_invalid_event_is_reported_by_position_and_never_quoted() {
-        let error = |text| Notification::new(text, "Events", "p#1", "0").unwrap_err();
+        let error = |text| Notification::new(text, "Events", "p#1", "0").unwrap_err().to_string();
         assert_eq!(error(r#""hunter2""#), "expected an event, found none at line 1 column 9");
         assert!(!error(r#"{"data":{"session":"hunter2"}}"#).contains("hunter2"));
     }

@@ -22,7 +22,7 @@ use crate::config::{NotifyConfig, env};
 use crate::fault::describe;
 use crate::notification::MESSAGE_BYTES_MAX;
 use crate::publish_error::{PublishError, is_entry_permanent};
-use crate::store::gunzip;
+use crate::store::{UnreadableEvent, gunzip};
 use crate::{Notification, clients, telemetry};
 
 /// How many entries SNS accepts in a batch.
@@ -58,6 +58,9 @@ struct Pending {
     notification: Notification,
 }
 
+/// The sequence number of the first record to retry.
+struct RetryFrom(String);
+
 impl Notifier {
     /// A notifier for the topic that `config` names.
     pub fn new(config: NotifyConfig, sdk: &SdkConfig) -> Self {
@@ -74,7 +77,7 @@ impl Notifier {
     /// retries from there.
     pub async fn handle(&self, event: &Event) -> DynamoDbEventResponse {
         let mut response = DynamoDbEventResponse::default();
-        if let Err(sequence_number) = self.publish_records(&event.records).await {
+        if let Err(RetryFrom(sequence_number)) = self.publish_records(&event.records).await {
             counter!("PublishFailed").increment(1);
             let mut failure = DynamoDbBatchItemFailure::default();
             failure.item_identifier = Some(sequence_number);
@@ -83,7 +86,7 @@ impl Notifier {
         response
     }
 
-    async fn publish_records(&self, records: &[EventRecord]) -> Result<(), String> {
+    async fn publish_records(&self, records: &[EventRecord]) -> Result<(), RetryFrom> {
         let mut pending = Vec::with_capacity(records.len());
         let mut result = Ok(());
         for record in records.iter().filter(|record| record.event_name == "INSERT") {
@@ -92,8 +95,8 @@ impl Notifier {
                 Ok(notification) => pending.push(Pending { sequence_number, notification }),
                 Err(why) => {
                     let record = json!(record).to_string();
-                    if self.quarantine("unreadable", &why, record).await.is_err() {
-                        result = Err(sequence_number);
+                    if self.quarantine("unreadable", &why.to_string(), record).await.is_err() {
+                        result = Err(RetryFrom(sequence_number));
                         break;
                     }
                 }
@@ -107,33 +110,34 @@ impl Notifier {
         result
     }
 
-    fn notification(&self, record: &EventRecord) -> Result<Notification, String> {
+    fn notification(&self, record: &EventRecord) -> Result<Notification, UnreadableEvent> {
         use serde_dynamo::AttributeValue;
         let image = &record.change.new_image;
+        let missing = |name, expected| UnreadableEvent::Attribute { name, expected };
         let json = match image.get("event") {
             Some(AttributeValue::S(json)) => json.clone(),
             Some(AttributeValue::B(gzip)) => gunzip(gzip)?,
-            _ => return Err("expected a string or bytes in attribute event, found neither".into()),
+            _ => return Err(missing("event", "a string or bytes")),
         };
         let key = match image.get("event_key") {
             Some(AttributeValue::S(key)) => key,
-            _ => return Err("expected a string in attribute event_key, found none".into()),
+            _ => return Err(missing("event_key", "a string")),
         };
         let occurrence = match image.get("occurrence") {
             Some(AttributeValue::N(number)) => number,
-            _ => return Err("expected a number in attribute occurrence, found none".into()),
+            _ => return Err(missing("occurrence", "a number")),
         };
         Notification::new(&json, &self.config.table, key, occurrence)
     }
 
-    /// Publishes one batch, or returns the sequence number of the first record to retry.
-    async fn publish(&self, batch: &[Pending]) -> Result<(), String> {
+    /// Publishes one batch.
+    async fn publish(&self, batch: &[Pending]) -> Result<(), RetryFrom> {
         let Some(first) = batch.first() else { return Ok(()) };
         match self.publish_batch(batch).await {
             Ok(response) => self.settle(batch, &response).await,
             Err(PublishError::Retryable(why)) => {
                 error!(records = batch.len(), "the topic did not accept a batch: {why}");
-                Err(first.sequence_number.clone())
+                Err(RetryFrom(first.sequence_number.clone()))
             }
             Err(PublishError::Permanent(why)) if batch.len() > 1 => {
                 warn!(
@@ -148,7 +152,7 @@ impl Notifier {
             Err(PublishError::Permanent(why)) => {
                 let quarantined =
                     self.quarantine("sender_fault", &why, json!(first.notification).to_string());
-                quarantined.await.map_err(|()| first.sequence_number.clone())
+                quarantined.await.map_err(|()| RetryFrom(first.sequence_number.clone()))
             }
         }
     }
@@ -165,7 +169,7 @@ impl Notifier {
     }
 
     /// SNS responds with 200 even if it accepted only some entries. Entries that it does not mention count as failed.
-    async fn settle(&self, batch: &[Pending], response: &PublishBatchOutput) -> Result<(), String> {
+    async fn settle(&self, batch: &[Pending], response: &PublishBatchOutput) -> Result<(), RetryFrom> {
         let mut failures: HashMap<&str, _> =
             response.failed().iter().map(|entry| (entry.id(), entry)).collect();
         let accepted: HashSet<&str> = response.successful().iter().filter_map(|entry| entry.id()).collect();
@@ -189,7 +193,7 @@ impl Notifier {
             if !is_settled {
                 let sequence_number = &pending.sequence_number;
                 warn!(sequence_number, "the topic did not accept a record: {why}");
-                retry_from.get_or_insert_with(|| sequence_number.clone());
+                retry_from.get_or_insert_with(|| RetryFrom(sequence_number.clone()));
             }
         }
         retry_from.map_or(Ok(()), Err)

@@ -20,7 +20,8 @@ use tracing::error;
 
 use crate::config::{KeySource, RecoverConfig, env};
 use crate::dead_letters::DeadLetterQueue;
-use crate::fallback::QueuedDelivery;
+use crate::fallback::{QueuedDelivery, UnreadableMessage};
+use crate::fault::QueueError;
 use crate::outcome::{Outcome, cut};
 use crate::pipeline::Pipeline;
 use crate::{Fault, KeyRing, Store, clients, telemetry};
@@ -91,7 +92,7 @@ pub struct RecoveredDelivery {
 pub enum Unrecoverable {
     /// The message is not a delivery.
     #[error("{0}")]
-    Unreadable(String),
+    Unreadable(UnreadableMessage),
     /// The provider is disabled or unknown.
     #[error("expected a provider whose keys are configured, found {0:?}")]
     NoKeys(String),
@@ -162,7 +163,7 @@ impl Recover {
             _ => return Ok(RecoveredDelivery { provider, received_at, outcome, is_dead_lettered: false }),
         };
         let put = self.dead_letters.put(message, reason, provider, received_at);
-        let late = |_| Err(format!("no response within {} ms", self.deadline.as_millis()));
+        let late = |_| Err(QueueError::Timeout(self.deadline.as_millis()));
         Ok(match timeout_at(until, put).await.unwrap_or_else(late) {
             Ok(()) => RecoveredDelivery { provider, received_at, outcome, is_dead_lettered: true },
             Err(why) => {
@@ -193,7 +194,7 @@ pub fn response(recovered: &[Recovered]) -> SqsBatchResponse {
     response
 }
 
-fn read(message: &SqsMessage) -> (&SqsMessage, Result<QueuedDelivery, String>) {
+fn read(message: &SqsMessage) -> (&SqsMessage, Result<QueuedDelivery, UnreadableMessage>) {
     (message, QueuedDelivery::read(body(message)))
 }
 

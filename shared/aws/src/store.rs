@@ -217,21 +217,53 @@ pub fn room_key(provider: &str, room_id: &str) -> Option<String> {
 ///
 /// # Errors
 /// Says what was found instead.
-pub fn unpack(event: Option<&AttributeValue>) -> Result<String, String> {
+pub fn unpack(event: Option<&AttributeValue>) -> Result<String, UnreadableEvent> {
     match event {
         Some(AttributeValue::S(json)) => Ok(json.clone()),
         Some(AttributeValue::B(bytes)) => gunzip(bytes.as_ref()),
-        Some(_) => Err("expected a string or bytes in attribute event, found another type".into()),
-        None => Err("expected an attribute event, found none".into()),
+        _ => Err(UnreadableEvent::Attribute { name: "event", expected: "a string or bytes" }),
     }
 }
 
 /// A compressed event's JSON.
-pub(crate) fn gunzip(bytes: &[u8]) -> Result<String, String> {
+pub(crate) fn gunzip(bytes: &[u8]) -> Result<String, UnreadableEvent> {
     let mut json = String::new();
     let read = GzDecoder::new(bytes).read_to_string(&mut json);
-    read.map(|_| json)
-        .map_err(|error| format!("expected gzip in attribute event, found other bytes: {error}"))
+    read.map(|_| json).map_err(|_| UnreadableEvent::Attribute { name: "event", expected: "gzip" })
+}
+
+/// Why an item of the table cannot be published or shown. Never repeats the item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnreadableEvent {
+    /// An attribute is missing, or holds something else.
+    #[error("expected {expected} in attribute {name}, found none")]
+    Attribute {
+        /// The attribute's name.
+        name: &'static str,
+        /// What it has to hold.
+        expected: &'static str,
+    },
+    /// The JSON is not an event. Only the position is reported, because serde_json's messages quote the input.
+    #[error("expected an event, found none at line {line} column {column}")]
+    NotAnEvent {
+        /// The line of the first error.
+        line: usize,
+        /// The column of the first error.
+        column: usize,
+    },
+    /// The event stays too large for SNS without its raw part and its data.
+    #[error("expected an event that can be reduced to {bytes_max} bytes, found a larger one")]
+    TooLarge {
+        /// The largest message that SNS accepts.
+        bytes_max: usize,
+    },
+}
+
+impl From<serde_json::Error> for UnreadableEvent {
+    fn from(error: serde_json::Error) -> Self {
+        Self::NotAnEvent { line: error.line(), column: error.column() }
+    }
 }
 
 fn pack(json: String) -> Result<AttributeValue, PutError> {
