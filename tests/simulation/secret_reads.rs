@@ -1,19 +1,19 @@
-//! A secret that cannot be read is not asked for on every request.
+//! An unreadable secret is not read on every request.
 
 use std::time::Duration;
 
 use crate::fake_aws::State;
 
-/// The SDK's attempts to read a secret once.
+/// The SDK's attempts per read.
 const ATTEMPTS: usize = 3;
-/// A failed read is remembered for 5 s at least, from when its request came, a little before its first attempt.
+/// A failed read is cached for at least 5 s from its request, which comes shortly before the first attempt.
 const REMEMBERED: Duration = Duration::from_millis(4_500);
 
-/// When a process has asked for a secret, and whether it was answered.
+/// A read of a secret.
 #[derive(Clone, Copy)]
 pub struct Read {
     pub at: Duration,
-    /// The batch of messages that it was for, if any: all of it is done by one reading of the clock.
+    /// The batch of messages that caused it, if any. A batch reads the clock only once.
     pub batch: Option<u32>,
     pub is_answered: bool,
 }
@@ -29,7 +29,7 @@ pub fn check(state: &State) -> Vec<String> {
             }
         };
         if reads.windows(ATTEMPTS + 1).any(is_flood) {
-            violations.push(format!("{process}: asked for the secret of {provider} again and again"));
+            violations.push(format!("{process} read the secret of {provider} too often"));
         }
     }
     violations
