@@ -138,7 +138,7 @@ pub fn signed(keys: &KeysFile, sender: &Sender, event: &Event) -> (String, Signe
         id: format!("EV_{}_{}", event.room, event.number),
         now: Timestamp::now(),
     });
-    let keys = keys.signing(sender.provider).expect("there are keys for every provider");
+    let keys = keys.signing(sender.provider).expect("every provider has keys");
     let signed = (sender.provider.sign)(keys, body.as_bytes(), Timestamp::now().into());
     (body, signed.expect("the keys can sign"))
 }
