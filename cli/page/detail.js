@@ -61,13 +61,13 @@ export class Detail {
       event.provider, plain(event.provider_type ?? "no type of its own", 80), room,
       event.participant ? plain(event.participant, 80) : "",
       h("span", { class: "id" }, h("code", {}, plain(id, 80)), copyButton("Copy id", () => id)));
-    // What is being read or copied stays, when the event is only told anew.
+    // What is being read or copied stays, when only the event is drawn again.
     if (script) this.#element.querySelector(".again").replaceWith(script);
     this.#element.scrollTop = top;
     this.#last = key;
   }
 
-  /** Shows what is shown anew, for it has changed. */
+  /** Draws the shown event again, because it has changed. */
   renew(provider, id) {
     if (this.#shown === `event ${provider} ${id}`) this.#shown = "";
   }

@@ -79,7 +79,7 @@ export function copyButton(label, text, props = {}) {
   button.addEventListener("click", async () => {
     const copied = await text();
     button.textContent = copied && await copy(copied) ? "Copied" : "Not copied";
-    setTimeout(() => { button.textContent = label; }, 1500);
+    setTimeout(() => { button.textContent = label; }, 2500);
   });
   return button;
 }

@@ -14,7 +14,7 @@ const BASIS = {
   "sequence": "the provider gives no id: only a repeat of the latest event of its sequence, within ten seconds, is a duplicate",
 };
 
-/** The parts of an event as the server tells it; `about` is what is being looked at. */
+/** The parts of an event as the server reports it; `about` is the stack that is shown. */
 export function eventParts(event, about) {
   return [
     h("div", { class: "facts" }, times(event), verification(event), dedupe(event, about)),
@@ -74,7 +74,7 @@ function pane(title, text, ...notes) {
 
 function raw(event) {
   const title = `${event.provider}'s JSON`;
-  if (event.raw !== null) return pane(title, event.raw, event.is_redacted ? note("secrets struck out") : "");
+  if (event.raw !== null) return pane(title, event.raw, event.is_redacted ? note("secrets redacted") : "");
   return h("section", { class: "pane" }, h("h3", {}, `${event.provider}'s body`, note("no JSON: base64"), copyButton("Copy", () => event.raw_base64)),
     h("pre", { class: "json", tabindex: "0", "aria-label": "Body in base64" }, event.raw_base64));
 }
@@ -96,7 +96,7 @@ function sendAgain(event, about) {
   };
   const button = (label, form) => copyButton(label, take(form), { "data-form": form });
   return h("section", { class: "again" }, h("h3", {}, "Send again"),
-    h("p", {}, note("The delivery's own headers are not kept: what is copied is this body, signed anew.")),
+    h("p", {}, note("The delivery's own headers are not kept: the copy is this body, signed again.")),
     h("div", { class: "buttons" },
       about.kind === "local" ? button("Copy as curl", "curl") : "",
       button("Copy as sam local invoke", "sam"), button("Copy as fixture", "fixture")),

@@ -9,7 +9,7 @@ export function follow(on) {
   source.addEventListener("open", () => on.state("catching up"));
   source.addEventListener("error", () => {
     on.state("reconnecting");
-    // A browser that is told to stop, or that has no network, does not try again.
+    // A browser that is stopped, or that has no network, does not try again.
     if (source.readyState === EventSource.CLOSED) setTimeout(() => follow(on), AGAIN_MS);
   });
   read("about", on.about);

@@ -1,4 +1,4 @@
-// JSON as text: indented and coloured without being parsed, so that numbers keep their digits, doubled fields
+// JSON as text: indented and colored without being parsed, so that numbers keep their digits, doubled fields
 // stay double, and no depth is too deep.
 
 import { h, plainJson } from "./dom.js";
@@ -39,7 +39,7 @@ function kind({ text, isName }) {
   return /^[-\dtfn]/.test(text) ? "value" : "sign";
 }
 
-/** A block with a JSON text in it. What is too long to be coloured is shown plain. */
+/** A block with a JSON text in it. What is too long to be colored is shown plain. */
 export function block(text, label) {
   const pre = h("pre", { class: "json", tabindex: "0", "aria-label": label });
   const full = indented(text);

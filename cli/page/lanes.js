@@ -1,4 +1,4 @@
-// What of a timeline can be reckoned without drawing: groups, rows, ticks and words.
+// What can be computed of a timeline without drawing: groups, rows, ticks and words.
 
 import { clock, plain, span as length } from "./dom.js";
 

@@ -1,4 +1,4 @@
-// The rooms that were seen, and one room's evening.
+// The rooms that were seen, and one room's timeline.
 
 import { ask, clock, h, isToday, plain } from "./dom.js";
 import { Timeline } from "./timeline.js";
@@ -34,7 +34,7 @@ export class Room {
     this.#timeline = new Timeline({ onOpen, onZoom });
     const button = (label, title, act) => h("button", { type: "button", title, "aria-label": title, onclick: act }, label);
     const picture = this.#timeline;
-    this.element = h("div", { class: "evening" },
+    this.element = h("div", { class: "room-view" },
       h("div", { class: "toolbar" }, this.#title,
         h("div", { class: "buttons" },
           button("−", "Wider (-)", () => picture.zoomBy(1.5)), button("+", "Closer (+)", () => picture.zoomBy(1 / 1.5)),
@@ -71,7 +71,7 @@ export class Room {
     }
   }
 
-  /** Draws anew soon, where a row is of the room that is shown. */
+  /** Draws again soon if a row belongs to the shown room. */
   renew(row) {
     if (this.#stale || row.became !== "stored" || `${row.provider}/${row.room}` !== this.#key) return;
     this.#stale = true;

@@ -22,7 +22,7 @@ export class Timeline {
     this.#listen();
   }
 
-  /** Draws what /api/timeline tells; `zoom` is a pair of times in milliseconds, or nothing for all of it. */
+  /** Draws what /api/timeline returns; `zoom` is a pair of times in milliseconds, or nothing for all of it. */
   draw(model, zoom) {
     const isSame = this.#model?.room === model.room && this.#model?.provider === model.provider;
     this.#model = model;

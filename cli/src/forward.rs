@@ -26,7 +26,7 @@ impl HttpTarget {
         Some(Self { client: Client::builder().timeout(TIMEOUT).build().unwrap_or_default(), url })
     }
 
-    /// Posts until the app answers 2xx; tells each time why it has not.
+    /// Posts until the app answers 2xx, and reports each failure.
     pub async fn post_until_taken(
         &self,
         topic_arn: &str,

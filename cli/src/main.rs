@@ -31,35 +31,35 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start the local stack: the real handlers, an embedded DynamoDB, notifications
+    /// Start the local stack: the real handlers, an embedded DynamoDB
     Dev(Dev),
-    /// Sign a realistic event as a provider does, and send it
+    /// Sign and send a sample event as a provider does
     Send(Send),
-    /// Print a signed event as API Gateway hands it to a function
+    /// Print a signed event as API Gateway passes it to Lambda
     Event(PrintEvent),
-    /// Serve the page over a deployed stack, read-only, on this machine alone
+    /// Serve the page over a deployed stack, read only
     Inspect(Inspect),
-    /// Show what was stored, and what is being stored
+    /// List stored events, or follow them
     Events(Events),
-    /// Show the rooms: when they were seen, who is in them, what is being recorded
+    /// List rooms, participants and recordings
     Rooms(Rooms),
-    /// Draw a room's evening: who was there when, what was recorded, what is missing
+    /// Draw a room's timeline, gaps marked
     Timeline(ShowTimeline),
-    /// Tell the whole story of one event, from delivery to notification
+    /// Show one event's history, from delivery to notification
     Explain(Explain),
-    /// Check a captured request offline, and say precisely why it is rejected
+    /// Check a captured request offline and explain its rejection
     Verify(Verify),
     /// Publish stored events again
     Replay(Box<Replay>),
-    /// Find what has started and was never said to have ended
+    /// List sessions, recordings and streams that never ended
     Unfinished(Unfinished),
-    /// Follow a stack and deliver its events to your app, also those that came while it was away
+    /// Deliver a stack's events to a local URL
     Listen(Listen),
     /// Show queued and dead-lettered deliveries, and put dead letters back
     Queue(ManageQueue),
     /// Show, add and retire the keys that a stack verifies with
     Keys(ManageKeys),
-    /// Print a script that completes command lines
+    /// Print a shell completion script
     Completions(Completions),
 }
 

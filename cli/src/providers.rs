@@ -5,7 +5,7 @@ use livehooks_core::{PROVIDER_NAMES, for_each_provider};
 
 pub use livehooks_signing::{
     Checked, Normalized, PROVIDERS as ALL, ProviderInfo as Entry, SignError, Signed, Signer as Sender,
-    Validity, Verdict,
+    Validity, VerifyResult,
 };
 
 /// Every provider's way through the recover function.

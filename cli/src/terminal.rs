@@ -1,4 +1,4 @@
-//! Lines for people: aligned, coloured on a terminal only, safe against what a payload may hold.
+//! Lines for people: aligned, colored on a terminal only, safe against what a payload may hold.
 
 use std::io::{self, IsTerminal, Write};
 

@@ -108,7 +108,10 @@ fn wrong_keys_are_named_by_file_and_field_and_never_shown() {
     );
     fs::write(&file, r#"{"livekit": {"keys": {"a": {"hunter2": 1}}}}"#).unwrap();
     let error = rejection(folder.path(), &["--keys", "keys.json"]);
-    assert_eq!(error, "error: keys file keys.json: field livekit.keys.a: expected a text, found an object\n");
+    assert_eq!(
+        error,
+        "error: keys file keys.json: field livekit.keys.a: expected a string, found an object\n"
+    );
 }
 
 #[test]
@@ -205,7 +208,7 @@ fn the_checked_in_events_are_what_the_command_writes() {
         expected.keys().chain(found.keys()).filter(|path| expected.get(*path) != found.get(*path)).collect();
     assert!(
         differing.is_empty(),
-        "write them anew with `cargo livehooks event --write events`: {differing:?}"
+        "write them again with `cargo livehooks event --write events`: {differing:?}"
     );
     assert!(expected.len() > 30);
 }

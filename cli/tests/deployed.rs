@@ -225,11 +225,11 @@ fn a_deployed_stack_is_looked_at_like_the_local_one() {
     let rooms: Value = serde_json::from_str(&deployed.ran(&["rooms", "--json"])).unwrap();
     assert_eq!(rooms["present"], 1);
 
-    let told = deployed.ran(&["explain", event["id"].as_str().unwrap()]);
+    let text = deployed.ran(&["explain", event["id"].as_str().unwrap()]);
     for part in
         ["--log-group-name live-NotifyLogGroup", "--log-group-name live-IngestLogGroup", "--region us-east-1"]
     {
-        assert!(told.contains(part), "{part:?} is not in:\n{told}");
+        assert!(text.contains(part), "{part:?} is not in:\n{text}");
     }
     let open = deployed.run(&["unfinished", "--older-than", "0s"]);
     assert_eq!(open.status.code(), Some(3));

@@ -145,11 +145,11 @@ fn an_events_story_goes_from_delivery_to_notification() {
     dev.notification();
 
     let id = joined.last().unwrap()["id"].as_str().unwrap();
-    let told = loop {
-        let told = ran(folder.path(), &["explain", id], 0);
+    let printed = loop {
+        let printed = ran(folder.path(), &["explain", id], 0);
         // The notifier is a moment behind the table.
-        if !told.contains("not since this start") {
-            break told;
+        if !printed.contains("not since this start") {
+            break printed;
         }
     };
     for part in [
@@ -162,15 +162,15 @@ fn an_events_story_goes_from_delivery_to_notification() {
         "by the provider's clock",
         "expires ",
     ] {
-        assert!(told.contains(part), "{part:?} is not in:\n{told}");
+        assert!(printed.contains(part), "{part:?} is not in:\n{printed}");
     }
 
     let id = joined[0]["id"].as_str().unwrap();
-    let story = json_lines(folder.path(), &["explain", id, "--json"]).remove(0);
-    assert_eq!(story["dedupe"]["basis"], "sequence");
-    assert_eq!(story["event"]["id"], id);
-    assert_eq!(story["delivery_lag_s"], serde_json::Value::Null, "VideoSDK gives no time");
-    assert_eq!(story["published"]["is_published"], true);
+    let history = json_lines(folder.path(), &["explain", id, "--json"]).remove(0);
+    assert_eq!(history["dedupe"]["basis"], "sequence");
+    assert_eq!(history["event"]["id"], id);
+    assert_eq!(history["delivery_lag_s"], serde_json::Value::Null, "VideoSDK gives no time");
+    assert_eq!(history["published"]["is_published"], true);
 
     assert!(ran(folder.path(), &["explain", &id[..12]], 0).contains(id), "the beginning of an id will do");
     assert_eq!(run(folder.path(), &["explain", "nothing"]).status.code(), Some(1));

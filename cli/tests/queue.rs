@@ -57,7 +57,12 @@ fn a_typo_in_the_keys_of_the_local_stack_is_seen_and_mended() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
 
     let mut dev = Dev::start(folder, &["--keys", file.to_str().unwrap()]);
-    while !dev.line().contains("dead-lettered: wrong_key") {}
+    let rejection = "dead-lettered: wrong_key";
+    while !dev.banner.contains(rejection) {
+        let line = dev.line();
+        assert!(!line.is_empty(), "the process ended before it logged the rejection");
+        dev.banner += &line;
+    }
     let shown = ran(folder, &["queue"], 0);
     let row = shown.lines().find(|line| line.starts_with(EXAMPLE)).unwrap();
     assert_eq!(row.split_whitespace().take(3).collect::<Vec<_>>(), [EXAMPLE, "wrong_key", "1"]);

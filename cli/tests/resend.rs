@@ -72,8 +72,8 @@ fn a_stopped_replay_goes_on_behind_what_was_taken() {
     app.next();
     interrupt(&replay);
     // The answer must not be faster than the signal.
-    let mut told = BufReader::new(replay.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert!(told.any(|line| line.starts_with("stopping")));
+    let mut lines = BufReader::new(replay.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("stopping")));
     app.answer(200);
     assert_eq!(replay.wait().unwrap().code(), Some(130), "what was on its way is waited for");
 

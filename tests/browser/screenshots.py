@@ -5,7 +5,7 @@ from io import BytesIO
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
-from stack import EXAMPLE, ROOT, evening
+from stack import EXAMPLE, ROOT, meeting
 
 FOLDER = ROOT / "docs/screenshots"
 ROOM = "friday-standup"
@@ -16,7 +16,7 @@ def chosen(dev):
     """What the pictures show; returns the event that is open in them."""
     FOLDER.mkdir(exist_ok=True)
     dev.send("all", "--room", "standup")
-    for body in evening(ROOM):
+    for body in meeting(ROOM):
         dev.livekit(body)
     dev.send(EXAMPLE, "participant_joined", "--room", "standup", "--duplicate")
     dev.forge(EXAMPLE, "room_started")
@@ -30,7 +30,7 @@ def shot(page, name):
     expect(page.locator("#status")).to_have_text("live")
     file = FOLDER / f"{name}.png"
     picture = Image.open(BytesIO(page.screenshot(animations="disabled"))).convert("RGB")
-    # Rare colours say the most: red, amber.
+    # Rare colors say the most: red, amber.
     picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(file, optimize=True)
     assert file.stat().st_size < 150_000
 

@@ -68,7 +68,7 @@ class Dev:
 
 
 STACK = """<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeStacksResult><Stacks><member>
-<StackName>evenings</StackName><CreationTime>2026-01-01T00:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus><Outputs>
+<StackName>meetings</StackName><CreationTime>2026-01-01T00:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus><Outputs>
 <member><OutputKey>TableName</OutputKey><OutputValue>Events</OutputValue></member>
 <member><OutputKey>TopicArn</OutputKey><OutputValue>arn:aws:sns:eu-central-1:000000000000:livehooks</OutputValue></member>
 </Outputs></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"""
@@ -101,7 +101,7 @@ class Inspect:
             "AWS_ENDPOINT_URL_DYNAMODB": dynamodb or here, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": dynamodb or here,
             "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
         self.process = subprocess.Popen(
-            [LIVEHOOKS, "inspect", "--stack", "evenings", "--region", "eu-central-1", "--port", "0"],
+            [LIVEHOOKS, "inspect", "--stack", "meetings", "--region", "eu-central-1", "--port", "0"],
             env=environment, stdout=subprocess.PIPE, text=True)
         lines = iter(self.process.stdout.readline, "")
         self.url = next(line.split()[1].rstrip("/") for line in lines if line.startswith("page"))
@@ -123,17 +123,17 @@ def person(identity: str, name: str | None = None, stay: int = 1, **more) -> dic
 
 
 def egress(number: int, status: str, kind: str = "fileResults", **more) -> dict:
-    what = {"fileResults": [{"filename": "evening.mp4"}]} if kind == "fileResults" else {
+    what = {"fileResults": [{"filename": "meeting.mp4"}]} if kind == "fileResults" else {
         "streamResults": [{"url": "rtmps://live.example.com/app/{key...001}"}]}
     return {"egressInfo": {"egressId": f"EG_{number:012}", "roomName": "x", "status": status, **what, **more}}
 
 
-EVENING = 1_772_733_600  # 2026-03-05 18:00:00 UTC
+START = 1_772_733_600  # 2026-03-05 18:00:00 UTC
 
 
-def evening(room: str) -> list[dict]:
+def meeting(room: str) -> list[dict]:
     """An hour with everything in it: several stays, a failed stream, and ends and starts that never came."""
-    at = lambda minutes: EVENING + round(minutes * 60)  # noqa: E731
+    at = lambda minutes: START + round(minutes * 60)  # noqa: E731
     joined = lambda minutes, who, name, stay=1: event("participant_joined", at(minutes), room, **person(who, name, stay, joinedAt=str(at(minutes))))  # noqa: E731
     left = lambda minutes, who, name, stay=1: event("participant_left", at(minutes), room, **person(who, name, stay))  # noqa: E731
     ingress = {"ingressInfo": {"ingressId": "IN_obs", "name": "obs studio", "streamKey": "stream-secret", "roomName": room, "state": {"startedAt": str(at(5)) + "0" * 9}}}

@@ -6,12 +6,12 @@ import urllib.request
 
 import pytest
 from playwright.sync_api import expect
-from stack import Inspect, evening
+from stack import Inspect, meeting
 
 
 @pytest.fixture(scope="module")
 def inspected(dev):
-    for body in evening("friday"):
+    for body in meeting("friday"):
         dev.livekit(body)
     inspect = Inspect(dev.banner["dynamodb"].split()[0])
     yield inspect.url
@@ -21,8 +21,8 @@ def inspected(dev):
 def test_a_deployed_table_is_shown_and_followed(visit, inspected, dev):
     page = visit(inspected).open()
     expect(page.locator(".row")).to_have_count(20)
-    expect(page.locator("#about")).to_have_text("evenings · eu-central-1")
-    expect(page.get_by_text("Stored events only.")).to_contain_text("sam logs --stack-name evenings --region eu-central-1")
+    expect(page.locator("#about")).to_have_text("meetings · eu-central-1")
+    expect(page.get_by_text("Stored events only.")).to_contain_text("sam logs --stack-name meetings --region eu-central-1")
     dev.send("livekit", "room_started", "--room", "news")
     expect(page.locator(".row").first.locator(".room")).to_have_text("news")
     expect(page.locator(".row")).to_have_count(21)

@@ -65,6 +65,11 @@ def test_secrets_are_struck_out_wherever_an_event_is_shown_or_copied(panel):
     assert "turn-secret" not in panel.page.content()
 
 
+def published(panel):
+    """Waits for the event to be published: until then the panel may be drawn again, and "Copied" with it."""
+    expect(fact(panel, "Times", "published").locator("time")).to_be_visible()
+
+
 def copied(panel, form):
     """What a button puts on the clipboard."""
     panel.locator(f"[data-form={form}]").click()
@@ -85,6 +90,7 @@ def test_the_curl_command_of_every_provider_is_taken_and_shows_no_standing_secre
         sent = dev.send(provider, kind, "--room", "it's \"quoted\" $(here) \u202e").split()
         page = visit().open(f"/#/events?event={provider}/{sent[-1]}")
         panel = page.get_by_label("Details")
+        published(panel)
         command = copied(panel, "curl")
         assert "\u202e" not in command
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
@@ -129,5 +135,6 @@ def test_a_body_that_is_no_json_is_shown_in_base64(visit, dev):
     page = visit().open(f"/#/events?event=livekit/{sent['id']}")
     panel = page.get_by_label("Details")
     expect(panel.get_by_label("Body in base64")).to_have_text("AP8gbm8ganNvbg==")
+    published(panel)
     done = subprocess.run(["bash", "-c", copied(panel, "curl")], capture_output=True, text=True)
     assert json.loads(done.stdout)["status"] == "duplicate", done.stderr

@@ -1,4 +1,4 @@
-"""The live list: what arrives, how it is told apart, how it is filtered."""
+"""The live list: what arrives, how rows differ, how they are filtered."""
 
 import re
 

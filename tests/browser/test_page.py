@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import expect
-from stack import EVENING, egress, event, person
+from stack import START, egress, event, person
 
 HOSTILE = {
     "markup": '<img src=x onerror="document.title=1"><script>document.title=1</script>',
@@ -32,11 +32,11 @@ def hostile(dev):
     """Each text as room, participant, names and message; returns the ids."""
     ids = {}
     for name, text in HOSTILE.items():
-        dev.livekit(event("participant_joined", EVENING, text, **person(text, text)))
-        failed = event("egress_ended", EVENING + 60, text, **egress(1, "EGRESS_FAILED", error=text))
+        dev.livekit(event("participant_joined", START, text, **person(text, text)))
+        failed = event("egress_ended", START + 60, text, **egress(1, "EGRESS_FAILED", error=text))
         failed["event"] = "egress_ended"
         ids[name] = dev.livekit(failed)
-    dev.livekit({"event": HOSTILE["markup"], "id": "EV_unknown", "createdAt": str(EVENING)})
+    dev.livekit({"event": HOSTILE["markup"], "id": "EV_unknown", "createdAt": str(START)})
     return ids
 
 
@@ -163,7 +163,7 @@ def test_what_is_being_read_stays_while_events_arrive(visit, hostile, dev):
     seen = "(grid) => { const top = grid.getBoundingClientRect().top; return [...grid.querySelectorAll('.row')].find((row) => row.getBoundingClientRect().top >= top - 1).dataset.n; }"
     before = grid.evaluate(seen)
     for n in range(3):
-        dev.livekit(event("participant_joined", EVENING + n, "news", **person(f"late-{n}")))
+        dev.livekit(event("participant_joined", START + n, "news", **person(f"late-{n}")))
     expect(page.get_by_role("button", name="3 new")).to_be_visible()
     assert grid.evaluate(seen) == before
     page.get_by_role("button", name="3 new").click()

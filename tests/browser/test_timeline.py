@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from stack import EVENING, evening
+from stack import START, meeting
 
 ROOM = "friday standup/α"
 ADDRESS = "/#/room?provider=livekit&room=friday+standup%2F%CE%B1"
@@ -14,7 +14,7 @@ ADDRESS = "/#/room?provider=livekit&room=friday+standup%2F%CE%B1"
 
 @pytest.fixture(scope="module", autouse=True)
 def sent(dev):
-    for body in evening(ROOM):
+    for body in meeting(ROOM):
         dev.livekit(body)
 
 
@@ -117,7 +117,7 @@ def test_wheel_and_drag(page):
 
 
 def test_a_deep_link_shows_a_part(visit):
-    page = visit().open(f"{ADDRESS}&from={(EVENING + 600) * 1000}&to={(EVENING + 960) * 1000}")
+    page = visit().open(f"{ADDRESS}&from={(START + 600) * 1000}&to={(START + 960) * 1000}")
     expect(page.locator("svg.timeline")).to_be_visible()
     assert ticks(page)[-1] == "18:16"
     expect(span(page, "participant Ben Okri")).to_have_count(2)
@@ -126,7 +126,7 @@ def test_a_deep_link_shows_a_part(visit):
 
 def test_the_picture_grows_with_the_room(page, dev):
     from stack import event, person
-    dev.livekit(event("participant_joined", EVENING + 1800, ROOM, **person("late", "Late Comer")))
+    dev.livekit(event("participant_joined", START + 1800, ROOM, **person("late", "Late Comer")))
     expect(span(page, "participant Late Comer")).to_have_count(1)
 
 

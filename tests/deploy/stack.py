@@ -126,7 +126,13 @@ class Stack:
 
     def replace_environments(self, function: str) -> None:
         """Makes the next call start a new process."""
+        pid = (STATE / f"{self.physical_id(function)}.pid").read_text()
         self.signal(function, signal.SIGKILL)
+
+        def is_dead():
+            stat = Path(f"/proc/{pid}/stat")
+            return not stat.exists() or stat.read_text().rsplit(") ", 1)[1][0] in "ZX"
+        until(is_dead, f"the process of {function} to end")
 
     def failed_batches(self) -> int:
         """How often the notifier failed or died with a batch."""

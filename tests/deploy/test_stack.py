@@ -28,6 +28,8 @@ PLUGNMEET_KEY_NEW = ApiKey("APIplugnmeet", "another-secret-of-plugnmeet-after-ro
 LIVEKIT_KEY = ApiKey("APIlivekit", "secret-of-livekit-for-deploy-tests")
 # The time that KeyRing waits between two refreshes after failed verifications.
 REFRESH_INTERVAL_S = 30
+# The longest time that KeyRing caches a failed read.
+RETRY_DELAY_MAX_S = 30
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +117,8 @@ def test_100ms_works_immediately_and_the_others_ask_for_keys(stack, rsa_key, eve
 def test_with_an_invalid_secret_deliveries_are_queued_and_the_log_names_the_field(stack):
     for keys, words in [
         ("not JSON", "expected JSON, found none at line 1"),
-        ({"keys": [PLUGNMEET_KEY.secret]}, "field keys: expected an object of API keys and secrets, found a list"),
-        ({"keys": {"a": 1}}, "field keys.a: expected a text, found a number"),
+        ({"keys": [PLUGNMEET_KEY.secret]}, "field keys: expected an object of API keys and secrets, found an array"),
+        ({"keys": {"a": 1}}, "field keys.a: expected a string, found a number"),
         ({"key": {}}, "expected only the fields keys"),
     ]:
         stack.put_secret("Plugnmeet", keys)
@@ -126,17 +128,18 @@ def test_with_an_invalid_secret_deliveries_are_queued_and_the_log_names_the_fiel
         QUEUED.append(delivery)
         assert words in stack.log("PlugnmeetFunction")
     assert PLUGNMEET_KEY.secret not in stack.log("PlugnmeetFunction")
-    # Without keys, a forgery cannot be recognized yet.
-    assert stack.post(FORGED).result == (200, "queued")
+    # Without keys, a forgery cannot be recognized yet. It is signed here, because an expired one would be rejected.
+    forged = signing.plugnmeet({"event": "room_started", "id": "forged"}, ApiKey("APIplugnmeet", "guess"))
+    assert stack.post(forged).result == (200, "queued")
 
 
-def test_keys_work_within_seconds_after_they_are_set(stack, rsa_key):
+def test_keys_work_within_half_a_minute_after_they_are_set(stack, rsa_key):
     stack.put_secret("Plugnmeet", {"keys": {PLUGNMEET_KEY.name: PLUGNMEET_KEY.secret}})
     stack.put_secret("Livekit", {"keys": {LIVEKIT_KEY.name: LIVEKIT_KEY.secret}})
     stack.put_secret("Videosdk", stack.secret("Videosdk") | {"public_keys": [rsa_key.public_pem]})
-    for make in [lambda: plugnmeet("room_started"), lambda: livekit("room_started"),
-                 lambda: videosdk(stack, rsa_key, "session-started")]:
-        until(lambda: stack.post(make()).result == (200, "accepted"), "the keys to be read")
+    time.sleep(RETRY_DELAY_MAX_S + 1)
+    for delivery in [plugnmeet("room_started"), livekit("room_started"), videosdk(stack, rsa_key, "session-started")]:
+        assert stack.post(delivery).result == (200, "accepted")
 
 
 def test_queued_deliveries_are_stored_once_and_published_but_one_with_an_unknown_key_is_dead_lettered(stack, everything):
@@ -281,7 +284,7 @@ def test_nothing_is_lost_while_sns_is_down_and_senders_do_not_notice(stack, ever
         sent.add(answer.json["id"])
     until(lambda: stack.failed_batches() > failed, "a batch to fail")
     assert not sent & set(everything.ids())
-    assert "the topic did not take a batch" in stack.log("NotifyFunction")
+    assert "the topic did not accept a batch" in stack.log("NotifyFunction")
     outage.unlink()
     until(lambda: sent <= set(everything.ids()), "every notification", seconds=60)
 
@@ -432,7 +435,6 @@ def forgeries(stack, rsa_key, authentic):
 
 # Sent while the secret was invalid.
 QUEUED: list[signing.Delivery] = []
-FORGED = signing.plugnmeet({"event": "room_started", "id": "forged"}, ApiKey("APIplugnmeet", "guess"))
 
 
 def hms(stack, kind: str) -> signing.Delivery:

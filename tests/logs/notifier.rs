@@ -41,7 +41,7 @@ pub async fn all(notes: &mut Notes) {
     }
     notes
         .expected
-        .extend(["did not take a batch", "did not take a record", "sender_fault"].map(str::to_owned));
+        .extend(["did not accept a batch", "did not accept a record", "sender_fault"].map(str::to_owned));
 
     let mut broken = vec![Value::Null, json!("canary"), json!(["canary"]), json!({ "canary": "canary" })];
     for (name, value) in [
@@ -66,7 +66,7 @@ pub async fn all(notes: &mut Notes) {
         }
         notifier.handle(&foreign()).await;
     }
-    notes.expected.extend(["unreadable", "the quarantine queue did not take"].map(str::to_owned));
+    notes.expected.extend(["unreadable", "the quarantine queue did not accept"].map(str::to_owned));
     local.stop().await;
 }
 

@@ -128,13 +128,13 @@ impl Sender {
             let next = self.rules.retries.next(tries.len() as u32, &answer);
             tries.push((at, answer));
             let outcome = match next {
-                Next::Again(wait) => {
+                Next::RetryAfter(wait) => {
                     sleep(wait).await;
                     continue;
                 }
                 Next::CountsAsDelivered => Outcome::CountedAsDelivered,
                 Next::GivesUp => Outcome::GivenUp,
-                Next::WaitsOn => Outcome::WaitsForever,
+                Next::WaitsForever => Outcome::WaitsForever,
             };
             return DeliveryResult { tries, outcome };
         }

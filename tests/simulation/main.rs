@@ -28,7 +28,7 @@ use invariants::Report;
 use mutants::Mutant;
 
 /// Scenarios to try for each mutant.
-const SEEDS_PER_MUTANT: u64 = 2_000;
+const SEEDS_PER_MUTANT: u64 = 400;
 
 #[test]
 fn every_acknowledged_event_is_stored_once_and_published_and_nothing_else_is() {

@@ -148,7 +148,7 @@ impl Scenario {
         for tries_before in 0.. {
             let status = self.attempt(index, delivery, request).await;
             let answer = status.map_or(Answer::Broken, |status| Answer::Status(status, None));
-            let Next::Again(pause) = delivery.entry.sender.retries.next(tries_before, &answer) else {
+            let Next::RetryAfter(pause) = delivery.entry.sender.retries.next(tries_before, &answer) else {
                 return;
             };
             sleep(pause).await;

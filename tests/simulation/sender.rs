@@ -42,7 +42,7 @@ impl Forgery {
     fn matches_no_key(self, entry: &Entry) -> bool {
         match self {
             Self::Unsigned => entry.name != "100ms",
-            Self::AlteredBody => entry.knows_time,
+            Self::AlteredBody => entry.expires,
             Self::Expired => true,
             Self::OtherKey => false,
         }
@@ -148,7 +148,7 @@ pub fn deliveries(rng: &mut Rng) -> Vec<Arc<Delivery>> {
         for forged in 0..forgeries {
             let forgeries = [Forgery::OtherKey, Forgery::AlteredBody, Forgery::Expired, Forgery::Unsigned];
             let forgery = match forgeries[rng.usize(..4)] {
-                Forgery::Expired if !entry.knows_time => Forgery::Unsigned,
+                Forgery::Expired if !entry.expires => Forgery::Unsigned,
                 Forgery::AlteredBody if !keys::covers_body(entry) => Forgery::OtherKey,
                 forgery => forgery,
             };

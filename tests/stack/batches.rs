@@ -28,6 +28,8 @@ const BYTES_MAX: usize = 256 * 1024;
 enum EntryResult {
     Accepted,
     FailsForNow,
+    /// SNS calls it the sender's fault, but an operator can fix it.
+    Denied,
     FailsForGood,
     Unmentioned,
     BatchFails,
@@ -81,10 +83,11 @@ async fn answer(State(aws): State<Aws>, body: Bytes) -> Response {
             EntryResult::Accepted => {
                 accepted += &format!("<member><Id>{id}</Id><MessageId>1</MessageId></member>")
             }
-            EntryResult::FailsForNow | EntryResult::FailsForGood => {
-                let fault = result == EntryResult::FailsForGood;
+            EntryResult::FailsForNow | EntryResult::Denied | EntryResult::FailsForGood => {
+                let fault = result != EntryResult::FailsForNow;
+                let code = if result == EntryResult::Denied { "KMSAccessDenied" } else { "InvalidParameter" };
                 failed += &format!(
-                    "<member><Id>{id}</Id><Code>x</Code><SenderFault>{fault}</SenderFault></member>"
+                    "<member><Id>{id}</Id><Code>{code}</Code><SenderFault>{fault}</SenderFault></member>"
                 );
             }
             EntryResult::Unmentioned | EntryResult::BatchFails => {}
@@ -152,7 +155,12 @@ fn batches_fit_and_keep_the_order_and_the_lowest_failed_sequence_number_is_repor
     let result = prop_oneof![
         30 => Just(EntryResult::Accepted),
         2 => Just(EntryResult::FailsForGood),
-        1 => select(vec![EntryResult::FailsForNow, EntryResult::Unmentioned, EntryResult::BatchFails]),
+        1 => select(vec![
+            EntryResult::FailsForNow,
+            EntryResult::Denied,
+            EntryResult::Unmentioned,
+            EntryResult::BatchFails,
+        ]),
     ];
     let config = ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() };
     let checked = TestRunner::new(config).run(&vec((size, result), 0..40), |drawn| {

@@ -35,6 +35,10 @@ async fn an_outage_of_the_table_loses_nothing_and_senders_do_not_notice() {
     let stored = local.events().await;
     assert_eq!(stored.len(), ALL.len());
     assert!(published.iter().all(|notification| stored.contains(&notification["message"])));
+    // A message is deleted only after its event is stored.
+    while !local.stack.queue.bodies().unwrap().0.is_empty() {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(local.stack.queue.bodies().unwrap(), (vec![], vec![]));
     assert_eq!(local.published_by_now().await.len(), ALL.len());
 }

@@ -127,7 +127,7 @@ async fn unusable_keys_are_our_fault_and_the_log_says_how_to_set_them() {
     let fault = ring.current(after(5)).await.err().unwrap().to_string();
     assert_eq!(
         fault,
-        "the keys in secret livehooks/example cannot be used: field keys.a: expected a text, found a list; \
+        "the keys in secret livehooks/example cannot be used: field keys.a: expected a string, found an array; \
          fill them with: aws secretsmanager put-secret-value --secret-id livehooks/example \
          --secret-string '{\"keys\": {\"<api key>\": \"<secret>\"}}'"
     );
@@ -201,7 +201,7 @@ async fn keys_stay_in_use_after_the_secret_is_emptied_but_a_mismatch_is_our_faul
     assert!(matches!(fault, Fault::KeysInvalid { .. }), "{fault:?}");
     ring.current(after(30)).await.unwrap();
     ring.current(after(600)).await.unwrap();
-    assert!(ring.are_at_hand());
+    assert!(ring.are_available());
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use livehooks_aws::recover::{Recovered, Unrecoverable, response};
 use livehooks_core::Provider;
 use livehooks_core::livekit::LiveKit;
 use livehooks_core::videosdk::VideoSdk;
+use livehooks_signing::Signer;
 use serde_json::json;
 
 use crate::dead_letters::reasons;
@@ -58,7 +59,7 @@ async fn if_keys_are_unavailable_at_a_cold_start_nothing_is_lost_and_no_forgery_
     aws.down.secrets.store(true, SeqCst);
     let ingest = aws.ingest_with::<Example>(|_| ());
     let recover = aws.recover(EXAMPLE, KeySource::SecretsManager("keys".into()));
-    let forged = signed_request(EXAMPLE, &json!({ "keys": { "a": "forged" } }), b"{}", START);
+    let forged = signed_request(EXAMPLE, &Example::other_keys(&public_keys(EXAMPLE)), b"{}", START);
     for request in [request(EXAMPLE, br#"{"id":"1"}"#, START), forged] {
         assert_eq!(status_of(ingest.receive_at(&request, START).await), "queued");
     }
@@ -72,7 +73,7 @@ async fn if_keys_are_unavailable_at_a_cold_start_nothing_is_lost_and_no_forgery_
         recovered.iter().map(|message| status_of(message.result.clone().unwrap().outcome)).collect();
     assert_eq!(statuses, ["accepted", "401"]);
     assert_eq!((aws.waiting(), aws.items().await.len()), (0, 1));
-    assert_eq!(reasons(&aws), ["unknown_issuer"]);
+    assert_eq!(reasons(&aws), ["wrong_key"]);
 }
 
 #[tokio::test]
@@ -214,6 +215,10 @@ async fn a_message_without_a_readable_delivery_is_retried() {
         assert!(recovered[0].result.is_err(), "{message}");
         assert_eq!(response(&recovered).batch_item_failures[0].item_identifier, "message");
     }
+    let long = with("provider", json!("x".repeat(1_000)));
+    let recovered = recover.recover_at(&batch(&long), START).await;
+    let why = recovered[0].result.as_ref().unwrap_err().to_string();
+    assert!(why.len() < 200, "no text of a message reaches the log uncut: {why}");
     let recovered = recover.recover_at(&batch(&good.to_string()), START).await;
     assert!(
         matches!(&recovered[0].result, Ok(recovered) if matches!(recovered.outcome, Outcome::Rejected(_)))

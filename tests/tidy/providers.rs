@@ -138,8 +138,9 @@ fn vocabulary_page() -> String {
         }
     }
     let mut page = String::from(
-        "# Vocabulary\n\nThe event type for each provider's type. The part after a `+` says which content decides. \
-         `UPDATE_EXPECT=1 cargo test -p livehooks-tests --test tidy` writes this page from the fixtures.\n\n",
+        "# Vocabulary\n\nThis table maps each provider's event types to the common types. The part after a `+` names the \
+         content that decides the type. `UPDATE_EXPECT=1 cargo test -p livehooks-tests --test tidy` generates this \
+         page from the fixtures.\n\n",
     );
     let rule = "---|".repeat(PROVIDER_NAMES.len() + 1);
     page += &format!("| type | {} |\n|{rule}\n", PROVIDER_NAMES.join(" | "));

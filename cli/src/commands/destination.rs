@@ -22,7 +22,7 @@ pub(super) enum Destination {
     App {
         /// The app.
         app: HttpTarget,
-        /// The topic that it is told.
+        /// The topic to publish to.
         topic_arn: String,
     },
 }
@@ -173,19 +173,19 @@ mod tests {
         );
 
         let mut cursor = stack.published.cursor(true);
-        let mut told = Vec::new();
+        let mut published = Vec::new();
         for _ in 0..3 {
-            told.push(stack.published.next(&mut cursor).await.unwrap());
+            published.push(stack.published.next(&mut cursor).await.unwrap());
         }
         let ids: Vec<bool> = ["0", "3", "1"]
             .iter()
-            .zip(&told)
+            .zip(&published)
             .map(|(id, entry)| entry.contains(&format!("\"id\":\"{id}\"")))
             .collect();
-        assert_eq!(ids, [true; 3], "{told:?}");
+        assert_eq!(ids, [true; 3], "{published:?}");
         assert_eq!(
             stack.published.bytes(),
-            told.iter().map(|entry| entry.len() as u64 + 8).sum::<u64>(),
+            published.iter().map(|entry| entry.len() as u64 + 8).sum::<u64>(),
             "each once"
         );
         stack.stop().await;

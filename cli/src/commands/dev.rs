@@ -23,7 +23,7 @@ pub struct Dev {
     /// Port of the embedded DynamoDB [default: the next one after --port, or a free one]
     #[arg(long, value_name = "PORT")]
     dynamodb_port: Option<u16>,
-    /// Address of DynamoDB, SNS and SQS; that of Docker's bridge (172.17.0.1) lets containers in
+    /// Address of DynamoDB, SNS and SQS; use Docker's bridge (172.17.0.1) for containers
     #[arg(long, value_name = "ADDRESS", default_value_t = Ipv4Addr::LOCALHOST)]
     aws_host: Ipv4Addr,
     /// Folder for the events [default: .livehooks]

@@ -25,16 +25,16 @@ pub struct PrintEvent {
     /// The provider's type or the common one (see send --list)
     #[arg(value_name = "TYPE", required_unless_present = "write")]
     kind: Option<String>,
-    /// Change one byte of the body after signing (of the secret header, where the body is not covered)
+    /// Change one byte of the body after signing (of the secret header, if the body is not signed)
     #[arg(long)]
     tampered: bool,
     /// Sign with a clock that is a day behind
     #[arg(long, conflicts_with = "tampered")]
     expired: bool,
-    /// The envelope of a REST API instead of an HTTP API's
+    /// Use a REST API's envelope instead of an HTTP API's
     #[arg(long)]
     rest: bool,
-    /// Put the body into base64
+    /// Encode the body in base64
     #[arg(long)]
     base64: bool,
     /// Keys file to sign with [default: the local stack's]
@@ -143,7 +143,7 @@ impl Signer<'_> {
     fn envelope(&self, sample: &Sample<'_>, alteration: Alteration, form: Form) -> Result<Value, EventError> {
         let mut body = sample.body(&self.places).into_bytes();
         let validity = match alteration {
-            Alteration::Expired if !self.entry.knows_time => {
+            Alteration::Expired if !self.entry.expires => {
                 return Err(EventError::NeverExpires(self.entry.name));
             }
             Alteration::Expired => Validity::from(self.validity.now - SignedDuration::from_hours(24)),
@@ -222,7 +222,7 @@ fn write(folder: &Path) -> Result<(), EventError> {
                     "tampered.json".into(),
                     signer.envelope(&sample, Alteration::Tampered, Form::default())?,
                 ));
-                if entry.knows_time {
+                if entry.expires {
                     let expired = signer.envelope(&sample, Alteration::Expired, Form::default())?;
                     files.push(("expired.json".into(), expired));
                 }

@@ -22,13 +22,13 @@ const POLL: Duration = Duration::from_secs(1);
 Without --room the whole table is read: with a deployed stack that costs read units (about 0.04 dollars for \
 a million events). --room asks an index.")]
 pub struct Events {
-    /// The newest so many
+    /// How many of the newest events
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 50)]
     limit: usize,
-    /// Go on with what is stored from now on, until Ctrl-C
+    /// Follow new events until Ctrl-C
     #[arg(long, short)]
     follow: bool,
-    /// One event a line, as subscribers get it
+    /// Print JSON, one event per line, as subscribers get it
     #[arg(long)]
     json: bool,
     #[command(flatten)]

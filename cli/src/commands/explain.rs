@@ -1,4 +1,4 @@
-//! `livehooks explain`: the whole story of one event, from delivery to notification.
+//! `livehooks explain`: one event's history, from delivery to notification.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -21,7 +21,7 @@ Exit status: 0 found, 1 there is no such event, 2 it could not be found out.")]
 pub struct Explain {
     /// The event's id, or how it begins
     event_id: String,
-    /// One story a line, as JSON
+    /// Print JSON, one history per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub struct Explain {
 
 /// What is known about one event.
 #[derive(Serialize)]
-struct Story<'a> {
+struct History<'a> {
     event: &'a serde_json::value::RawValue,
     occurred_at: Timestamp,
     received_at: Timestamp,
@@ -70,7 +70,7 @@ struct Published {
 }
 
 impl Explain {
-    /// Tells the story.
+    /// Prints the history.
     ///
     /// # Errors
     /// Where the table cannot be read.
@@ -93,26 +93,26 @@ impl Explain {
             return Ok(Ending::No);
         }
         for (index, stored) in found.iter().enumerate() {
-            let story = story(&source, stored).await?;
+            let history = history(&source, stored).await?;
             if index > 0 && !self.json {
                 line("")?;
             }
             match self.json {
-                true => line(serde_json::to_string(&story).unwrap_or_default().replace(['\r', '\n'], " "))?,
-                false => tell(&source, stored, &story)?,
+                true => line(serde_json::to_string(&history).unwrap_or_default().replace(['\r', '\n'], " "))?,
+                false => print(&source, stored, &history)?,
             }
         }
         Ok(Ending::Fine)
     }
 }
 
-async fn story<'a>(source: &'a Source, stored: &'a Stored) -> Result<Story<'a>, CommandError> {
+async fn history<'a>(source: &'a Source, stored: &'a Stored) -> Result<History<'a>, CommandError> {
     let event = &stored.event;
     let raw: &serde_json::value::RawValue = serde_json::from_str(&stored.json).map_err(|error| {
         HistoryError::NoEvent { event_key: stored.event_key.clone(), why: error.to_string() }
     })?;
     let lag = stored.received_at.duration_since(event.time);
-    Ok(Story {
+    Ok(History {
         event: raw,
         occurred_at: event.time,
         received_at: stored.received_at,
@@ -193,7 +193,7 @@ async fn published_in_aws(source: &Source, stored: &Stored) -> Published {
     }
 }
 
-fn tell(source: &Source, stored: &Stored, story: &Story<'_>) -> Result<(), CommandError> {
+fn print(source: &Source, stored: &Stored, history: &History<'_>) -> Result<(), CommandError> {
     let event = &stored.event;
     let say = |name: &str, text: &str| line(format!("{} {text}", styled(BOLD, format!("{name:10}"))));
     let time = |time| local(time, "%Y-%m-%d %H:%M:%S%.3f %Z");
@@ -204,12 +204,12 @@ fn tell(source: &Source, stored: &Stored, story: &Story<'_>) -> Result<(), Comma
     if let Some(who) = event.participant_key() {
         say("who", &safe(who, 80))?;
     }
-    match story.delivery_lag_s {
+    match history.delivery_lag_s {
         Some(_) => say("occurred", &format!("{} by the provider's clock", time(event.time)))?,
         None => say("occurred", "the provider gives no time: the time of receipt counts")?,
     }
     let lag = stored.received_at.duration_since(event.time);
-    let lag = match story.delivery_lag_s {
+    let lag = match history.delivery_lag_s {
         None => String::new(),
         Some(lag_s) if lag_s < 0.0 => format!(", {} before it occurred: the clocks differ", length(lag)),
         Some(_) => format!(", {} later", length(lag)),
@@ -219,7 +219,7 @@ fn tell(source: &Source, stored: &Stored, story: &Story<'_>) -> Result<(), Comma
     if let Some(account) = event.source.split('/').nth(3) {
         say("", &format!("account or key {}", safe(account, 60)))?;
     }
-    say("dedupe", &format!("by {}; {}", event.dedupebasis, story.dedupe.decision))?;
+    say("dedupe", &format!("by {}; {}", event.dedupebasis, history.dedupe.decision))?;
     say(
         "stored",
         &format!("table {}, key {} / {}", source.table, safe(&stored.event_key, 120), stored.occurrence),
@@ -230,12 +230,12 @@ fn tell(source: &Source, stored: &Stored, story: &Story<'_>) -> Result<(), Comma
     if let Some(expires_at) = stored.expires_at {
         say("", &format!("expires {}", time(expires_at)))?;
     }
-    let published = match story.published.is_published {
-        Some(true) => styled(GREEN, &story.published.detail),
-        _ => styled(YELLOW, &story.published.detail),
+    let published = match history.published.is_published {
+        Some(true) => styled(GREEN, &history.published.detail),
+        _ => styled(YELLOW, &history.published.detail),
     };
     say("published", &published)?;
-    for look in &story.published.look {
+    for look in &history.published.look {
         say("", look)?;
     }
     Ok(())

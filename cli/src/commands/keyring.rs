@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::providers::Entry;
 
-/// One key, told by what can be shown.
+/// One key, by what may be shown of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) field: String,

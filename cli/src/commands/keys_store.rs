@@ -96,7 +96,7 @@ impl KeysStore {
         new.persist(file).map(drop).map_err(|error| failed(error.error))
     }
 
-    /// serde_json's own messages quote what they stumble over: only the place is told.
+    /// serde_json's own messages quote what they stumble over: only the position is reported.
     fn parse(&self, text: &[u8]) -> Result<Value, CommandError> {
         let file = match self {
             Self::File(file) => file.clone(),

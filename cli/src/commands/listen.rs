@@ -27,7 +27,7 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
 /// DynamoDB keeps a stream for 24 hours; a little less is sure.
 const STREAM_REACHES: SignedDuration = SignedDuration::from_hours(23);
-/// DynamoDB's clock tells when an event was written, in whole seconds; the laptop's told when it began.
+/// DynamoDB's clock says when an event was written, in whole seconds; the laptop's when the command began.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(1);
 /// How old a saved place may get while nothing happens.
 const SAVE_EVERY: SignedDuration = SignedDuration::from_mins(1);
@@ -48,13 +48,13 @@ pub struct Listen {
     /// The app's URL
     #[arg(long, value_name = "URL")]
     forward_to: String,
-    /// Where it begins the first time: with what was received 30m, 2h, 7d ago, or at a time [default: now]
+    /// Where to start the first time: 30m, 2h, 7d ago, or a time [default: now]
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
-    /// Forget where it stopped, and begin anew
+    /// Forget the saved place and start over
     #[arg(long)]
     fresh: bool,
-    /// What was delivered, one event a line, as JSON
+    /// Print delivered events as JSON, one per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -142,7 +142,7 @@ impl<'a> Listener<'a> {
         let mut wait = POLL;
         loop {
             match self.follow().await {
-                // What can be mended without starting again is waited for.
+                // What can be fixed without starting again is waited for.
                 Err(CommandError::History(why)) => {
                     let first = why.to_string();
                     let first = first.lines().next().unwrap_or_default();

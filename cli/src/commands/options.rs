@@ -43,7 +43,7 @@ pub struct Selection {
     /// The provider
     #[arg(long, help = one_of(), value_parser = provider)]
     pub provider: Option<String>,
-    /// The type; a `*` stands for any text, as in 'live.recording.*'
+    /// The type; `*` matches any text, as in 'live.recording.*'
     #[arg(long = "type", value_name = "TYPE")]
     pub kind: Option<String>,
     /// The room's id
@@ -52,7 +52,7 @@ pub struct Selection {
     /// The participant's id
     #[arg(long, value_name = "ID")]
     pub participant: Option<String>,
-    /// A text that the event holds anywhere
+    /// Text anywhere in the event
     #[arg(long)]
     pub text: Option<String>,
 }
@@ -66,7 +66,7 @@ pub struct FilterOptions {
     /// Received since: 30m, 2h, 7d ago, or a time (2026-01-31, 2026-01-31T22:00, …Z)
     #[arg(long, value_name = "TIME")]
     pub since: Option<Moment>,
-    /// Received before: in the same ways
+    /// Received before TIME (same formats as --since)
     #[arg(long, value_name = "TIME")]
     pub until: Option<Moment>,
 }

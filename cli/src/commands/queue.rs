@@ -23,7 +23,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
   cargo livehooks queue --stack live --json
   cargo livehooks queue redrive --stack live
 
-A delivery that was answered 200 but that the keys of today reject is dead-lettered, not deleted. Mend the keys \
+A delivery that was answered 200 but that the keys of today reject is dead-lettered, not deleted. Fix the keys \
 (`keys show`, `keys add`), wait half a minute, then redrive: each delivery is verified again, as of the time at which \
 it was received. Counts are SQS's own and may be a minute behind."
 )]
@@ -98,7 +98,7 @@ async fn show(which: &Which) -> Result<(), CommandError> {
     }
     line(styled(
         DIM,
-        format!("  mend the cause, then: cargo livehooks queue redrive{}", which.stack.again()),
+        format!("  fix the cause, then: cargo livehooks queue redrive{}", which.stack.again()),
     ))?;
     Ok(())
 }
@@ -106,13 +106,13 @@ async fn show(which: &Which) -> Result<(), CommandError> {
 async fn redrive(which: &Which) -> Result<(), CommandError> {
     let queue = FallbackQueue::of(&which.stack.source().await?)?;
     let source = queue.start_redrive().await?;
-    let mut told = None;
+    let mut reported = None;
     let done = loop {
         let redrive = queue.redrive(&source).await?;
         if redrive.status != "RUNNING" {
             break redrive;
         }
-        if told.replace(redrive.moved) != Some(redrive.moved) {
+        if reported.replace(redrive.moved) != Some(redrive.moved) {
             let of = redrive.to_move.map_or_else(String::new, |count| format!(" of about {count}"));
             anstream::eprintln!("moved {}{of}; it goes on without this command", redrive.moved);
         }

@@ -20,7 +20,7 @@ enum Cell {
     Failure,
 }
 
-/// The picture, `width` columns wide, coloured.
+/// The picture, `width` columns wide, colored.
 pub(super) fn draw(timeline: &Timeline, width: usize) -> Vec<String> {
     let axis = Axis::new(timeline, width);
     let mut lines = vec![heading(timeline), styled(DIM, axis.ticks())];

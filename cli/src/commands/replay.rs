@@ -43,16 +43,16 @@ pub struct Replay {
     /// Publish on the stack's topic, to all subscribers
     #[arg(long)]
     to_topic: bool,
-    /// Show what would be published, and do nothing
+    /// Show what would be published
     #[arg(long, conflicts_with_all = ["to", "to_topic"])]
     dry_run: bool,
-    /// At most so many events a second
+    /// Maximum events per second
     #[arg(long, value_name = "COUNT", default_value = "10")]
     rate: NonZeroU32,
-    /// Begin anew, where the same command was stopped before
+    /// Start over instead of resuming a stopped run
     #[arg(long)]
     fresh: bool,
-    /// What was published, one event a line, as JSON
+    /// Print published events as JSON, one per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -131,7 +131,7 @@ impl Replay {
         let left: Vec<Place> = places.iter().filter(|place| !run.has(place)).cloned().collect();
         if is_resumed {
             anstream::eprintln!(
-                "going on with the run of {} behind {} events (--fresh begins anew)",
+                "going on with the run of {} behind {} events (--fresh starts over)",
                 local(run.begun, "%Y-%m-%d %H:%M"),
                 run.count
             );
@@ -232,7 +232,7 @@ impl Replay {
             }
             if let Some(why) = taken.failure {
                 bar.abandon();
-                let advice = "mend it, then run the same command again: it goes on from there".into();
+                let advice = "fix it, then run the same command again: it goes on from there".into();
                 return Err(CommandError::Stopped { what: "the replay", why, advice });
             }
             sent += batch.len() as u32;

@@ -15,7 +15,7 @@ use crate::timeline::{LaneKind, Timeline};
   cargo livehooks rooms --stack live --since 24h
   cargo livehooks rooms --json | jq 'select(.open_recordings > 0)'")]
 pub struct Rooms {
-    /// One room a line, as JSON
+    /// Print JSON, one room per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -19,7 +19,7 @@ pub(super) struct StateFile {
 }
 
 impl StateFile {
-    /// The file for `what`, told apart by `key`: with the local stack's data, or where the user's state lies.
+    /// The file for `what`, named by `key`: with the local stack's data, or where the user's state lies.
     ///
     /// # Errors
     /// Where it cannot be made, or another process uses it.

@@ -46,7 +46,7 @@ pub struct Send {
     /// Keys file to sign with [default: the local stack's]
     #[arg(long, value_name = "FILE")]
     keys: Option<PathBuf>,
-    /// How many different events of the type
+    /// Number of different events to send
     #[arg(long, default_value_t = 1)]
     count: u32,
     /// Send each event twice, byte for byte
@@ -77,7 +77,7 @@ pub enum SendError {
 }
 
 impl Send {
-    /// Sends, and tells what came of each. Returns whether every answer was 200.
+    /// Sends, and prints each answer. Returns whether every answer was 200.
     ///
     /// # Errors
     /// Says what is wrong with the arguments or the keys, or that nobody listens.

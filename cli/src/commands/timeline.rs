@@ -1,4 +1,4 @@
-//! `livehooks timeline`: a room's evening, drawn in the terminal.
+//! `livehooks timeline`: a room's timeline, drawn in the terminal.
 
 use jiff::SignedDuration;
 
@@ -11,7 +11,7 @@ use crate::terminal::{columns, line};
 use crate::timeline::Timeline;
 
 /// How much of a room's past is shown where nothing else is said.
-const EVENING: SignedDuration = SignedDuration::from_hours(24);
+const SESSION_MAX: SignedDuration = SignedDuration::from_hours(24);
 
 /// Which room, and how it is shown.
 #[derive(Clone, Debug, clap::Args)]
@@ -30,10 +30,10 @@ pub struct ShowTimeline {
     /// Received since: 30m, 2h, 7d ago, or a time [default: 24 hours before the room's latest event]
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
-    /// Received before: in the same ways
+    /// Received before TIME (same formats as --since)
     #[arg(long, value_name = "TIME")]
     until: Option<Moment>,
-    /// One timeline a line, as JSON: one for each provider that has a room of this name
+    /// Print JSON, one timeline per line and provider
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -66,8 +66,8 @@ impl ShowTimeline {
         };
         let earlier = stored.len();
         if self.since.is_none() {
-            let is_of_evening = |stored: &Stored| latest.duration_since(stored.received_at) <= EVENING;
-            stored.retain(is_of_evening);
+            let is_recent = |stored: &Stored| latest.duration_since(stored.received_at) <= SESSION_MAX;
+            stored.retain(is_recent);
         }
         let earlier = earlier - stored.len();
         for (index, timeline) in

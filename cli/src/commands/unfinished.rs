@@ -19,10 +19,10 @@ use crate::timeline::{Timeline, UnfinishedSpan};
 
 Exit status: 0 nothing is open, 3 something is, 2 it could not be found out.")]
 pub struct Unfinished {
-    /// Started at least so long ago
+    /// Minimum time since the start
     #[arg(long, value_name = "LENGTH", value_parser = duration, default_value = "6h")]
     older_than: SignedDuration,
-    /// Look at events received since: 30m, 2h, 7d ago, or a time
+    /// Consider events received since: 30m, 2h, 7d ago, or a time
     #[arg(long, value_name = "TIME", default_value = "7d")]
     since: Moment,
     #[arg(long, help = one_of(), value_parser = super::options::provider)]
@@ -30,7 +30,7 @@ pub struct Unfinished {
     /// The room's id
     #[arg(long)]
     room: Option<String>,
-    /// One open end a line, as JSON
+    /// Print JSON, one per line
     #[arg(long)]
     json: bool,
     #[command(flatten)]

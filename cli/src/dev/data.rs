@@ -29,7 +29,7 @@ pub enum DataError {
 /// Where the stream is being read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// The stream; a table that was made anew has another one.
+    /// The stream; a new table has another one.
     pub stream_arn: String,
     /// The last record that is done with.
     pub after: Option<String>,

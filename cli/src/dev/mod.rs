@@ -67,7 +67,7 @@ pub struct Options {
     pub keys: KeysFile,
     /// The developer's own app, to which every notification is posted.
     pub forward_to: Option<String>,
-    /// Whether each event is told on the terminal.
+    /// Whether each event is logged on the terminal.
     pub verbose: bool,
 }
 

@@ -1,5 +1,5 @@
 //! The fallback queue and its dead-letter queue, as SQS has them: a message that was received stays, hidden, until it
-//! is deleted, and one that was received too often is set aside. It lives in a file, so it survives a crash.
+//! is deleted, and one that was received too often is dead-lettered. It lives in a file, so it survives a crash.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::DataError;
 use super::database::check;
 
-/// How often a message is received before it is set aside; as in template.yaml.
+/// How often a message is received before it is dead-lettered; as in template.yaml.
 pub const RECEIVES_MAX: u32 = 480;
 /// Longer than a batch may take. Only one process has the file, and its end gives everything back.
 const VISIBILITY: SignedDuration = SignedDuration::from_mins(10);
@@ -33,7 +33,7 @@ pub struct Received {
     pub event: SqsEvent,
     /// How often the one of them that was received most often was.
     pub receives: u32,
-    /// How many were set aside instead.
+    /// How many were dead-lettered.
     pub dead: usize,
 }
 
@@ -128,7 +128,7 @@ impl Queue {
         Ok(next.and_then(|ms| Timestamp::from_millisecond(ms).ok()))
     }
 
-    /// The bodies of the messages that wait, and of those that were set aside.
+    /// The bodies of the messages that wait, and of those that were dead-lettered.
     ///
     /// # Errors
     /// What SQLite says.

@@ -66,7 +66,7 @@ impl Report {
         self.rejections.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// Tells what became of a delivery that was received at this time.
+    /// Logs the outcome of a delivery that was received at this time.
     pub(super) fn outcome(&self, provider: &'static str, received: Timestamp, outcome: &Outcome) {
         match outcome {
             Outcome::Stored(receipt) => {

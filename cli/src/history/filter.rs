@@ -29,7 +29,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether the filter takes an item, and the item as read where that was necessary to tell.
+    /// Whether the filter takes an item, and the item, if it had to be read for that.
     pub(super) fn takes_item(&self, item: &Item) -> Result<bool, HistoryError> {
         let provider = text(item, "event_key").and_then(|key| key.split_once('#')).map(|(name, _)| name);
         let received_at = text(item, "received_at").and_then(|time| time.parse::<Timestamp>().ok());

@@ -60,7 +60,7 @@ impl Source {
     }
 
     /// The name of one of the stack's log groups; in angle brackets what it is called in the template, where
-    /// CloudFormation does not tell.
+    /// CloudFormation does not say.
     pub async fn log_group(&self, logical_id: &str) -> String {
         let unknown = || format!("<{logical_id}>");
         let Some(stack) = &self.stack else { return unknown() };

@@ -12,7 +12,7 @@ use super::{Event, HistoryError};
 pub struct Stored {
     /// The event.
     pub event: Event,
-    /// The event as CloudEvents JSON, the provider's raw JSON in it byte for byte, secrets struck out.
+    /// The event as CloudEvents JSON, the provider's raw JSON in it byte for byte, secrets redacted.
     pub json: String,
     /// The item's hash key, `<provider>#<id or sequence>`.
     pub event_key: String,
@@ -22,7 +22,7 @@ pub struct Stored {
     pub received_at: Timestamp,
     /// SHA-256 of the body that came, in hex.
     pub body_sha256: String,
-    /// Told one attempt to write from another.
+    /// Distinguished one attempt to write from another.
     pub write_id: String,
     /// When DynamoDB deletes it.
     pub expires_at: Option<Timestamp>,

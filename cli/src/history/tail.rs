@@ -21,7 +21,7 @@ use super::{HistoryError, Source, Stored};
 /// How far a stream was read: for each shard the last sequence number that is done with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
-    /// The stream; a table that was made anew has another one.
+    /// The stream; a new table has another one.
     pub stream_arn: String,
     /// Of each shard that was read: up to where.
     pub shards: BTreeMap<String, ShardCursor>,

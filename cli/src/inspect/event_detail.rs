@@ -230,7 +230,7 @@ fn unreadable(error: HistoryError) -> Response {
     problem(StatusCode::BAD_GATEWAY, &error.to_string())
 }
 
-/// What the user has struck out in AWS must not live on in a browser's cache.
+/// What was deleted in AWS must not live on in a browser's cache.
 pub(super) fn no_store(answer: impl IntoResponse) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], answer).into_response()
 }

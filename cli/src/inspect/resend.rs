@@ -1,4 +1,4 @@
-//! What sends an event once more: its body, signed anew. The delivery's own headers are not kept.
+//! What sends an event once more: its body, signed again. The delivery's own headers are not kept.
 
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -68,7 +68,8 @@ pub(super) async fn resend(State(inspected): State<Inspected>, Query(request): Q
     match copied {
         Ok(Copied { text, mut note }) => {
             if stored.json.contains(r#""[redacted]""#) {
-                note += " Secrets in the body are struck out, so it is another body than the one that came.";
+                note +=
+                    " Secrets in the body are redacted, so the body differs from the one that was received.";
             }
             no_store(axum::Json(json!({ "text": text, "note": note })))
         }
@@ -97,7 +98,7 @@ fn curl(stored: &Stored, sending: &Sending) -> Result<Copied, String> {
     let now = Timestamp::now();
     let signed = (entry.sign)(&entry.body_keys(keys), &body, now.into());
     let standing = (entry.sign)(keys, &body, now.into()).map_err(|error| error.to_string())?;
-    let mut note = match entry.knows_time {
+    let mut note = match entry.expires {
         true => "Signed with the local stack's keys, for five minutes.".to_owned(),
         false => "Signed with the local stack's keys.".to_owned(),
     };

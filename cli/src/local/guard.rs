@@ -2,7 +2,7 @@
 //!
 //! A web page from elsewhere shows by its `Origin`, a name that was made to point here by its `Host`, a tunnel by
 //! what it says about the forwarding. All three get a 403 without any CORS header. A tunnel that forwards plain TCP
-//! cannot be told from a program on this machine.
+//! looks like a program on this machine.
 
 use std::net::Ipv4Addr;
 

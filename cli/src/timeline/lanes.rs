@@ -29,7 +29,7 @@ struct About {
     step: Step,
     key: Option<String>,
     label: Option<String>,
-    /// Tells the stays of one lane apart, where the provider does.
+    /// Identifies a stay within its lane, if the provider does.
     instance: Option<String>,
     /// The times that an end repeats about its start.
     started_at: Option<Timestamp>,

@@ -1,4 +1,4 @@
-//! A room's evening as one picture: a lane for each session, participant, recording, stream, ingress and
+//! A room's timeline: a lane for each session, participant, recording, stream, ingress and
 //! transcription, built from normalized events alone, so that it is the same for every provider.
 //!
 //! Pure: events in whichever order, with doubles and without ids, become the same picture. It knows no clock:

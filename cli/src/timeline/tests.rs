@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// An event `second` seconds into the evening, its id made of the type and the second.
+/// An event `second` seconds into the session, its id made of the type and the second.
 fn event(second: i64, kind: &str, data: Value) -> Event {
     let time = Timestamp::from_second(1_761_815_000 + second).unwrap();
     let room = data["room"]["id"].as_str().unwrap_or("room01");
@@ -22,7 +22,7 @@ fn session() -> Value {
     json!({ "session": { "id": "s1" } })
 }
 
-/// Lanes as `kind label: from-to`, seconds into the evening; `?` is a gap, `~` a presumed end, `!` a failure.
+/// Lanes as `kind label: from-to`, seconds into the session; `?` is a gap, `~` a presumed end, `!` a failure.
 fn shown(events: &[Event]) -> Vec<String> {
     let timelines = Timeline::of_rooms(events);
     let second = |time: Timestamp| time.as_second() - 1_761_815_000;

@@ -13,6 +13,8 @@ use serde_json::Value;
 pub struct Dev {
     pub process: Child,
     lines: BufReader<std::process::ChildStdout>,
+    /// What it printed until it was ready; a delivery may be logged before that.
+    pub banner: String,
     pub url: String,
     pub page: String,
     /// `host:port` of the embedded DynamoDB, and of SNS and SQS.
@@ -35,6 +37,7 @@ impl Dev {
         let mut dev = Self {
             process,
             lines,
+            banner: String::new(),
             url: String::new(),
             page: String::new(),
             dynamodb: String::new(),
@@ -43,19 +46,20 @@ impl Dev {
         while dev.url.is_empty() {
             let line = dev.line();
             assert!(!line.is_empty(), "the process ended before it was ready");
-            let told = |name| line.strip_prefix(name).map(|rest: &str| rest.trim().to_owned());
-            if let Some(page) = told("page") {
+            dev.banner += &line;
+            let value = |name| line.strip_prefix(name).map(|rest: &str| rest.trim().to_owned());
+            if let Some(page) = value("page") {
                 dev.page = page;
             }
             let address =
                 |url: String| url.strip_prefix("http://").unwrap().split(' ').next().unwrap().to_owned();
-            if let Some(url) = told("dynamodb") {
+            if let Some(url) = value("dynamodb") {
                 dev.dynamodb = address(url);
             }
-            if let Some(url) = told("sns, sqs") {
+            if let Some(url) = value("sns, sqs") {
                 dev.sns = address(url);
             }
-            dev.url = told("ready").unwrap_or_default();
+            dev.url = value("ready").unwrap_or_default();
         }
         dev
     }
@@ -150,7 +154,7 @@ pub fn is_forbidden(answer: &str) -> bool {
     answer.starts_with("HTTP/1.1 403 ") && !answer.to_ascii_lowercase().contains("access-control-")
 }
 
-/// A developer's app: it tells what came, and answers what it is told.
+/// A developer's app: it reports what came, and answers as instructed.
 pub struct App {
     pub url: String,
     came: Receiver<(String, Value)>,
@@ -161,8 +165,8 @@ impl App {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/events", listener.local_addr().unwrap());
-        let (tell, came) = mpsc::channel();
-        let (answers, told) = mpsc::channel();
+        let (report, came) = mpsc::channel();
+        let (answers, instructed) = mpsc::channel();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = BufReader::new(stream.unwrap());
@@ -175,10 +179,10 @@ impl App {
                 let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
                 let mut body = vec![0; length.unwrap().parse().unwrap()];
                 stream.read_exact(&mut body).unwrap();
-                if tell.send((head, serde_json::from_slice(&body).unwrap())).is_err() {
+                if report.send((head, serde_json::from_slice(&body).unwrap())).is_err() {
                     return;
                 }
-                let Ok(status): Result<u16, _> = told.recv() else { return };
+                let Ok(status): Result<u16, _> = instructed.recv() else { return };
                 let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
                 // The command may be gone by now.
                 let _ = stream.get_mut().write_all(answer.as_bytes());

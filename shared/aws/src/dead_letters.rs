@@ -1,7 +1,7 @@
-//! The dead-letter queue: queued deliveries that were rejected, but that other keys might let in.
+//! The dead-letter queue: queued deliveries that were rejected, but that other keys might accept.
 //!
-//! A dead letter is the message as the fallback queue had it. Why it is here is told by its attributes, so that it can
-//! be moved back as it is.
+//! A dead letter is the unchanged message of the fallback queue, so it can be moved back. Its attributes say why it is
+//! here.
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::MessageAttributeValue;
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::fault::describe;
 
-/// The way into the dead-letter queue.
+/// Sends messages to the dead-letter queue.
 pub(crate) struct DeadLetterQueue {
     pub(crate) sqs: Client,
     pub(crate) url: String,

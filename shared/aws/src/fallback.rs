@@ -1,7 +1,7 @@
-//! The second durable sink: a queue that takes deliveries as they were received, when the table or the keys fail.
+//! The fallback queue, which stores deliveries as they were received while the table or the keys fail.
 //!
-//! A message holds what verification reads, the body's exact bytes and when they were received. Whoever takes it out
-//! believes nothing of it: it is verified then.
+//! A message holds the headers that verification reads, the body's exact bytes and the time of receipt. It is not
+//! trusted: `recover` verifies it.
 
 use std::io::{Read, Write};
 
@@ -20,22 +20,22 @@ use crate::Fault;
 use crate::config::{BODY_BYTES_MAX, FallbackConfig};
 use crate::fault::describe;
 
-/// What SQS takes as one message, its attributes included.
+/// The largest message that SQS accepts, attributes included.
 pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
-/// What a queued delivery may have of it: a dead letter has attributes beside it.
+/// The largest queued delivery: leaves room for the attributes of a dead letter.
 pub const QUEUED_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 256;
 
-/// The way into the queue.
+/// Sends deliveries to the fallback queue.
 pub(crate) struct Fallback {
     sqs: Client,
     config: FallbackConfig,
 }
 
-/// A delivery that waits in the queue, or comes out of it.
+/// A delivery in the fallback queue.
 #[derive(Clone, Debug)]
 pub struct QueuedDelivery {
-    /// Whose it claims to be.
+    /// The provider that it claims to come from.
     pub provider: String,
     /// When it was received.
     pub received_at: Timestamp,
@@ -44,15 +44,15 @@ pub struct QueuedDelivery {
     body: Vec<u8>,
 }
 
-/// A message's JSON. Bytes are in base64.
+/// A message as JSON, with bytes in base64.
 #[derive(Deserialize, Serialize)]
 struct Message {
     provider: String,
     received_at: Timestamp,
-    /// The code of the fault, for people who look into the queue.
+    /// The code of the fault, for people who inspect the queue.
     fault: String,
     url_token: Option<String>,
-    /// Names and values; a header that came twice stands here twice.
+    /// Names and values; repeated headers are repeated here.
     headers: Vec<(String, String)>,
     body: String,
     gzip: bool,
@@ -63,7 +63,7 @@ impl Fallback {
         Self { sqs: Client::new(sdk), config }
     }
 
-    /// Puts a delivery into the queue and returns the message's id.
+    /// Queues a delivery and returns the message's id.
     pub(crate) async fn put<P: Provider>(
         &self,
         delivery: &Delivery<'_>,
@@ -72,17 +72,17 @@ impl Fallback {
     ) -> Result<String, String> {
         let message = message::<P>(delivery, received_at, fault)?;
         let send = self.sqs.send_message().queue_url(&self.config.queue_url).message_body(message).send();
-        let late = |_| format!("no answer within {} ms", self.config.deadline.as_millis());
+        let late = |_| format!("no response within {} ms", self.config.deadline.as_millis());
         let sent = tokio::time::timeout(self.config.deadline, send).await.map_err(late)?;
         let sent = sent.map_err(|error| describe(&error))?;
-        sent.message_id.ok_or_else(|| "an answer without a message's id".into())
+        sent.message_id.ok_or_else(|| "a response without a message id".into())
     }
 }
 
-/// A delivery as a message: compressed only where it would be too large otherwise.
+/// A delivery as a message, compressed only if it would be too large otherwise.
 ///
 /// # Errors
-/// Says by how much it is too large even so. The table would not take such a body either: an item holds less.
+/// Reports the size of a message that is still too large. The table could not hold such a body either.
 pub fn message<P: Provider>(
     delivery: &Delivery<'_>,
     received_at: Timestamp,
@@ -115,7 +115,7 @@ impl QueuedDelivery {
     /// Reads a message.
     ///
     /// # Errors
-    /// Says what is not as it should be; never what was found there.
+    /// Says what was expected; never repeats what was found.
     pub fn read(message: &str) -> Result<Self, String> {
         let message: Message = serde_json::from_str(message).map_err(|error| {
             format!(
@@ -142,7 +142,7 @@ impl QueuedDelivery {
         })
     }
 
-    /// The delivery, as it was received.
+    /// The delivery as it was received.
     pub fn delivery(&self) -> Delivery<'_> {
         Delivery { headers: &self.headers, url_token: self.url_token.as_deref(), body: &self.body }
     }

@@ -53,7 +53,7 @@ pub(super) fn cause(
     }
 }
 
-const REWRITINGS: &str = "base64, space or line ends added or lost, and JSON written anew";
+const REWRITINGS: &str = "base64, space or line ends added or lost, and JSON re-serialized";
 
 struct Check<'a> {
     entry: &'a Entry,
@@ -86,7 +86,7 @@ impl Check<'_> {
         Some(Cause {
             what: format!("the body is the signed JSON re-serialised: written {form}, it verifies"),
             advice:
-                "hand on the bytes that came: whatever parses the body must not write it anew (a body-parser \
+                "hand on the bytes that came: whatever parses the body must not re-serialize it (a body-parser \
                      middleware, a gateway's mapping template)"
                     .into(),
         })

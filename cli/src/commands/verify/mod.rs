@@ -51,7 +51,7 @@ pub struct Verify {
 
 /// What came of the check.
 #[derive(Serialize)]
-struct Verdict<'a> {
+struct VerifyResult<'a> {
     is_authentic: bool,
     provider: &'a str,
     #[serde(flatten)]
@@ -83,7 +83,7 @@ impl Verify {
             Ok(_) => (None, None),
             Err(rejection) => (Some(rejection), diagnose::cause(entry, &keys, &request, now, rejection)),
         };
-        let verdict = Verdict {
+        let verdict = VerifyResult {
             is_authentic: rejection.is_none(),
             provider: entry.name,
             checked: verdict.as_ref().ok().cloned(),
@@ -94,14 +94,14 @@ impl Verify {
         };
         match self.json {
             true => line(serde_json::to_string(&verdict).unwrap_or_default())?,
-            false => verdict.tell(&request, now)?,
+            false => verdict.print(&request, now)?,
         }
         Ok(if verdict.is_authentic { Ending::Fine } else { Ending::No })
     }
 }
 
-impl Verdict<'_> {
-    fn tell(&self, request: &Request, now: Timestamp) -> Result<(), CommandError> {
+impl VerifyResult<'_> {
+    fn print(&self, request: &Request, now: Timestamp) -> Result<(), CommandError> {
         let at = local(now, "%Y-%m-%d %H:%M:%S %Z");
         if let Some(checked) = &self.checked {
             line(format!(
