@@ -46,7 +46,7 @@ async fn different_resources_of_a_session_do_not_hide_each_other() {
 }
 
 #[tokio::test]
-async fn a_repeated_id_with_another_body_is_a_duplicate_and_the_first_event_stays() {
+async fn a_repeated_id_with_another_body_is_a_duplicate_and_the_first_event_is_kept() {
     let local = Local::start().await;
     let id = Uuid::new_v4().to_string();
     let first = body("100ms", "peer.join.success", |values| values.id = id.clone());

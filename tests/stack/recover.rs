@@ -217,8 +217,8 @@ async fn a_message_without_a_readable_delivery_is_retried() {
     }
     let long = with("provider", json!("x".repeat(1_000)));
     let recovered = recover.recover_at(&batch(&long), START).await;
-    let why = recovered[0].result.as_ref().unwrap_err().to_string();
-    assert!(why.len() < 200, "no text of a message reaches the log uncut: {why}");
+    let error = recovered[0].result.as_ref().unwrap_err().to_string();
+    assert!(error.len() < 200, "a long string in a message is shortened for the log: {error}");
     let recovered = recover.recover_at(&batch(&good.to_string()), START).await;
     assert!(
         matches!(&recovered[0].result, Ok(recovered) if matches!(recovered.outcome, Outcome::Rejected(_)))

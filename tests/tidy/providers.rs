@@ -40,7 +40,7 @@ fn a_provider_is_complete() {
             }
         };
         let has = |path: &str| root().join(path).exists();
-        let says =
+        let mentions =
             |file: &str, words: &str| texts.iter().any(|(name, text)| *name == file && text.contains(words));
         let listed = PROVIDER_NAMES.contains(&name.as_str());
         need(1, listed, "a line in the list of shared/core/src/providers/mod.rs".into());
@@ -58,13 +58,13 @@ fn a_provider_is_complete() {
             need(4, has(&path), path);
         }
         let route = format!("Path: /webhooks/{name},");
-        need(5, says("template.yaml", &route), "a function in template.yaml".into());
+        need(5, mentions("template.yaml", &route), "a function in template.yaml".into());
         need(6, events.get(&name).is_some(), "keys in events/keys.json".into());
         need(6, has(&format!("events/{name}")), format!("events/{name}"));
         let url = format!("`…/webhooks/{name}");
-        need(7, says("README.md", &url), "a row in the provider table of README.md".into());
+        need(7, mentions("README.md", &url), "a row in the provider table of README.md".into());
         let url = format!("<{}Url>", capitalized(&module));
-        need(7, says("docs/deploying.md", &url), "a section in docs/deploying.md".into());
+        need(7, mentions("docs/deploying.md", &url), "a section in docs/deploying.md".into());
     }
     assert!(missing.is_empty(), "missing:\n{}", missing.join("\n"));
     assert!(steps <= 7, "docs/adding-a-provider.md has {steps} steps");
