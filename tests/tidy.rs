@@ -1,7 +1,7 @@
-//! The invariants of ARCHITECTURE.md. Whatever was forgotten is named.
+//! Checks the invariants of ARCHITECTURE.md. Failures name what is missing.
 
-#[path = "tidy/circles.rs"]
-mod circles;
+#[path = "tidy/import_cycles.rs"]
+mod import_cycles;
 #[path = "tidy/providers.rs"]
 mod providers;
 #[path = "tidy/secrets.rs"]
@@ -22,7 +22,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The files below a folder with this ending, and their texts.
+/// Files under a folder with this extension, and their contents. Skips fixtures.
 fn files(folder: &str, ending: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut folders = vec![root().join(folder)];
@@ -77,7 +77,7 @@ fn the_core_reads_neither_clock_nor_environment_nor_network() {
         .collect();
     assert!(
         surplus.is_empty(),
-        "shared/core depends on {surplus:?}: say why in ARCHITECTURE.md, then allow it"
+        "shared/core depends on {surplus:?}: explain why in ARCHITECTURE.md, then allow it"
     );
     for (path, text) in files("shared/core/src", ".rs") {
         for banned in [
@@ -90,17 +90,17 @@ fn the_core_reads_neither_clock_nor_environment_nor_network() {
             "async fn",
             "tracing",
         ] {
-            assert!(!text.contains(banned), "{path} has {banned}");
+            assert!(!text.contains(banned), "{path} uses {banned}");
         }
     }
 }
 
 #[test]
-fn functions_wire_and_nothing_else() {
+fn functions_contain_only_wiring() {
     let allowed = ["lambda_http", "lambda_runtime", "livehooks-aws", "livehooks-core", "tokio"];
     for (path, text) in files("functions", ".rs").into_iter().filter(|(path, _)| path.contains("/src/")) {
         let lines = text.lines().filter(|line| !line.trim().is_empty()).count();
-        assert!(lines <= 10, "{path} has {lines} lines: logic belongs into shared/");
+        assert!(lines <= 10, "{path} has {lines} lines: logic belongs in shared/");
     }
     for path in files("functions", "Cargo.toml").keys() {
         let surplus: Vec<_> =
@@ -110,13 +110,13 @@ fn functions_wire_and_nothing_else() {
 }
 
 #[test]
-fn no_tool_of_the_laptop_can_get_into_a_function() {
+fn functions_contain_no_development_code() {
     for manifest in ["shared/core/Cargo.toml", "shared/aws/Cargo.toml"] {
         for name in ["livehooks", "livehooks-signing", "dynoxide-rs", "rusqlite", "axum", "reqwest", "clap"] {
             assert!(!dependencies(manifest).contains(name), "{manifest} depends on {name}");
         }
     }
-    assert!(dependencies("tests/Cargo.toml").is_empty(), "tests may have dev-dependencies only");
+    assert!(dependencies("tests/Cargo.toml").is_empty(), "tests may only have dev-dependencies");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn ingest_never_publishes_and_the_notifier_never_writes_to_the_table() {
 }
 
 #[test]
-fn the_schema_has_the_whole_vocabulary_and_no_more() {
+fn the_schema_lists_exactly_the_vocabulary() {
     let schema: Value = serde_json::from_str(&read("schema/event.schema.json")).unwrap();
     let found: Vec<&str> = schema["properties"]["type"]["enum"]
         .as_array()
@@ -161,28 +161,28 @@ fn every_reason_has_a_fixture() {
         }
     }
     let missing: Vec<_> = codes.into_iter().filter(|code| !found.contains(*code)).collect();
-    assert!(missing.is_empty(), "no fixture is rejected with {missing:?}");
+    assert!(missing.is_empty(), "no fixture has the rejection reasons {missing:?}");
 }
 
 #[test]
-fn the_map_shows_what_is_there() {
+fn the_code_map_matches_the_source_tree() {
     let map = read("ARCHITECTURE.md");
     for line in map.lines().filter(|line| line.starts_with("| `")) {
         let path = line.split('`').nth(1).unwrap();
-        assert!(root().join(path).exists(), "ARCHITECTURE.md shows {path}, which is not there");
+        assert!(root().join(path).exists(), "ARCHITECTURE.md lists {path}, which does not exist");
     }
     for folder in ["shared/core/src", "shared/aws/src", "cli/src"] {
         for path in files(folder, ".rs").keys() {
             let short = path.trim_end_matches("/mod.rs");
             let parent = Path::new(short).parent().unwrap().to_string_lossy().into_owned();
-            let is_shown = map.contains(&format!("`{short}`")) || map.contains(&format!("`{parent}/`"));
-            assert!(is_shown, "ARCHITECTURE.md shows neither {short} nor {parent}/");
+            let is_listed = map.contains(&format!("`{short}`")) || map.contains(&format!("`{parent}/`"));
+            assert!(is_listed, "ARCHITECTURE.md lists neither {short} nor {parent}/");
         }
     }
 }
 
 #[test]
-fn files_stay_readable() {
+fn files_stay_short() {
     for folder in ["shared", "functions", "cli", "tests", "fuzz/src"] {
         for (path, text) in files(folder, ".rs") {
             let code = text.split("\n#[cfg(test)]").next().unwrap();

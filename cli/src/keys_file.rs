@@ -148,7 +148,7 @@ mod tests {
     fn an_error_names_the_field_and_never_its_value() {
         assert_eq!(
             error(json!({ "livekit": { "keys": { "a": 7 } } })),
-            "field livekit.keys.a: expected a text, found a number"
+            "field livekit.keys.a: expected a string, found a number"
         );
         assert_eq!(
             error(json!({ "100ms": { "signing_secret": ["hunter2"] } })),
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(
             error(json!({ "videosdk": { "public_keys": ["hunter2"] } })),
             "field videosdk.public_keys[0]: expected an RSA public key of 2048 to 8192 bits in PEM, \
-             found a text that is no PEM"
+             found a string that is not PEM"
         );
         assert!(error(json!({ "zoom": {} })).ends_with("found \"zoom\""));
     }

@@ -107,7 +107,10 @@ fn a_key_error_names_file_and_field_and_never_shows_a_value() {
     assert!(start_error(folder.path(), &["--keys", "keys.json"]).contains("invalid JSON at line 1 column 2"));
     fs::write(&file, r#"{"livekit": {"keys": {"a": {"hunter2": 1}}}}"#).unwrap();
     let error = start_error(folder.path(), &["--keys", "keys.json"]);
-    assert_eq!(error, "error: keys file keys.json: field livekit.keys.a: expected a text, found an object\n");
+    assert_eq!(
+        error,
+        "error: keys file keys.json: field livekit.keys.a: expected a string, found an object\n"
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! AWS, as far as the functions call it: everything is taken, and what was sent is kept for a look.
+//! A fake AWS that accepts every call and records it.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_types::SdkConfig;
 
-/// The bodies of the calls since the last look.
+/// The bodies of the calls since the last [`Calls::take`].
 #[derive(Clone, Debug, Default)]
 pub struct Calls(Arc<Mutex<Vec<Vec<u8>>>>);
 
@@ -31,12 +31,12 @@ impl HttpClient for Calls {
 
 impl HttpConnector for Calls {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let body = request.body().bytes().expect("the whole body is there").to_vec();
+        let body = request.body().bytes().expect("the body is in memory").to_vec();
         let is_json = request.headers().get("x-amz-target").is_some();
-        let answer = if is_json { "{}".to_owned() } else { published(&body) };
+        let response = if is_json { "{}".to_owned() } else { published(&body) };
         self.0.lock().expect("nobody panicked").push(body);
         let ok = 200.try_into().expect("a status");
-        HttpConnectorFuture::ready(Ok(HttpResponse::new(ok, SdkBody::from(answer))))
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(ok, SdkBody::from(response))))
     }
 }
 
@@ -52,7 +52,7 @@ pub fn sdk(calls: Calls) -> SdkConfig {
         .build()
 }
 
-/// SNS's answer to `PublishBatch`: it took every entry.
+/// SNS's response to `PublishBatch`: every entry was accepted.
 fn published(form: &[u8]) -> String {
     let fields = form_urlencoded::parse(form);
     let ids =

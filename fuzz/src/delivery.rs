@@ -1,4 +1,4 @@
-//! Verify and normalize, with the input as it came, and again with its body signed.
+//! Verifies and normalizes the input as it is, and again with its body signed.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -38,7 +38,7 @@ impl<P: Signer> Check for KeySet<P> {
             Delivery { headers: &request.headers, url_token: request.url_token(), body: request.body };
         match P::verify(&delivery, keys, NOW) {
             Ok(verified) => {
-                P::precheck(&delivery, NOW).expect("what some keys let in has no fault that needs no key");
+                P::precheck(&delivery, NOW).expect("an authentic delivery passes the precheck");
                 check_authentic(&delivery, &verified, keys);
             }
             Err(rejection) => check_rejection(&delivery, &rejection),
@@ -46,7 +46,8 @@ impl<P: Signer> Check for KeySet<P> {
 
         let headers = self.sign(request.body);
         let delivery = Delivery { headers: &headers, url_token: None, body: request.body };
-        let verified = P::verify(&delivery, keys, NOW).expect("a signed body is authentic, whatever it says");
+        let verified =
+            P::verify(&delivery, keys, NOW).expect("a signed body is authentic, whatever it contains");
         check_authentic(&delivery, &verified, keys);
     }
 }
@@ -58,11 +59,11 @@ fn check_authentic<P: Provider>(delivery: &Delivery<'_>, verified: &Verified<'_,
     }
     let mut normalized = P::normalize(verified, NOW);
     let event = normalized.to_json(7).expect("every event is JSON");
-    assert_eq!(event, P::normalize(verified, NOW).to_json(7).unwrap(), "the same bytes are the same event");
-    assert!(normalized.event_key().len() <= 2048, "DynamoDB takes the key");
+    assert_eq!(event, P::normalize(verified, NOW).to_json(7).unwrap(), "the same bytes make the same event");
+    assert!(normalized.event_key().len() <= 2048, "the key fits into DynamoDB's limit");
     check_raw(&event, delivery.body);
-    let shown = redact(&event);
-    serde_json::from_str::<&RawValue>(&shown).expect("a redacted event is JSON");
+    let redacted = redact(&event);
+    serde_json::from_str::<&RawValue>(&redacted).expect("a redacted event is JSON");
 }
 
 fn check_raw(event: &str, body: &[u8]) {
@@ -73,21 +74,21 @@ fn check_raw(event: &str, body: &[u8]) {
     match (data.get("raw"), data.get("raw_base64")) {
         (Some(raw), None) => assert_eq!(raw.get().as_bytes(), body.trim_ascii(), "raw is the body"),
         (None, Some(base64)) => {
-            let base64: &str = serde_json::from_str(base64.get()).expect("base64 is a text");
+            let base64: &str = serde_json::from_str(base64.get()).expect("base64 is a string");
             assert_eq!(BASE64.decode(base64.as_bytes()).expect("base64"), body, "raw is the body");
-            assert!(serde_json::from_slice::<&RawValue>(body).is_err(), "JSON travels as JSON");
+            assert!(serde_json::from_slice::<&RawValue>(body).is_err(), "JSON is stored as JSON");
         }
         _ => panic!("the body is in the event exactly once"),
     }
 }
 
-/// A rejection goes to the log: one short line, and no credential in it.
+/// A rejection goes to the log: it must be one short line without a credential.
 fn check_rejection(delivery: &Delivery<'_>, rejection: &Rejection) {
-    let text = rejection.to_string();
-    assert!(text.len() < 1024 && !text.contains(char::is_control), "{text:?}");
+    let message = rejection.to_string();
+    assert!(message.len() < 1024 && !message.contains(char::is_control), "{message:?}");
     assert!(!rejection.advice().is_empty() && !rejection.code().is_empty());
     let values = delivery.headers.values().filter_map(|value| value.to_str().ok());
     for value in values.filter(|value| value.len() >= 40) {
-        assert!(!text.contains(value), "a rejection repeats the credential: {text}");
+        assert!(!message.contains(value), "a rejection repeats the credential: {message}");
     }
 }

@@ -1,4 +1,4 @@
-//! API Gateway's envelope, through the functions' whole handler.
+//! Passes API Gateway's events through the complete handlers.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -25,10 +25,10 @@ struct Functions {
 
 struct Function {
     ingest: Box<dyn Receive>,
-    /// Where a provider's credential may stand.
+    /// The headers that may carry the provider's credential.
     credentials: Vec<HeaderName>,
-    /// The one that suits every body, if there is one.
-    standing: Option<HeaderMap>,
+    /// A credential that is valid for any body, if the provider has one.
+    static_headers: Option<HeaderMap>,
 }
 
 thread_local! {
@@ -56,7 +56,7 @@ impl Function {
         Self {
             ingest: Box::new(Ingest::<P>::new(config, &sdk(calls.clone()))),
             credentials: credentials.map(|name| name.parse().expect("a header's name")).collect(),
-            standing: keys.standing(),
+            static_headers: keys.static_headers(),
         }
     }
 }
@@ -71,7 +71,7 @@ impl<P: Provider> Receive for Ingest<P> {
     }
 }
 
-/// The input is an event as Lambda hands it to a function behind API Gateway.
+/// The input is an event as Lambda passes it to a function behind API Gateway.
 pub fn envelope(input: &[u8]) {
     let Ok(event) = std::str::from_utf8(input) else { return };
     let Ok(mut request) = gateway::request(event) else { return };
@@ -81,11 +81,11 @@ pub fn envelope(input: &[u8]) {
                 check_outcome(function.ingest.receive(&request).await);
             }
             for function in &functions.all {
-                let Some(standing) = &function.standing else { continue };
+                let Some(static_headers) = &function.static_headers else { continue };
                 for name in &function.credentials {
                     request.headers_mut().remove(name);
                 }
-                request.headers_mut().extend(standing.clone());
+                request.headers_mut().extend(static_headers.clone());
                 functions.calls.take();
                 let outcome = function.ingest.receive(&request).await;
                 assert!(matches!(outcome, Outcome::Stored(_) | Outcome::TooLarge { .. }), "{outcome:?}");
@@ -95,7 +95,7 @@ pub fn envelope(input: &[u8]) {
     });
 }
 
-/// Nothing that a request holds makes it our fault.
+/// No request causes a fault of ours.
 fn check_outcome(outcome: Outcome) {
     assert!(!matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
     let status = outcome.into_response().status().as_u16();
@@ -109,5 +109,5 @@ fn check_item(call: &[u8], body: &[u8]) {
     let body_text = std::str::from_utf8(body).unwrap_or_default().trim_ascii();
     let is_raw = event.contains(&format!("\"raw\":{body_text}}}"));
     let is_base64 = event.contains(&format!("\"raw_base64\":\"{}\"", data_encoding::BASE64.encode(body)));
-    assert!(is_raw || is_base64, "the item has not the body that came");
+    assert!(is_raw || is_base64, "the item does not hold the body");
 }

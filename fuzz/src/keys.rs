@@ -1,7 +1,7 @@
 use livehooks_core::{Keys, Provider, for_each_provider};
 use serde_json::Value;
 
-/// The input is a provider's secret, or a file of all of them.
+/// The input is a provider's secret, or a keys file.
 pub fn keys(input: &[u8]) {
     let Ok(secret) = serde_json::from_slice::<Value>(input) else { return };
     let parts = secret.as_object().into_iter().flat_map(|file| file.values());
@@ -10,27 +10,27 @@ pub fn keys(input: &[u8]) {
     }
 }
 
-/// A message about a secret names its fields, never a value.
+/// An error message names the fields of a secret, never a value.
 fn check<P: Provider>(secret: &Value) {
-    let text = match P::Keys::from_json(secret) {
+    let message = match P::Keys::from_json(secret) {
         Ok(keys) => keys.weakness().unwrap_or_default().to_owned(),
         Err(error) => error.to_string(),
     };
     let (mut names, mut values) = (Vec::new(), Vec::new());
-    texts(secret, &mut names, &mut values);
+    strings(secret, &mut names, &mut values);
     for value in values.into_iter().filter(|value| value.trim().len() >= 24) {
         let is_name = names.iter().any(|name| name.contains(value));
-        assert!(is_name || !text.contains(value), "the message repeats a value: {text}");
+        assert!(is_name || !message.contains(value), "the message repeats a value: {message}");
     }
 }
 
-fn texts<'a>(json: &'a Value, names: &mut Vec<&'a str>, values: &mut Vec<&'a str>) {
+fn strings<'a>(json: &'a Value, names: &mut Vec<&'a str>, values: &mut Vec<&'a str>) {
     match json {
-        Value::String(text) => values.push(text),
-        Value::Array(list) => list.iter().for_each(|value| texts(value, names, values)),
+        Value::String(string) => values.push(string),
+        Value::Array(array) => array.iter().for_each(|value| strings(value, names, values)),
         Value::Object(fields) => fields.iter().for_each(|(name, value)| {
             names.push(name);
-            texts(value, names, values);
+            strings(value, names, values);
         }),
         _ => {}
     }

@@ -1,5 +1,5 @@
-//! What must hold for every input, however hostile. A target hands its input to one of these functions; whatever
-//! does not hold panics.
+//! Properties that hold for every input, however hostile. Each target passes its input to one of these functions, which
+//! panics if a property is violated.
 
 mod aws;
 mod delivery;
@@ -16,5 +16,5 @@ pub use stream::stream;
 
 use jiff::Timestamp;
 
-/// The time of every fixture, so that their tokens are valid as they are.
+/// The time of every fixture, at which their tokens are valid.
 pub(crate) const NOW: Timestamp = Timestamp::constant(1_761_815_000, 0);

@@ -1,5 +1,5 @@
-//! The keys of one provider: those of `events/keys.json`, which sign, and beside them those of the fixtures, so that
-//! the fixtures are authentic.
+//! The keys of one provider: those in `events/keys.json`, which sign, and those of the fixtures, so that the fixtures are
+//! authentic.
 
 use std::fs;
 use std::path::Path;
@@ -12,9 +12,9 @@ use serde_json::Value;
 use crate::NOW;
 
 pub struct KeySet<P: Signer> {
-    /// What the receiver verifies with, as its secret holds it.
+    /// The verification keys as JSON.
     pub secret: Value,
-    /// The same, read.
+    /// The verification keys.
     pub verifying: P::Keys,
     signing: Value,
 }
@@ -32,7 +32,7 @@ impl<P: Signer> KeySet<P> {
         for case in cases {
             let mut context = json(&case.expect("a folder").path().join("context.json"));
             let keys = context["keys"].as_object_mut().expect("keys are an object");
-            // A fixture may ask for more than the others do.
+            // A fixture may have fields that would make verification stricter for the others.
             keys.retain(|field, _| secret.get(field).is_some());
             merge_keys(&mut secret, &context["keys"]);
         }
@@ -40,7 +40,7 @@ impl<P: Signer> KeySet<P> {
         Self { secret, verifying, signing }
     }
 
-    /// The headers that make this body authentic, and no other.
+    /// Headers that make only this body authentic.
     pub fn sign(&self, body: &[u8]) -> HeaderMap {
         let provider = ProviderInfo::named(P::NAME).expect("it is listed");
         let signed =
@@ -48,8 +48,8 @@ impl<P: Signer> KeySet<P> {
         signed.header_map().expect("headers")
     }
 
-    /// The headers that make any body authentic, if the provider has such a scheme.
-    pub fn standing(&self) -> Option<HeaderMap> {
+    /// Headers that make any body authentic, if the provider has such a scheme.
+    pub fn static_headers(&self) -> Option<HeaderMap> {
         let signed: Signed = P::sign(&self.signing, b"", NOW.into()).expect("the keys can sign");
         (!signed.covers_body).then(|| signed.header_map().expect("headers"))
     }

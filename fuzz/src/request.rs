@@ -1,6 +1,6 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// An input as an HTTP/1.1 request, as the fixtures are written; one that is none is a body without headers.
+/// An input as an HTTP/1.1 request, like the fixtures. Any other input is a body without headers.
 pub struct Request<'a> {
     pub path: &'a str,
     pub headers: HeaderMap,
@@ -26,7 +26,7 @@ impl<'a> Request<'a> {
         Self { path: head.path.unwrap_or_default(), headers: map, body: &input[body_at..] }
     }
 
-    /// The `{token}` of the path, where there is one.
+    /// The `{token}` of the path, if there is one.
     pub fn url_token(&self) -> Option<&'a str> {
         self.path.split('/').nth(3)
     }

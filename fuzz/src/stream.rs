@@ -1,4 +1,4 @@
-//! The stream's records, through the notifier's whole handler.
+//! Passes stream records through the complete notifier.
 
 use aws_lambda_events::event::dynamodb::Event;
 use livehooks_aws::Notifier;
@@ -32,20 +32,20 @@ thread_local! {
     };
 }
 
-/// The input is a batch of records as Lambda hands it to the notifier.
+/// The input is a batch of records as Lambda passes it to the notifier.
 pub fn stream(input: &[u8]) {
     let Ok(event) = serde_json::from_slice::<Event>(input) else { return };
     FUNCTION.with(|function| {
         let response = function.runtime.block_on(function.notifier.handle(&event));
-        assert!(response.batch_item_failures.is_empty(), "the topic and the queue took everything");
+        assert!(response.batch_item_failures.is_empty(), "the topic and the queue accepted everything");
         let calls = function.calls.take();
         let settled: usize = calls.iter().map(|call| check_call(call)).sum();
         let inserted = event.records.iter().filter(|record| record.event_name == "INSERT").count();
-        assert_eq!(settled, inserted, "each new item is published or in quarantine, exactly once");
+        assert_eq!(settled, inserted, "each new item is published or quarantined, exactly once");
     });
 }
 
-/// How many records the call settles.
+/// How many records the call publishes or quarantines.
 fn check_call(call: &[u8]) -> usize {
     if call.starts_with(b"{") {
         return 1;
@@ -57,8 +57,8 @@ fn check_call(call: &[u8]) -> usize {
             entries += 1;
             bytes += value.len();
         } else if name.contains(".MessageAttributes.") {
-            let is_empty = value.is_empty() || value.contains(char::is_control);
-            assert!(!is_empty, "SNS rejects the attribute {name}={value:?}");
+            let is_invalid = value.is_empty() || value.contains(char::is_control);
+            assert!(!is_invalid, "SNS rejects the attribute {name}={value:?}");
             bytes += value.len();
         }
     }

@@ -1,4 +1,4 @@
-//! The least that a function can do here: one put for each event, nothing before it, by the same client.
+//! The baseline: a function that only makes one put per event, with the same client.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use lambda_http::{Body, Request, RequestExt, Response, service_fn};
@@ -16,7 +16,7 @@ async fn main() -> Result<(), lambda_http::Error> {
             .item("event_key", AttributeValue::S(id.unwrap_or_default()))
             .item("occurrence", AttributeValue::N("0".into()))
             .item("event", AttributeValue::S(body))
-            // So that the database has as much to do: the event is in the room's index.
+            // Puts the event into the room index, so that the database does the same work.
             .item("room_key", AttributeValue::S("livekit#Demo Room".into()))
             .item("occurred_at", AttributeValue::S("2025-10-30T09:03:20.000000000Z".into()))
             .condition_expression("attribute_not_exists(event_key)")

@@ -1,13 +1,13 @@
-//! Measures the functions' real binaries as Lambda sees them, beside one that does nothing but one put.
+//! Measures the functions' real binaries under a fake Lambda, next to a baseline that only makes one put.
 //!
 //! ```text
 //! cargo build --release -p livekit -p notify
 //! cargo build --release -p livehooks-tests --example baseline
-//! cargo bench -p livehooks-tests --bench cold_start [-- FOLDER]    of binaries; target/release where none is named
+//! cargo bench -p livehooks-tests --bench cold_start [-- FOLDER]    the binaries' folder, by default target/release
 //! ```
 //!
-//! init: process started -> asks for its first event; first: first event handed out -> answered; warm: the same for
-//! the events behind it; peak: the most memory that was ever resident. The embedded DynamoDB answers on loopback.
+//! init: from process start until it asks for its first event; first: from sending the first event to its answer;
+//! warm: the same for later events; peak: peak resident memory. The embedded DynamoDB answers on loopback.
 
 #[path = "../common/lambda.rs"]
 mod lambda;
@@ -38,7 +38,7 @@ fn main() {
     });
 }
 
-/// In the folder that cargo builds binaries into: this program is in `deps` there.
+/// A path in cargo's output folder. This program is in its `deps`.
 fn beside_this(path: &str) -> PathBuf {
     std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join(path)
 }
@@ -57,10 +57,10 @@ async fn ingest(baseline: &Path, livekit: &Path) {
     let sender = ProviderInfo::named("livekit").unwrap();
     let secret = keys.secret(sender).to_string();
     let mut found = [Figures::default(), Figures::default()];
-    // In turn, so that whatever else the machine does befalls both.
+    // Alternate, so that other load on the machine affects both.
     for round in 0..COLD_STARTS {
         for (figures, binary) in found.iter_mut().zip([baseline, livekit]) {
-            // A new one each time, for it grows slower with every event that it holds.
+            // A new database each time: it gets slower with every stored event.
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let endpoint = format!("http://{}", listener.local_addr().unwrap());
             let database = tokio::spawn(Database::open(None).unwrap().serve(listener));
@@ -82,7 +82,7 @@ async fn ingest(baseline: &Path, livekit: &Path) {
             database.abort();
         }
     }
-    println!("{COLD_STARTS} cold starts with {WARM_EVENTS} warm events each, a put for each event");
+    println!("{COLD_STARTS} cold starts with {WARM_EVENTS} warm events each, one put per event");
     for (name, figures) in ["baseline", "livekit"].iter().zip(&mut found) {
         spread(name, "init ms", &mut figures.init);
         spread(name, "first ms", &mut figures.first);
@@ -90,13 +90,13 @@ async fn ingest(baseline: &Path, livekit: &Path) {
         spread(name, "peak MiB", &mut figures.peak);
     }
     let [baseline, livekit] = &found;
-    println!("log and metrics of an event: {} bytes", livekit.log_bytes);
+    println!("log and metrics per event: {} bytes", livekit.log_bytes);
     println!("warm p50, livekit to baseline: {:.2}", median(&livekit.warm) / median(&baseline.warm));
 }
 
 fn delivery(sender: &ProviderInfo, keys: &KeysFile, id: &str) -> String {
     let now = Timestamp::now();
-    let places = SampleValues {
+    let values = SampleValues {
         room: "Demo Room".into(),
         participant: "user-42".into(),
         session: "RM_hycBMAjmt6Ub".into(),
@@ -105,7 +105,7 @@ fn delivery(sender: &ProviderInfo, keys: &KeysFile, id: &str) -> String {
     };
     let samples = sender.samples();
     let sample = samples.iter().find(|sample| sample.name == "participant_joined").unwrap();
-    let body = sample.body(&places);
+    let body = sample.body(&values);
     let signed = (sender.sign)(keys.signing(sender).unwrap(), body.as_bytes(), now.into()).unwrap();
     let delivered = Delivered {
         path: "/webhooks/livekit",
@@ -128,7 +128,7 @@ fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// Of sorted figures.
+/// Expects sorted figures.
 fn median(figures: &[f64]) -> f64 {
     figures[figures.len() / 2]
 }

@@ -1,4 +1,4 @@
-//! A batch of 1,000 stream records through `notify`, to an SNS that takes its time.
+//! Sends a batch of 1,000 stream records through `notify` to a slow SNS.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use super::{Function, ms, peak_mib, spread};
 
-/// What PublishBatch takes within a region.
+/// How long PublishBatch takes within a region.
 const ANSWER_AFTER: Duration = Duration::from_millis(20);
 const RECORDS: usize = 1_000;
 const ROUNDS: usize = 5;
@@ -54,13 +54,13 @@ async fn publish(State(calls): State<Arc<AtomicUsize>>, body: String) -> String 
     calls.fetch_add(1, Relaxed);
     tokio::time::sleep(ANSWER_AFTER).await;
     let entry = |index: &usize| body.contains(&format!("PublishBatchRequestEntries.member.{index}.Id="));
-    let taken: String = (1..=10)
+    let accepted: String = (1..=10)
         .filter(entry)
         .map(|index| format!("<member><Id>{}</Id><MessageId>{index}</MessageId></member>", index - 1))
         .collect();
     format!(
         "<PublishBatchResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishBatchResult>\
-         <Successful>{taken}</Successful><Failed/></PublishBatchResult></PublishBatchResponse>"
+         <Successful>{accepted}</Successful><Failed/></PublishBatchResult></PublishBatchResponse>"
     )
 }
 

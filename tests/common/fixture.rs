@@ -1,4 +1,4 @@
-//! Fixture folders: `request.http` as received, `context.json` with the receive time and the keys.
+//! Fixture folders: `request.http` as received, and `context.json` with the receive time and keys.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,6 @@ use livehooks_core::Delivery;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Where the fixtures are.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
 }
@@ -32,7 +31,7 @@ struct Context {
 }
 
 impl Fixture {
-    /// All cases below `fixtures/<provider>/<kind>`, by name.
+    /// All cases in `fixtures/<provider>/<kind>`, sorted by name.
     pub fn all(provider: &str, kind: &str) -> Vec<Self> {
         let folder = root().join(provider).join(kind);
         let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
@@ -67,7 +66,7 @@ impl Fixture {
         Delivery { headers: &self.headers, url_token: self.url_token(), body: &self.body }
     }
 
-    /// The `{token}` of the path, where there is one.
+    /// The `{token}` part of the path, if any.
     pub fn url_token(&self) -> Option<&str> {
         self.path.split('/').nth(3)
     }

@@ -1,4 +1,4 @@
-//! Lambda around a function's real binary: its process and the runtime API that it talks to.
+//! A fake Lambda: runs a function's real binary and serves its runtime API.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -19,9 +19,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
-/// One function, as Lambda runs it.
+/// A running function.
 pub struct Function {
-    /// The process.
     pub process: Child,
     log: JoinHandle<String>,
     started: Instant,
@@ -38,7 +37,7 @@ struct RuntimeApi {
 }
 
 impl Function {
-    /// Starts the binary with these variables and those that Lambda sets, and no others.
+    /// Starts the binary with only these variables and the ones that Lambda sets.
     pub async fn start(binary: &Path, variables: &[(&str, &str)]) -> Self {
         let (invocations, invoked) = mpsc::unbounded_channel();
         let (is_ready, ready) = mpsc::unbounded_channel();
@@ -69,7 +68,7 @@ impl Function {
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
         let mut stdout = process.stdout.take().unwrap();
-        // A function whose log nobody reads stands still.
+        // If nobody reads the log, the pipe fills up and the function blocks.
         let log = tokio::spawn(async move {
             let mut log = String::new();
             stdout.read_to_string(&mut log).await.unwrap();
@@ -78,21 +77,21 @@ impl Function {
         Self { process, log, started, invocations, ready, answers }
     }
 
-    /// Waits until the function asks for its first event; returns the time from the start of the process.
+    /// Waits until the function asks for its first event. Returns the time since the process started.
     pub async fn ready(&mut self) -> Duration {
         self.ready.recv().await.unwrap().duration_since(self.started)
     }
 
-    /// Hands out an event; returns the answer and the time that it took.
+    /// Sends an event. Returns the answer and how long it took.
     pub async fn invoke(&mut self, event: impl Into<Bytes>) -> (Value, Duration) {
-        let handed_out = Instant::now();
+        let sent = Instant::now();
         self.invocations.send(event.into()).unwrap();
         let answer = self.answers.recv().await.unwrap();
-        let took = handed_out.elapsed();
+        let took = sent.elapsed();
         (serde_json::from_slice(&answer).unwrap(), took)
     }
 
-    /// Ends the process; returns what it wrote to its log.
+    /// Kills the process and returns its log.
     pub async fn stop(mut self) -> String {
         self.process.kill().await.unwrap();
         self.log.await.unwrap()
@@ -100,7 +99,7 @@ impl Function {
 }
 
 async fn next(State(api): State<RuntimeApi>) -> Response {
-    // Nobody listens any more where the function was stopped.
+    // The receiver is gone if the function was stopped.
     let _ = api.ready.send(Instant::now());
     match api.invocations.lock().await.recv().await {
         Some(event) => {

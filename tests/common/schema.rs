@@ -1,4 +1,4 @@
-//! Every event that a test produces has to be valid by `schema/event.schema.json`.
+//! Checks events against `schema/event.schema.json`.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -14,15 +14,15 @@ static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
     jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
 });
 
-/// What is not as the schema says, all of it. The provider's own JSON may be anything.
+/// Validates an event. The error lists every violation.
 pub fn check(event: &str) -> Result<(), String> {
     let event = parse(event);
     let errors: Vec<String> =
         SCHEMA.iter_errors(&event).map(|error| format!("{}: {error}", error.instance_path())).collect();
-    if errors.is_empty() { Ok(()) } else { Err(format!("not by the schema: {}", errors.join("; "))) }
+    if errors.is_empty() { Ok(()) } else { Err(format!("invalid event: {}", errors.join("; "))) }
 }
 
-/// Whether the event holds exactly these bytes: as `raw` where they are JSON, as `raw_base64` where they are not.
+/// Checks that the event holds exactly these bytes: as `raw` if they are JSON, otherwise as `raw_base64`.
 pub fn has_body(event: &str, body: &[u8]) -> Result<(), String> {
     let fields = |json| serde_json::from_str::<BTreeMap<&str, &RawValue>>(json).map_err(|e| e.to_string());
     let data = fields(fields(event)?["data"].get())?;
@@ -33,21 +33,25 @@ pub fn has_body(event: &str, body: &[u8]) -> Result<(), String> {
         }
         _ => false,
     };
-    if is_body { Ok(()) } else { Err("expected the body's exact bytes in data.raw, found others".into()) }
+    if is_body {
+        Ok(())
+    } else {
+        Err("expected data.raw or data.raw_base64 to hold the body's exact bytes".into())
+    }
 }
 
-/// Parses an event however deep its raw part is nested, and drops what no `Value` can hold.
+/// Parses an event with any nesting depth. Drops `raw` if a `Value` cannot hold it.
 pub fn parse(event: &str) -> Value {
     let mut deserializer = serde_json::Deserializer::from_str(event);
     deserializer.disable_recursion_limit();
     Value::deserialize(&mut deserializer).unwrap_or_else(|_| without_raw(event))
 }
 
-/// For the JSON that is valid but beyond a `Value`, such as a lone surrogate or 1e400.
+/// For valid JSON that a `Value` cannot hold, such as a lone surrogate or 1e400.
 fn without_raw(event: &str) -> Value {
     let mut event: BTreeMap<&str, &RawValue> = serde_json::from_str(event).unwrap();
     let mut data: BTreeMap<&str, &RawValue> = serde_json::from_str(event["data"].get()).unwrap();
-    data.remove("raw").expect("only a raw part can be beyond a Value");
+    data.remove("raw").expect("only raw may hold JSON that a Value cannot");
     let data = serde_json::value::to_raw_value(&data).unwrap();
     event.insert("data", &data);
     serde_json::to_value(&event).unwrap()

@@ -1,5 +1,4 @@
-//! What an attacker, a broken proxy or a wrong clock makes of an authentic delivery, generated from every
-//! one that there is.
+//! Hostile variants of every authentic delivery, as an attacker, a broken proxy or a wrong clock would make them.
 
 use http::HeaderValue;
 use libtest_mimic::Failed;
@@ -8,7 +7,7 @@ use livehooks_signing::{Attack, Signer};
 use crate::fixture::Fixture;
 use crate::verify;
 
-/// Makes all the hostile variants and checks the rejection of each.
+/// Checks the rejection of every hostile variant.
 pub fn attack_all<P: Signer>(fixture: &Fixture) -> Result<(), Failed> {
     let mut credentials = P::credential_headers(&fixture.keys);
     credentials.retain(|name| fixture.headers.contains_key(name));

@@ -1,5 +1,5 @@
-//! Every fixture is a test: what is authentic becomes exactly the expected event, what is not is rejected with
-//! exactly the expected sentence. `UPDATE_EXPECT=1` rewrites the expectations.
+//! Every fixture is a test: an authentic delivery becomes exactly the expected event, any other is rejected with
+//! exactly the expected message. `UPDATE_EXPECT=1` rewrites the expectations.
 
 #[path = "../common/fixture.rs"]
 mod fixture;
@@ -63,7 +63,7 @@ fn verify<P: Signer>(fixture: &Fixture) -> Result<Verified<'_, P>, Rejection> {
     let prechecked = P::precheck(&delivery, fixture.now);
     let code = verified.as_ref().err().map(Rejection::code);
     match (code, &prechecked) {
-        (None, _) => assert_eq!(prechecked, Ok(()), "no keys may heal what these let in"),
+        (None, _) => assert_eq!(prechecked, Ok(()), "the precheck must accept every delivery that verifies"),
         (Some(code), Ok(())) => assert!(!needs_no_key::<P>(code), "{code} needs no key"),
         (Some(code), Err(found)) if needs_no_key::<P>(code) => assert_eq!(found.code(), code),
         (Some(_), Err(_)) => {}
@@ -71,7 +71,7 @@ fn verify<P: Signer>(fixture: &Fixture) -> Result<Verified<'_, P>, Rejection> {
     verified
 }
 
-/// Whether a rejection is pronounced without any keys, too.
+/// Whether the precheck, which has no keys, also rejects for this reason.
 fn needs_no_key<P: Signer>(code: &str) -> bool {
     match code {
         "algorithm_not_allowed"
@@ -80,7 +80,7 @@ fn needs_no_key<P: Signer>(code: &str) -> bool {
         | "not_yet_valid"
         | "no_body_hash"
         | "body_altered" => true,
-        // Where the keys name the headers, hardly anything can be judged without them.
+        // If the keys name the headers, little can be checked without them.
         "missing_header" | "repeated_header" | "malformed_credential" => !P::reads(&ANY_HEADER),
         _ => false,
     }
@@ -88,7 +88,7 @@ fn needs_no_key<P: Signer>(code: &str) -> bool {
 
 const ANY_HEADER: HeaderName = HeaderName::from_static("x-any");
 
-/// Raw is left out of the expectation, because it is compared byte for byte.
+/// Leaves `raw` out: `schema::has_body` compares it byte for byte.
 fn expectation(normalized: &Normalized<'_>, event: &str) -> String {
     let mut event = schema::parse(event);
     let data = event["data"].as_object_mut().unwrap();

@@ -1,4 +1,4 @@
-"""What the deploy tests share: the template in both forms, and paths."""
+"""Shared by the deploy tests: paths, and the template before and after SAM's transform."""
 
 import copy
 import json
@@ -12,13 +12,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".aws-sam/build"
 CORE = ROOT / "shared/core/src/providers"
-# The one list, by the names of the modules and functions.
+# The list of providers, by module name.
 MODULES = re.findall(r"^ +(\w+)::\w+,$", (CORE / "mod.rs").read_text(), re.M)
-# What the template calls them, and what the URL does.
+# Names in the template and in URLs.
 PROVIDERS = {module.capitalize(): module for module in MODULES}
 NAMES = {name: re.search(r'const NAME: &\'static str = "(.+)";', (CORE / f"{module}.rs").read_text())[1]
          for name, module in PROVIDERS.items()}
-# ministack and sam want different versions of boto3.
+# ministack and sam pin different versions of boto3.
 STAND_IN_PYTHON = ROOT / "target/stand-in-venv/bin/python"
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -37,7 +37,7 @@ def source() -> dict:
 
 
 def expanded(providers: list[str]) -> dict:
-    """The template with its loops written out, by the code that does it in the stand-in."""
+    """The template with its loops expanded by the stand-in's code."""
     run = subprocess.run([STAND_IN_PYTHON, "-c", EXPAND, ",".join(providers)], input=json.dumps(source()),
                          capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
@@ -45,7 +45,7 @@ def expanded(providers: list[str]) -> dict:
 
 
 def transformed(providers: list[str]) -> dict:
-    """The template as CloudFormation sees it after both transforms, with references left as they are."""
+    """The template after both transforms, with references unresolved."""
     from samtranslator.translator.transform import transform
 
     class NoManagedPolicies:
@@ -72,5 +72,5 @@ def template(all_providers) -> dict:
 
 @pytest.fixture(scope="session")
 def source_template() -> dict:
-    """Written out, but before SAM's transform."""
+    """Loops expanded, before SAM's transform."""
     return expanded(list(PROVIDERS))

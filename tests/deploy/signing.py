@@ -1,4 +1,4 @@
-"""Deliveries as each provider makes them. Shares no code with the project: the standard library, and openssl for RSA."""
+"""Deliveries signed as each provider does, with the standard library and openssl. Shares no code with the project."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Delivery:
-    """A request, ready to be sent."""
+    """A request that is ready to send."""
 
     provider: str
     path: str
@@ -38,7 +38,7 @@ class ApiKey:
 
 @dataclass(frozen=True)
 class RsaKey:
-    """A fresh RSA key, made by openssl."""
+    """A new RSA key."""
 
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="livehooks-key-")))
 
@@ -51,7 +51,7 @@ class RsaKey:
 
     @property
     def public_pem(self) -> str:
-        """PKCS#1, as VideoSDK serves its own."""
+        """PKCS#1, like VideoSDK's."""
         return openssl("rsa", "-in", self.private, "-RSAPublicKey_out").decode()
 
     def sign(self, body: bytes) -> str:

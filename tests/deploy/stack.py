@@ -1,4 +1,4 @@
-"""The stand-in's process, and a stack in it, as the tests use them."""
+"""The stand-in's process, and a stack deployed to it."""
 
 import json
 import os
@@ -21,7 +21,7 @@ EMULATOR = Path(samcli.__file__).parent / f"local/rapid/aws-lambda-rie-{os.uname
 
 
 class StandIn:
-    """ministack in a process of its own. Its end ends the functions'."""
+    """ministack in its own process, which stops the functions when it ends."""
 
     def __init__(self, bind: str = "127.0.0.1"):
         self.port = free_port()
@@ -87,7 +87,7 @@ class Stack:
         self.client("secretsmanager").put_secret_value(SecretId=id, SecretString=text)
 
     def post(self, delivery: Delivery) -> "Answer":
-        """Through the deployed HTTP API."""
+        """Sends a delivery through the deployed HTTP API."""
         url = next(value for name, value in self.outputs.items() if name.endswith("Url") and "execute-api" in value)
         api = url.split("/")[2].split(".")[0]
         request = urllib.request.Request(self.stand_in.url + delivery.path, delivery.body, delivery.headers, method="POST")
@@ -99,7 +99,7 @@ class Stack:
             return Answer(error.code, error.headers, error.read())
 
     def invoke(self, function: str, envelope: dict) -> "Answer":
-        """Past the HTTP API, with an envelope of the caller's making."""
+        """Invokes the function directly with this envelope."""
         result = self.client("lambda").invoke(
             FunctionName=self.physical_id(function), Payload=json.dumps(envelope).encode())
         answer = json.loads(result["Payload"].read())
@@ -111,21 +111,21 @@ class Stack:
         return [item for page in pages for item in page["Items"]]
 
     def log(self, function: str) -> str:
-        """What the function wrote, without the lines that Lambda drops."""
+        """The function's log, without the lines that Lambda drops."""
         return (STATE / f"{self.physical_id(function)}.log").read_text(errors="replace")
 
     def log_lines(self, function: str) -> list[dict]:
         return [json.loads(line) for line in self.log(function).splitlines() if line.startswith("{")]
 
     def signal(self, function: str, number: signal.Signals) -> None:
-        """To the function's process, once it runs."""
+        """Signals the function's process, once it runs."""
         def send():
             os.killpg(int((STATE / f"{self.physical_id(function)}.pid").read_text()), number)
             return True
         until(send, f"{function} to run")
 
     def replace_environments(self, function: str) -> None:
-        """As Lambda does now and then: the next call starts a new process."""
+        """Makes the next call start a new process."""
         pid = (STATE / f"{self.physical_id(function)}.pid").read_text()
         self.signal(function, signal.SIGKILL)
 
@@ -135,7 +135,7 @@ class Stack:
         until(is_dead, f"the process of {function} to end")
 
     def failed_batches(self) -> int:
-        """How often the notifier gave a batch of the stream back, or died with it."""
+        """How often the notifier failed or died with a batch."""
         return (STATE / "stand-in.log").read_text().count("failed processing DynamoDB stream batch")
 
     def secret_reads(self, provider: str) -> int:
@@ -152,8 +152,8 @@ class Answer:
         return json.loads(self.body)
 
     @property
-    def verdict(self) -> tuple:
-        """The status, and for a success what became of the delivery."""
+    def result(self) -> tuple:
+        """The status code, and the status in the body of a success."""
         return (self.status, self.json["status"]) if self.status == 200 else (self.status,)
 
     def __repr__(self):
@@ -161,7 +161,7 @@ class Answer:
 
 
 class Subscriber:
-    """An SQS queue at the topic, with a dead-letter queue, as docs/deploying.md says."""
+    """An SQS queue subscribed to the topic, with a dead-letter queue, as in docs/deploying.md."""
 
     def __init__(self, stack: Stack, name: str, filter_policy: dict | None = None):
         sqs, sns = stack.client("sqs"), stack.client("sns")
@@ -194,7 +194,7 @@ def free_port() -> int:
 
 
 def until(condition, what: str, seconds: float = 30):
-    """Polls. An error counts as not yet."""
+    """Polls a condition. Errors count as false."""
     deadline, error = time.monotonic() + seconds, None
     while time.monotonic() < deadline:
         try:

@@ -1,13 +1,14 @@
-"""ministack as a stand-in for AWS, taught what it lacks and this stack needs.
+"""ministack as a stand-in for AWS, extended by what this stack needs.
 
-Each difference to AWS that is closed here, and each that stays, is listed in docs/real-account-checklist.md.
+docs/real-account-checklist.md lists each difference from AWS, both closed and remaining.
 
     stand_in.py PORT STATE_FOLDER EMULATOR
 
 EMULATOR is AWS's runtime emulator, which comes with sam.
 
-STATE_FOLDER gets, per function, `<name>.out` (what it wrote), `<name>.log` (what Lambda keeps of that) and `<name>.pid`
-(its process group), and `secret-reads.log` (one line for each secret that was read). While there is a file `sns-is-down` in it, SNS is down.
+STATE_FOLDER receives, per function, `<name>.out` (its output), `<name>.log` (what Lambda keeps of the output) and
+`<name>.pid` (its process group), and `secret-reads.log` (one line per read of a secret). SNS is down while the folder
+contains a file `sns-is-down`.
 """
 
 import copy
@@ -39,10 +40,10 @@ from ministack.services.cloudformation import changesets, engine, provisioners  
 from ministack.services.cloudformation import handlers as cloudformation_handlers  # noqa: E402
 
 
-# ---- Lambda: one process per function that stays, in AWS's own runtime emulator
+# ---- Lambda: one long-lived process per function, in AWS's runtime emulator
 
 class Function:
-    """A function's process. It serves one call at a time, as an execution environment does."""
+    """A function's process. Serves one call at a time, like an execution environment."""
 
     by_name: dict[str, "Function"] = {}
     guard = threading.Lock()
@@ -70,7 +71,7 @@ class Function:
 
     @staticmethod
     def settings(config: dict) -> dict:
-        """What a new environment is made for."""
+        """The settings whose change requires a new environment."""
         return {key: config.get(key) for key in ("Environment", "LoggingConfig", "MemorySize", "Timeout")}
 
     def start(self) -> None:
@@ -109,7 +110,7 @@ class Function:
             self.keep_log()
 
     def keep_log(self) -> None:
-        """Takes over what was written since the last time, without what Lambda drops."""
+        """Appends new output to the log, without the lines that Lambda drops."""
         name = self.config["FunctionName"]
         with open(STATE / f"{name}.out", "rb") as out, open(STATE / f"{name}.log", "ab") as log:
             out.seek(self.logged)
@@ -139,7 +140,7 @@ LEVELS = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"]
 
 
 def is_kept(line: bytes, logging: dict) -> bool:
-    """Lambda's filter. A line without a level that it knows, or without a time, counts as INFO.
+    """Lambda's log level filter. A line without a known level, or without a time, counts as INFO.
 
     https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html
     """
@@ -159,7 +160,7 @@ def execute(func: dict, event: dict, request_id: str) -> dict:
     config = func.get("config") or func
     answer = Function.of(config, func["code_zip"]).invoke(event)
     failed = isinstance(answer, dict) and "errorType" in answer and "statusCode" not in answer
-    # ministack does not know partial answers for streams: the whole batch comes again, so more than AWS sends.
+    # ministack does not support partial batch responses for streams: it repeats the complete batch, unlike AWS.
     records = event.get("Records") or [{}]
     if records[0].get("eventSource") == "aws:dynamodb" and isinstance(answer, dict):
         failed = failed or bool(answer.get("batchItemFailures"))
@@ -225,13 +226,13 @@ def make_routes(api_id, props, stack_name):
 handlers["AWS::ApiGatewayV2::Api"] |= {"create": create_api_with_routes, "update": update_api_with_routes}
 
 
-# ---- CloudFormation: the values that a list may have, alarms over more than one metric, secrets without punctuation
+# ---- CloudFormation: allowed values of lists, alarms with several metrics, secrets without punctuation
 
 resolve_parameters = engine._resolve_parameters
 
 
 def resolve_lists(template, provided, *previous):
-    """Each value of a list has to be among the allowed ones; ministack looks for the whole list there."""
+    """Checks each value of a list; ministack compares the complete list with the allowed values."""
     template = copy.deepcopy(template)
     for name, definition in template.get("Parameters", {}).items():
         if definition["Type"] == "CommaDelimitedList" and "AllowedValues" in definition:
@@ -272,7 +273,7 @@ def secret_without_punctuation(props):
 provisioners._sm_secret_string = secret_without_punctuation
 
 
-# ---- Secrets Manager: who reads what
+# ---- Secrets Manager: logs which secrets the functions read
 
 handle_secrets = secretsmanager.handle_request
 
@@ -288,7 +289,7 @@ async def handle_and_count(method, path, headers, body, query_params):
 secretsmanager.handle_request = handle_and_count
 
 
-# ---- SNS: an outage, for as long as a test wants one
+# ---- SNS: an outage on demand
 
 handle_sns = sns.handle_request
 
@@ -310,6 +311,6 @@ def stop(*_):
 
 if __name__ == "__main__":
     sys.argv = sys.argv[:1]
-    # main() sets a handler of its own for SIGTERM.
+    # main() replaces any handler for SIGTERM, so watch stdin instead.
     threading.Thread(target=lambda: (sys.stdin.read(), stop()), daemon=True).start()
     app.main()

@@ -1,8 +1,7 @@
-"""Every file in events/ through `sam local invoke` in Docker, or else through the emulator that is inside of it.
+"""Runs every file in events/ through `sam local invoke` in Docker, or without Docker through sam's runtime emulator.
 
-A file's folder says the function, its name what is expected: `tampered` and `expired` are rejected, `duplicate` is
-one, everything else is accepted. The environment is events/env.json, as for `sam local invoke -n events/env.json`,
-with this test's own endpoint.
+A file's folder names the function and its own name the result: `tampered` and `expired` are rejected, `duplicate` is
+a duplicate, everything else is accepted. The environment is events/env.json with this test's endpoint.
 """
 
 import json
@@ -21,13 +20,13 @@ from stack import StandIn, free_port, until
 
 EVENTS = ROOT / "events"
 FUNCTIONS = {name: f"{provider}Function" for provider, name in NAMES.items()} | {"notify": "NotifyFunction"}
-# There if docker-image has started the daemon, and not the machine.
+# Exists if docker-image started the daemon.
 DAEMON = ROOT / "target/deploy-docker/dockerd.pid"
 IMAGE = f"{LambdaImage._INVOKE_REPO_PREFIX}/provided:al2023-x86_64"
 
 
 def files() -> list[Path]:
-    """A duplicate right after what it repeats."""
+    """All files, each duplicate right after its original."""
     def order(path: Path):
         return path.parent, path.name.replace("duplicate", "participant~")
 
@@ -37,7 +36,7 @@ def files() -> list[Path]:
 @pytest.fixture(scope="module")
 def invoker():
     how = Docker() if docker_works() else Emulator()
-    print(f"\nsam local invoke: through {how.name}")
+    print(f"\nsam local invoke: {how.name}")
     stand_in = StandIn(how.bind)
     try:
         environment = json.loads((EVENTS / "env.json").read_text())
@@ -49,11 +48,11 @@ def invoker():
             os.kill(int(DAEMON.read_text()), signal.SIGTERM)
 
 
-NONE = pytest.param(None, id="none", marks=pytest.mark.skip(reason="expected envelopes in events/, found none"))
+NONE = pytest.param(None, id="none", marks=pytest.mark.skip(reason="events/ contains no envelopes"))
 
 
 @pytest.mark.parametrize("path", files() or [NONE], ids=lambda path: str(path.relative_to(EVENTS)))
-def test_every_event_file_is_answered_as_its_name_says(invoker, path, tmp_path):
+def test_every_event_file_has_the_result_that_its_name_says(invoker, path, tmp_path):
     how, environment = invoker
     function = FUNCTIONS[path.relative_to(EVENTS).parts[0]]
     answer = how.invoke(function, received_now(path, tmp_path), environment[function])
@@ -71,9 +70,9 @@ RECEIVED = {}
 
 
 def received_now(path: Path, folder: Path) -> Path:
-    """The event as if API Gateway had received it now, and all of a folder at once.
+    """The event with a current receive time, the same for all files of a folder.
 
-    In Docker a file takes ten seconds, and after ten seconds VideoSDK's repeat is a new event.
+    In Docker a file takes ten seconds, after which VideoSDK's repeat would be a new event.
     """
     event = json.loads(path.read_text())
     context = event.get("requestContext", {})
@@ -85,7 +84,7 @@ def received_now(path: Path, folder: Path) -> Path:
 
 
 def prepare(stand_in: StandIn, environment: dict, endpoint: str) -> None:
-    """The table, topic and queue that the environment names, in the stand-in."""
+    """Creates the environment's table, topic and queue in the stand-in."""
     dynamodb = stand_in.client("dynamodb")
     for table in {variables["TABLE_NAME"] for variables in environment.values()}:
         dynamodb.create_table(
@@ -104,7 +103,7 @@ def prepare(stand_in: StandIn, environment: dict, endpoint: str) -> None:
 
 class Emulator:
     attempts = 1
-    name, host, bind = "the runtime emulator of the sam wheel, without Docker", "127.0.0.1", "127.0.0.1"
+    name, host, bind = "sam's runtime emulator, without Docker", "127.0.0.1", "127.0.0.1"
 
     def invoke(self, function: str, path: Path, variables: dict):
         import samcli
@@ -131,7 +130,7 @@ class Emulator:
 
 
 class Docker:
-    # A container sees this machine under another name, and not at its loopback.
+    # Containers reach the host under this name, and not on its loopback address.
     name, host, bind = "sam local invoke in Docker", "host.docker.internal", "0.0.0.0"
 
     def invoke(self, function: str, path: Path, variables: dict):
@@ -141,8 +140,7 @@ class Docker:
             "sam", "local", "invoke", function, "-e", path, "-n", environment, "--skip-pull-image",
             "--add-host", "host.docker.internal:host-gateway",
             "--parameter-overrides", f"Architecture={os.uname().machine}", f"Providers={','.join(PROVIDERS)}"]
-        # sam reads the answer from the container's output, and now and then the container has gone before it has
-        # begun to read.
+        # sam reads the answer from the container's output. Sometimes the container is gone before sam starts reading.
         for self.attempts in range(1, 4):
             run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
             assert run.returncode == 0, run.stdout + run.stderr
@@ -152,9 +150,9 @@ class Docker:
 
 
 def docker_works() -> bool:
-    """Whether there is a daemon with the base image; tests/deploy/docker-image makes both where it can.
+    """Whether a daemon with the base image is available. tests/deploy/docker-image provides both if it can.
 
-    LIVEHOOKS_DOCKER=0 does without: the emulator takes a second for a file, Docker ten.
+    LIVEHOOKS_DOCKER=0 disables Docker: the emulator takes one second per file, Docker ten.
     """
     if os.environ.get("LIVEHOOKS_DOCKER") == "0":
         return False

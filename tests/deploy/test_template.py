@@ -1,4 +1,4 @@
-"""What the template says, before anything is built: lint, least privilege, the notifier's source, bad parameters."""
+"""Checks the template itself: lint, least privilege, event sources, alarms, parameters."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from log_filter import conditions
 def test_sam_and_cfn_lint_find_nothing(tmp_path):
     run = subprocess.run(["sam", "validate", "--lint"], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0 and "[[" not in run.stdout, run.stdout + run.stderr
-    # cfn-lint writes the loops out for a parameter's default, and else for its first allowed value alone.
+    # cfn-lint expands loops for a parameter's default, otherwise only for its first allowed value.
     text = (ROOT / "template.yaml").read_text()
     of_all = re.sub(r"(Type: CommaDelimitedList\n)    AllowedValues: .*", rf'\1    Default: "{",".join(PROVIDERS)}"', text)
     assert of_all != text
@@ -28,8 +28,8 @@ def test_the_template_stays_short():
     assert len((ROOT / "template.yaml").read_text().splitlines()) <= 800
 
 
-def test_each_provider_is_in_every_place_that_the_loops_do_not_reach(source_template):
-    """What has to be added by hand for a provider, by name."""
+def test_each_provider_is_in_every_section_outside_the_loops(source_template):
+    """Names what must be added by hand for a provider."""
     config = tomllib.loads((ROOT / "samconfig.toml").read_text())
     assert config["default"]["global"]["parameters"]["parameter_overrides"] == [f"Providers={','.join(PROVIDERS)}"]
     assert source_template["Parameters"]["Providers"]["AllowedValues"] == list(PROVIDERS)
@@ -47,7 +47,7 @@ def test_each_provider_is_in_every_place_that_the_loops_do_not_reach(source_temp
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_an_ingest_role_writes_and_queries_its_table_reads_its_secret_sends_to_the_fallback_queue_and_nothing_else(template, provider):
+def test_an_ingest_role_has_only_table_writes_and_queries_its_secret_and_the_fallback_queue(template, provider):
     assert permissions(template, f"{provider}Function") == {
         ("dynamodb:PutItem", "EventsTable.Arn"),
         ("dynamodb:Query", "EventsTable.Arn"),
@@ -60,7 +60,7 @@ def test_an_ingest_role_writes_and_queries_its_table_reads_its_secret_sends_to_t
     }
 
 
-def test_recover_takes_from_the_fallback_queue_sends_to_its_dead_letter_queue_alone_and_does_what_ingest_does(template):
+def test_the_recover_role_has_only_its_queues_and_what_ingest_has(template):
     assert permissions(template, "RecoverFunction") == {
         ("dynamodb:PutItem", "EventsTable.Arn"),
         ("dynamodb:Query", "EventsTable.Arn"),
@@ -76,7 +76,7 @@ def test_recover_takes_from_the_fallback_queue_sends_to_its_dead_letter_queue_al
     }
 
 
-def test_recover_has_the_keys_of_the_providers_that_are_listed(template):
+def test_recover_has_the_keys_of_the_listed_providers(template):
     variables = template["Resources"]["RecoverFunction"]["Properties"]["Environment"]["Variables"]
     assert {name: value for name, value in variables.items() if name.startswith("PROVIDER_SECRET_ID")} == {
         f"PROVIDER_SECRET_ID_{NAMES[provider].upper()}": {
@@ -91,7 +91,7 @@ def test_recover_has_the_keys_of_the_providers_that_are_listed(template):
 
 
 @pytest.mark.parametrize("listed_providers", [["Livekit"], ["Hms", "Plugnmeet"], list(PROVIDERS)], ids=",".join)
-def test_a_provider_that_is_not_listed_leaves_nothing_behind(listed_providers):
+def test_an_unlisted_provider_has_no_resources(listed_providers):
     template = transformed(listed_providers)
     values = {"Providers": listed_providers}
     made = [name for name, resource in template["Resources"].items()
@@ -107,7 +107,7 @@ def test_a_provider_that_is_not_listed_leaves_nothing_behind(listed_providers):
 
 
 def is_met(condition, values: dict):
-    """A condition's value, or a function's in it."""
+    """The value of a condition or of a function in it."""
     match condition:
         case {"Fn::Not": [inner]}:
             return not is_met(inner, values)
@@ -137,13 +137,13 @@ def test_the_fallback_queue_outlives_an_outage_of_a_day_and_loses_nothing(templa
     assert source["EventSourceArn"] == {"Fn::GetAtt": ["FallbackQueue", "Arn"]}
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert source["ScalingConfig"] == {"MaximumConcurrency": 2}
-    # Ten deliveries of 2.4 s each have to fit into one call.
+    # Ten deliveries of 2.4 s each must fit into one call.
     assert source["BatchSize"] * 2.4 < resources["RecoverFunction"]["Properties"]["Timeout"]
     local = (ROOT / "cli/src/dev/queue.rs").read_text()
     assert f"RECEIVES_MAX: u32 = {redrive['maxReceiveCount']};" in local
 
 
-def test_the_notifier_reads_the_stream_publishes_and_writes_no_table(template):
+def test_the_notifier_role_reads_the_stream_and_publishes_but_cannot_write_to_the_table(template):
     assert permissions(template, "NotifyFunction") == {
         ("dynamodb:DescribeStream", "${EventsTable.Arn}/stream/*"),
         ("dynamodb:GetRecords", "${EventsTable.Arn}/stream/*"),
@@ -160,7 +160,7 @@ def test_the_notifier_reads_the_stream_publishes_and_writes_no_table(template):
     }
 
 
-def test_no_role_has_wildcards_that_aws_does_not_force(template):
+def test_no_role_has_avoidable_wildcards(template):
     for name, function in of_type(template, "AWS::Lambda::Function"):
         for action, resource in permissions(template, name):
             assert "*" not in action, (name, action)
@@ -174,14 +174,14 @@ def test_no_role_has_wildcards_that_aws_does_not_force(template):
     assert len(trusted) == 1 and '"Service": "lambda.amazonaws.com"' in trusted.pop()
 
 
-def test_only_the_api_may_call_the_ingest_functions_and_nobody_calls_the_notifier_or_recover(template):
+def test_only_the_api_may_call_ingest_and_no_permission_covers_the_notifier_or_recover(template):
     for name, permission in of_type(template, "AWS::Lambda::Permission"):
         assert permission["Properties"]["Principal"] == "apigateway.amazonaws.com", name
         assert "${__ApiId__}" in json.dumps(permission["Properties"]["SourceArn"]), name
         assert permission["Properties"]["FunctionName"] not in ({"Ref": "NotifyFunction"}, {"Ref": "RecoverFunction"})
 
 
-def test_the_notifier_is_fed_with_new_items_and_loses_none(template):
+def test_the_notifier_receives_new_items_and_loses_none(template):
     sources = dict(of_type(template, "AWS::Lambda::EventSourceMapping"))
     assert set(sources) == {"NotifyFunctionStream", "RecoverFunctionQueue"}
     source = sources["NotifyFunctionStream"]
@@ -191,14 +191,14 @@ def test_the_notifier_is_fed_with_new_items_and_loses_none(template):
     assert properties["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert properties["StartingPosition"] == "TRIM_HORIZON"
     assert properties["BisectBatchOnFunctionError"] is True
-    # Retries end by age alone: a number of attempts could be used up before.
+    # Only age ends the retries. A limit on attempts could be reached earlier.
     assert properties["MaximumRetryAttempts"] == -1
-    # The stream itself forgets after 24 hours.
+    # The stream keeps records for 24 hours.
     assert 3_600 <= properties["MaximumRecordAgeInSeconds"] < 24 * 3_600
     assert properties["DestinationConfig"] == {"OnFailure": {"Destination": {"Fn::GetAtt": ["FailureBucket", "Arn"]}}}
 
 
-def test_the_table_is_the_one_that_the_functions_expect_and_hard_to_lose(template):
+def test_the_table_matches_the_functions_and_is_protected_from_deletion(template):
     table = template["Resources"]["EventsTable"]
     assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
     properties = table["Properties"]
@@ -226,7 +226,7 @@ def test_everything_at_rest_is_encrypted_and_the_bucket_is_private(template):
     assert bucket["Properties"]["BucketEncryption"] and bucket["Properties"]["LifecycleConfiguration"]
 
 
-def test_each_function_is_small_traced_and_logs_json_into_a_group_that_forgets(template):
+def test_each_function_is_small_traced_and_logs_json_to_a_group_with_retention(template):
     groups = {name for name, group in of_type(template, "AWS::Logs::LogGroup") if "RetentionInDays" in group["Properties"]}
     assert groups == {name for name, _ in of_type(template, "AWS::Logs::LogGroup")}
     for name, function in of_type(template, "AWS::Lambda::Function"):
@@ -240,7 +240,7 @@ def test_each_function_is_small_traced_and_logs_json_into_a_group_that_forgets(t
         assert properties["Architectures"] == [{"Ref": "Architecture"}]
 
 
-def test_the_access_log_never_holds_a_path(template):
+def test_the_access_log_never_contains_a_path(template):
     stage = template["Resources"]["ApiApiGatewayDefaultStage"]["Properties"]
     variables = set(re.findall(r"\$context\.[A-Za-z.]+", stage["AccessLogSettings"]["Format"]))
     assert "$context.routeKey" in variables
@@ -249,7 +249,7 @@ def test_the_access_log_never_holds_a_path(template):
     assert set(stage["DefaultRouteSettings"]) == {"ThrottlingBurstLimit", "ThrottlingRateLimit"}
 
 
-def test_the_api_has_the_providers_routes_only(template):
+def test_the_api_has_only_the_providers_routes(template):
     paths = template["Resources"]["Api"]["Properties"]["Body"]["paths"]
     routes = {path: list(entry) for path, entry in paths.items()}
     assert routes == {
@@ -261,7 +261,7 @@ def test_the_api_has_the_providers_routes_only(template):
     }
 
 
-def test_each_binary_is_built_from_the_whole_workspace(source_template):
+def test_each_binary_is_built_from_the_complete_workspace(source_template):
     functions = {
         name: resource for name, resource in source_template["Resources"].items()
         if resource["Type"] == "AWS::Serverless::Function"
@@ -276,8 +276,8 @@ def test_each_binary_is_built_from_the_whole_workspace(source_template):
         assert (ROOT / "functions" / binaries[name] / "Cargo.toml").exists(), f"{name} has no package"
 
 
-def test_what_a_secret_starts_with_is_never_edited(source_template):
-    """CloudFormation writes an edited text over the keys of every stack that exists."""
+def test_the_initial_value_of_a_secret_never_changes(source_template):
+    """CloudFormation would overwrite the keys of every existing stack with a changed value."""
     secrets = {
         name: resource["Properties"]["SecretString"] for name, resource in source_template["Resources"].items()
         if "SecretString" in resource["Properties"]
@@ -290,7 +290,7 @@ def test_what_a_secret_starts_with_is_never_edited(source_template):
     }
 
 
-def test_every_alarm_tells_the_topic_if_there_is_one_and_is_on_the_dashboard(template):
+def test_every_alarm_notifies_the_alarm_topic_and_is_on_the_dashboard(template):
     alarms = dict(of_type(template, "AWS::CloudWatch::Alarm"))
     dashboard = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     for name, alarm in alarms.items():
@@ -303,8 +303,8 @@ def test_every_alarm_tells_the_topic_if_there_is_one_and_is_on_the_dashboard(tem
     json.loads(re.sub(r"\$\{[^}]*\}", "x", dashboard))
 
 
-def test_every_alarm_of_a_log_line_counts_what_the_code_writes(template):
-    """By name, labels and fault codes: a metric that was renamed in the code alone would never ring again."""
+def test_every_alarm_on_a_log_line_matches_what_the_code_writes(template):
+    """By name, labels and fault codes: an alarm on a metric that was renamed only in the code would stay silent."""
     filters = dict(of_type(template, "AWS::Logs::MetricFilter"))
     alarms = [alarm["Properties"] for _, alarm in of_type(template, "AWS::CloudWatch::Alarm")]
     watched = {alarm["MetricName"] for alarm in alarms if alarm.get("Namespace") == {"Fn::Sub": "livehooks/${AWS::StackName}"}}
@@ -317,26 +317,26 @@ def test_every_alarm_of_a_log_line_counts_what_the_code_writes(template):
             if metric["Properties"]["LogGroupName"] == {"Ref": "AccessLogGroup"}:
                 assert field in access_log, name
             elif operator == ">":
-                assert field in emitted, f"{name} counts {field}, which no code emits"
+                assert field in emitted, f"{name} counts {field}, which the code does not emit"
             else:
                 assert field == "fault" and [fault for fault in faults if fnmatchcase(fault, operand.strip('"'))], name
 
 
-def test_the_dashboard_looks_for_metrics_that_the_code_writes(template):
+def test_the_dashboard_shows_only_metrics_that_the_code_writes(template):
     dashboard = template["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     emitted = metrics_of_the_code()
     searches = re.findall(r'SEARCH\(\'\{\\"livehooks/\$\{AWS::StackName\}\\",([\w,]+)\} MetricName=\\"(\w+)\\"', dashboard)
     assert len(searches) == dashboard.count("SEARCH(")
     for labels, metric in searches:
-        assert set(labels.split(",")) in emitted.get(metric, []), f"{metric} by {labels}: no code emits that"
+        assert set(labels.split(",")) in emitted.get(metric, []), f"the code does not emit {metric} with {labels}"
 
 
 def metrics_of_the_code() -> dict[str, list[set]]:
-    """Each metric that the functions emit, with the sets of labels that it has."""
+    """Each metric that the functions emit, with its sets of labels."""
     found, source = {}, code("*.rs")
     for call in re.finditer(r'(?:counter|histogram)!\(\s*("?\w+"?)([^;]*?)\)\s*\.', source):
         name, labels = call.groups()
-        # A name that a match chooses stands right before.
+        # If a match chooses the name, it comes right before.
         names = [name] if name[0] == '"' else re.findall(r'=> \(("[A-Z]\w+")', source[:call.start()][-400:])
         for each in names:
             found.setdefault(each.strip('"'), []).append(set(re.findall(r'"(\w+)" =>', labels)))
@@ -347,8 +347,8 @@ def code(pattern: str) -> str:
     return "".join(path.read_text() for path in sorted((ROOT / "shared/aws/src").rglob(pattern)))
 
 
-def test_lambdas_own_filter_never_drops_a_metric_and_the_function_is_given_the_level(template):
-    """Lambda takes a line of metrics, which has no level, for INFO."""
+def test_lambdas_log_filter_keeps_metrics_and_the_function_gets_the_level(template):
+    """Lambda treats a line of metrics, which has no level, as INFO."""
     for name, function in of_type(template, "AWS::Lambda::Function"):
         properties = function["Properties"]
         assert properties["LoggingConfig"]["ApplicationLogLevel"] == {"Fn::If": ["Debug", "DEBUG", "INFO"]}, name
@@ -357,8 +357,8 @@ def test_lambdas_own_filter_never_drops_a_metric_and_the_function_is_given_the_l
     assert 'env("LOG_LEVEL")' in code("telemetry.rs")
 
 
-def test_a_delivery_that_is_stuck_in_the_fallback_queue_rings_an_alarm(template):
-    """Not by the age of the oldest message: one that was received three times no longer counts for that."""
+def test_a_delivery_stuck_in_the_fallback_queue_raises_an_alarm(template):
+    """Not by the age of the oldest message, because SQS ignores messages received three times or more."""
     alarm = template["Resources"]["FallbackAgeAlarm"]["Properties"]
     total, *parts = alarm["Metrics"]
     assert total["Expression"] == " + ".join(part["Id"] for part in parts)
@@ -366,13 +366,13 @@ def test_a_delivery_that_is_stuck_in_the_fallback_queue_rings_an_alarm(template)
     assert all(part["MetricStat"]["Metric"]["Dimensions"] == [queue] for part in parts)
     assert {part["MetricStat"]["Metric"]["MetricName"] for part in parts} == {
         "ApproximateNumberOfMessagesVisible", "ApproximateNumberOfMessagesNotVisible"}
-    # Longer than a few attempts, and much shorter than the day after which it is dead-lettered.
+    # Longer than a few attempts, and much shorter than the day until it is dead-lettered.
     waits_s = alarm["EvaluationPeriods"] * parts[0]["MetricStat"]["Period"]
     visibility_s = template["Resources"]["FallbackQueue"]["Properties"]["VisibilityTimeout"]
     assert 3 * visibility_s <= waits_s <= 10 * visibility_s
 
 
-def test_what_is_dead_lettered_or_quarantined_rings_at_one(template):
+def test_one_dead_lettered_or_quarantined_message_raises_an_alarm(template):
     alarms = template["Resources"]
     for name, queue in {"FallbackDeadLetterAlarm": "FallbackDeadLetterQueue", "QuarantineAlarm": "QuarantineQueue"}.items():
         alarm = alarms[name]["Properties"]
@@ -380,11 +380,11 @@ def test_what_is_dead_lettered_or_quarantined_rings_at_one(template):
         assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}]
 
 
-def test_nobody_but_the_notifier_and_the_one_who_replays_may_publish(template):
+def test_only_the_notifier_and_the_replay_principal_may_publish(template):
     policy = template["Resources"]["EventsTopicPolicy"]["Properties"]
     assert policy["Topics"] == [{"Ref": "EventsTopic"}]
     [statement] = policy["PolicyDocument"]["Statement"]
-    # A key that is absent, as for an AWS service, matches ArnNotLike too.
+    # ArnNotLike also matches an absent key, as for an AWS service.
     assert statement == {
         "Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Resource": {"Ref": "EventsTopic"},
         "Condition": {"ArnNotLike": {"aws:PrincipalArn": [
@@ -413,23 +413,23 @@ GOOD = {"Providers": ["Hms", "Livekit,Plugnmeet", "Hms,Videosdk,Plugnmeet,Liveki
         "RetentionDays": ["35", "3650"]}
 
 
-def test_wrong_parameters_are_rejected_and_what_is_right_is_said(source_template):
-    """By CloudFormation's own rules for parameters, which the stand-in does not know."""
+def test_wrong_parameters_are_rejected_with_a_description_of_valid_ones(source_template):
+    """Checks CloudFormation's rules for parameters, which the stand-in does not apply."""
     parameters = source_template["Parameters"]
     for name, values in BAD.items():
         for value in values:
-            assert not is_taken(parameters[name], value), (name, value)
+            assert not is_accepted(parameters[name], value), (name, value)
     for name, values in GOOD.items():
         for value in values:
-            assert is_taken(parameters[name], value), (name, value)
+            assert is_accepted(parameters[name], value), (name, value)
     for name, parameter in parameters.items():
-        # Only the list has none: each tool needs it, and reads it from samconfig.toml.
+        # Only Providers has none: every tool reads it from samconfig.toml.
         assert ("Default" in parameter) == (name != "Providers"), name
-        assert is_taken(parameter, str(parameter.get("Default", "Hms"))), name
+        assert is_accepted(parameter, str(parameter.get("Default", "Hms"))), name
         assert "AllowedValues" in parameter or "ConstraintDescription" in parameter, name
 
 
-def is_taken(parameter: dict, value: str) -> bool:
+def is_accepted(parameter: dict, value: str) -> bool:
     values = value.split(",") if parameter["Type"] == "CommaDelimitedList" else [value]
     if "AllowedValues" in parameter and not set(values) <= {*map(str, parameter["AllowedValues"])}:
         return False
@@ -464,7 +464,7 @@ def permissions(template: dict, function: str) -> set:
 
 
 def text(value) -> str:
-    """What is left of a loop's Fn::Sub."""
+    """The string in a value that a loop wrapped in Fn::Sub."""
     return value["Fn::Sub"] if isinstance(value, dict) else value
 
 

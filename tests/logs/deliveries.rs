@@ -17,7 +17,7 @@ use crate::fixture::Fixture;
 use crate::harness::{KEYS, body};
 use crate::notes::Notes;
 
-/// A function's settings, with keys that stand in its environment.
+/// A function's settings, with keys from the environment.
 pub fn config(keys: impl ToString) -> IngestConfig {
     IngestConfig {
         table: "Events".into(),
@@ -35,17 +35,17 @@ pub fn request(path: &str, url_token: Option<&str>, headers: &[(String, String)]
     livehooks_aws::gateway::request(&delivered.http_api().to_string()).unwrap()
 }
 
-/// As the function does it, but for the clock.
+/// Handles a request as the function does, at this time.
 pub async fn receive<P: Provider>(ingest: &Ingest<P>, request: &Request, now: Timestamp) {
     let outcome = ingest.receive_at(request, now).await;
     ingest::record(P::NAME, &outcome, Duration::from_millis(1));
 }
 
-/// All deliveries of the fixtures, authentic and forged.
+/// Sends the deliveries of all fixtures, authentic and forged.
 pub async fn fixtures(notes: &mut Notes) {
     for_each_provider!(P => fixtures_of::<P>(notes).await);
     let codes = ["wrong_key", "body_altered", "signature_mismatch", "wrong_header_value", "wrong_url_token"];
-    notes.logged.extend(codes.map(str::to_owned));
+    notes.expected.extend(codes.map(str::to_owned));
 }
 
 async fn fixtures_of<P: Provider>(notes: &mut Notes) {
@@ -80,19 +80,19 @@ async fn fixtures_of<P: Provider>(notes: &mut Notes) {
     }
 }
 
-/// What the log may say of a body: the event's id, and the name of a type that is not in the vocabulary.
+/// What the log may show of a body: the event's id, and a type that is not in the vocabulary.
 fn shown(body: &Value) -> Vec<&str> {
     ["id", "event", "type", "webhookType"].iter().filter_map(|name| body[name].as_str()).collect()
 }
 
-/// The end of a text that is too long for a log line.
-const NEVER_LOGGED: &str = "-and-its-end-is-cut-off";
+/// The end of a string that is too long for a log line.
+const CUT_OFF: &str = "-and-its-end-is-cut-off";
 
-/// A sample of every type, with something in every text that can be found again.
+/// Sends a sample of every type, with a canary in every string.
 pub async fn samples(notes: &mut Notes) {
     for_each_provider!(P => samples_of::<P>(notes).await);
-    let logged = ["accepted", "duplicate", "a repeated id came with another body", "not in the vocabulary"];
-    notes.logged.extend(logged.map(str::to_owned));
+    let expected = ["accepted", "duplicate", "a repeated id came with another body", "not in the vocabulary"];
+    notes.expected.extend(expected.map(str::to_owned));
 }
 
 async fn samples_of<P: Provider>(notes: &mut Notes) {
@@ -110,11 +110,11 @@ async fn samples_of<P: Provider>(notes: &mut Notes) {
         let mut unknown = altered.clone();
         for name in ["event", "type", "webhookType"] {
             if let Some(kind) = unknown.get_mut(name) {
-                *kind = json!(format!("logged-as-it-is\u{1b}{}", "x".repeat(64)) + NEVER_LOGGED);
+                *kind = json!(format!("shown-as-it-is\u{1b}{}", "x".repeat(64)) + CUT_OFF);
             }
         }
-        unknown["id"] = json!(format!("unknown-{index}{}", "x".repeat(64)) + NEVER_LOGGED);
-        // Repeats and unknown types are logged in one way, whatever the type.
+        unknown["id"] = json!(format!("unknown-{index}{}", "x".repeat(64)) + CUT_OFF);
+        // Repeats and unknown types are logged the same way for every type: an eighth of them is enough.
         let bodies = [&marked, &marked, &altered, &unknown];
         for body in &bodies[..if index % 8 == 0 { 4 } else { 1 }] {
             let bytes = body.to_string().into_bytes();
@@ -128,11 +128,11 @@ async fn samples_of<P: Provider>(notes: &mut Notes) {
             credentials.for_each(|(_, value)| notes.forbid(&value.replace("application/json", "")));
         }
     }
-    notes.logged.insert("logged-as-it-is\\\\u{1b}xxx".into());
-    notes.forbidden.insert(NEVER_LOGGED.into());
+    notes.expected.insert("shown-as-it-is\\\\u{1b}xxx".into());
+    notes.forbidden.insert(CUT_OFF.into());
 }
 
-/// The sample's body with a canary in the place of every text but the id and the type.
+/// The sample's body with a canary in place of every string except the id and the type.
 pub fn marked(body: &str, sample: &str, notes: &mut Notes) -> Value {
     fn mark(json: &mut Value, path: &str) {
         match json {

@@ -13,7 +13,7 @@ use crate::deliveries::{config, marked, receive, request};
 use crate::harness::{EXAMPLE, Example, KEYS, body};
 use crate::notes::Notes;
 
-/// Everything that goes wrong on our side, while an authentic delivery is in hand.
+/// Every fault on our side while an authentic delivery is handled.
 pub async fn all(notes: &mut Notes) {
     let entry = ProviderInfo::named(EXAMPLE).unwrap();
     let (now, keys) = (Timestamp::now(), KEYS.secret(entry));
@@ -21,7 +21,7 @@ pub async fn all(notes: &mut Notes) {
     let signed = (entry.sign)(&keys, body.as_bytes(), now.into()).unwrap();
     let request = request(&format!("/webhooks/{EXAMPLE}"), None, &signed.headers, body.as_bytes());
 
-    // Nobody listens, nobody answers, and answers of any kind.
+    // Connection refused, no answer, and error answers.
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut tables = vec![closed, silent.local_addr().unwrap()];
@@ -43,16 +43,16 @@ pub async fn all(notes: &mut Notes) {
         let config = IngestConfig { deadline: Duration::from_millis(300), ..config(&keys) };
         receive(&Ingest::<Example>::new(config, &local_sdk_config(table)), &request, now).await;
     }
-    notes.logged.extend(["no connection", "store_timeout", "slow down"].map(str::to_owned));
+    notes.expected.extend(["no connection", "store_timeout", "slow down"].map(str::to_owned));
 
     // Keys that cannot be read or used.
     let unreadable = KeySource::SecretsManager("livehooks/example".into());
-    let of_lists = json!({ "keys": { "a": ["canary-secret"] } }).to_string();
+    let of_arrays = json!({ "keys": { "a": ["canary-secret"] } }).to_string();
     let of_another = json!({ "keys": "canary-secret", "another": "canary-secret" }).to_string();
     for keys in [
         unreadable,
         KeySource::Inline("canary-secret".into()),
-        KeySource::Inline(of_lists),
+        KeySource::Inline(of_arrays),
         KeySource::Inline(of_another),
     ] {
         let ingest = Ingest::<Example>::new(IngestConfig { keys, ..config("") }, &local_sdk_config(closed));
@@ -64,15 +64,13 @@ pub async fn all(notes: &mut Notes) {
     let ingest = Ingest::<Example>::new(config(&published), &local_sdk_config(closed));
     ingest.warm_up().await;
     receive(&ingest, &request, now).await;
-    notes.logged.extend(
+    notes.expected.extend(
         ["keys_unavailable", "keys_invalid", "one that is published", "unknown_issuer"].map(str::to_owned),
     );
-
-    // Too large.
     let large = json!({ "event": "canary", "x": "canary ".repeat(200_000) }).to_string();
     let signed = (entry.sign)(&keys, large.as_bytes(), now.into()).unwrap();
     let request =
         crate::deliveries::request(&format!("/webhooks/{EXAMPLE}"), None, &signed.headers, large.as_bytes());
     receive(&Ingest::<Example>::new(config(&keys), &local_sdk_config(closed)), &request, now).await;
-    notes.logged.insert("too large".into());
+    notes.expected.insert("too large".into());
 }

@@ -1,15 +1,15 @@
-//! What the functions write to their log and metrics, searched for everything that must not be there.
+//! Searches the functions' logs and metrics for secrets, credentials and bodies.
 //!
-//! This program starts itself a second time. The second one is a function: with the functions' own telemetry at its
-//! most verbose it processes everything, hostile, broken and in order, and notes what it was given.
+//! This program starts itself a second time. The second process is a function with telemetry at its most verbose: it
+//! handles and publishes valid, broken and hostile input, and writes down what it was given.
 
-#[allow(dead_code, reason = "this program asks for less than tests/stack")]
+#[allow(dead_code, reason = "this test uses less of it than tests/stack")]
 #[path = "../common/fixture.rs"]
 mod fixture;
-#[allow(dead_code, reason = "this program asks for less than tests/stack")]
+#[allow(dead_code, reason = "this test uses less of it than tests/stack")]
 #[path = "../stack/harness.rs"]
 mod harness;
-#[allow(dead_code, reason = "this program asks for less than tests/stack")]
+#[allow(dead_code, reason = "this test uses less of it than tests/stack")]
 #[path = "../common/schema.rs"]
 mod schema;
 
@@ -24,7 +24,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use livehooks_aws::telemetry;
 use notes::Notes;
 
-/// Where the function notes what it was given.
+/// Names the file for the function's notes.
 const NOTES: &str = "LIVEHOOKS_TEST_NOTES";
 
 fn main() {
@@ -64,8 +64,8 @@ fn search() -> Result<(), Failed> {
         return Err(format!("the function failed:\n{log}").into());
     }
     let notes = Notes::read(&notes);
-    for text in &notes.logged {
-        assert!(log.contains(text), "the log does not mention {text}: not everything was searched");
+    for expected in &notes.expected {
+        assert!(log.contains(expected), "the log does not contain {expected}: the search is incomplete");
     }
     assert!(notes.forbidden.len() > 1_000 && log.lines().count() > 500, "{} lines", log.lines().count());
     let mut found = notes.found_in(&log);
@@ -74,7 +74,7 @@ fn search() -> Result<(), Failed> {
     if found.is_empty() { Ok(()) } else { Err(found.join("\n").into()) }
 }
 
-/// Whether what follows on `http` is a URL that has a query.
+/// Whether the text after `http` is the rest of a URL with a query.
 fn is_url_with_query(url: &str) -> bool {
     let url =
         url.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\\' | '<')).next().unwrap_or_default();

@@ -5,24 +5,24 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What the log must not hold, and what it has to.
+/// What the log must not contain, and what it must.
 #[derive(Default, Deserialize, Serialize)]
 pub struct Notes {
     pub forbidden: BTreeSet<String>,
-    pub logged: BTreeSet<String>,
+    pub expected: BTreeSet<String>,
 }
 
-/// A shorter text may stand anywhere by chance.
+/// Shorter strings may occur by chance.
 const CHARACTERS_MIN: usize = 12;
 
 impl Notes {
-    /// Every text and every part between dots, of those that are long enough to mean something.
+    /// Forbids a string and each of its parts, if long enough.
     pub fn forbid(&mut self, text: &str) {
         let parts = text.split(['.', ' ', ',', '\n']).chain([text]).map(str::trim);
         self.forbidden.extend(parts.filter(|part| part.len() >= CHARACTERS_MIN).map(str::to_owned));
     }
 
-    /// Every text that is a value in this JSON, unless the log shows it by design.
+    /// Forbids every string value in this JSON, unless the log shows it by design.
     pub fn forbid_texts(&mut self, json: &Value, shown: &[&str]) {
         match json {
             Value::String(text) if shown.iter().any(|shown| shown.contains(text.as_str())) => {}
@@ -35,7 +35,7 @@ impl Notes {
         }
     }
 
-    /// The forbidden texts that stand in the log, each with the first lines in which it does.
+    /// The forbidden strings in the log, each with the first lines that contain it.
     pub fn found_in(&self, log: &str) -> Vec<String> {
         const START_BYTES: usize = 6;
         let mut by_start: HashMap<&[u8], Vec<&str>> = HashMap::new();
@@ -47,8 +47,8 @@ impl Notes {
         for line in log.lines() {
             for (at, start) in line.as_bytes().windows(START_BYTES).enumerate() {
                 let candidates = by_start.get(start).into_iter().flatten();
-                let standing = candidates.filter(|text| line.as_bytes()[at..].starts_with(text.as_bytes()));
-                standing.for_each(|text| {
+                let present = candidates.filter(|text| line.as_bytes()[at..].starts_with(text.as_bytes()));
+                present.for_each(|text| {
                     found.entry(*text).or_default().insert(line);
                 });
             }

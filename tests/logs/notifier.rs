@@ -11,7 +11,7 @@ use crate::deliveries::marked;
 use crate::harness::{EXAMPLE, Local, body};
 use crate::notes::Notes;
 
-/// The notifier, with records of every kind and a topic and a queue that fail in every way.
+/// Runs the notifier with records of every kind, while the topic and the queue fail in every way.
 pub async fn all(notes: &mut Notes) {
     let local = Local::start().await;
     let config = NotifyConfig {
@@ -39,7 +39,9 @@ pub async fn all(notes: &mut Notes) {
         *faults.publish.lock().unwrap() = fault;
         notifier.handle(&good).await;
     }
-    notes.logged.extend(["did not take a batch", "did not take a record", "sender_fault"].map(str::to_owned));
+    notes
+        .expected
+        .extend(["did not accept a batch", "did not accept a record", "sender_fault"].map(str::to_owned));
 
     let mut broken = vec![Value::Null, json!("canary"), json!(["canary"]), json!({ "canary": "canary" })];
     for (name, value) in [
@@ -62,9 +64,9 @@ pub async fn all(notes: &mut Notes) {
         for text in &texts {
             notifier.handle(&records(std::slice::from_ref(text))).await;
         }
-        notifier.handle(&alien()).await;
+        notifier.handle(&foreign()).await;
     }
-    notes.logged.extend(["unreadable", "the quarantine queue did not take"].map(str::to_owned));
+    notes.expected.extend(["unreadable", "the quarantine queue did not accept"].map(str::to_owned));
     local.stop().await;
 }
 
@@ -85,8 +87,8 @@ fn record(image: &Value) -> Value {
     json!({ "awsRegion": "us-east-1", "eventID": "1", "eventName": "INSERT", "dynamodb": change })
 }
 
-/// An item that somebody else wrote.
-fn alien() -> Event {
+/// An item that livehooks did not write.
+fn foreign() -> Event {
     let image =
         json!({ "event_key": { "S": "canary-key" }, "event": { "B": "Y2FuYXJ5" }, "x": { "S": "canary" } });
     serde_json::from_value(json!({ "Records": [record(&image)] })).unwrap()

@@ -1,4 +1,4 @@
-//! The largest burst of events in one room that loses nothing.
+//! Finds the largest burst of events in one room that loses none.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -6,39 +6,39 @@ use std::time::{Duration, Instant};
 use livehooks_signing::{Answer, Queue};
 
 use crate::local::Local;
-use crate::sender::{CallResult, Outcome, Sender};
+use crate::sender::{DeliveryResult, Outcome, Sender};
 use crate::wire::{Event, Pace};
 use crate::{sender, wire};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Burst {
-    /// How long an acknowledgement takes
+    /// Time until an acknowledgement
     #[arg(long, value_delimiter = ',', default_values_t = [10, 50, 100, 150, 200, 500, 1000, 2400])]
     ack_ms: Vec<u64>,
-    /// How long the start of a function takes before its first acknowledgement
+    /// Startup time of a function
     #[arg(long, default_value_t = 1000)]
     init_ms: u64,
-    /// The largest burst to try
+    /// Largest burst to try
     #[arg(long, default_value_t = 2000)]
     most: usize,
 }
 
-/// A burst in one room that was sent.
+/// A burst that was sent.
 pub struct Sent {
-    pub results: Vec<CallResult>,
+    pub results: Vec<DeliveryResult>,
     /// The number of its first event.
     pub first: u64,
 }
 
-/// What loses nothing.
+/// The largest burst that loses no event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Largest {
     pub events: usize,
-    /// What would become of the next one; `None` where it is not lost either.
+    /// The outcome of one more event. `None` if that is not lost either.
     pub next: Option<Outcome>,
 }
 
-/// Sends as many events of one room at one time.
+/// Sends this many events of one room at the same time.
 pub fn send(local: &Local, sender: &'static Sender, pace: Pace, is_warm: bool, events: usize) -> Sent {
     let first = local.numbers.fetch_add(events as u64, Ordering::SeqCst);
     let room = format!("burst-{first}");
@@ -50,19 +50,24 @@ pub fn send(local: &Local, sender: &'static Sender, pace: Pace, is_warm: bool, e
     Sent { results, first }
 }
 
-/// The largest burst that loses nothing, found by one of `most` and proven by one of its own size.
+/// Finds the largest burst that loses nothing: sends `most` events, then checks a burst of the size found.
 ///
 /// # Panics
-/// Where an event of that burst is not stored and published exactly once.
+/// If an event of the second burst is not stored exactly once and published.
 pub fn largest(local: &Local, sender: &'static Sender, pace: Pace, is_warm: bool, most: usize) -> Largest {
-    let lost = |result: &CallResult| {
+    let lost = |result: &DeliveryResult| {
         result.tries.last().is_none_or(|(_, answer)| *answer != Answer::Status(200, None))
     };
     let tried = send(local, sender, pace, is_warm, most);
     let events = tried.results.iter().position(lost).unwrap_or(most);
     let next = tried.results.get(events).map(|result| result.outcome);
     let sent = if next.is_none() { tried } else { send(local, sender, pace, is_warm, events) };
-    assert_eq!(sent.results.iter().position(lost), None, "{} loses some of {events}", sender.provider.name);
+    assert_eq!(
+        sent.results.iter().position(lost),
+        None,
+        "{} loses events of a burst of {events}",
+        sender.provider.name
+    );
     let (stored, published) = (local.stored(), local.all_published());
     for number in sent.first..sent.first + events as u64 {
         assert_eq!(stored.get(&number), Some(&1), "{} {number} is stored once", sender.provider.name);
@@ -87,7 +92,7 @@ impl Burst {
             let cells: Vec<String> = queued
                 .iter()
                 .flat_map(|sender| {
-                    [true, false].map(|is_warm| largest(local, sender, pace, is_warm, self.most).cell())
+                    [true, false].map(|is_warm| largest(local, sender, pace, is_warm, self.most).describe())
                 })
                 .collect();
             println!("| {answer:?} | {} |", cells.join(" | "));
@@ -98,14 +103,14 @@ impl Burst {
             println!(
                 "{}: {}, warm or cold",
                 sender.provider.name,
-                largest(local, sender, pace, false, self.most).cell()
+                largest(local, sender, pace, false, self.most).describe()
             );
         }
     }
 }
 
 impl Largest {
-    fn cell(self) -> String {
+    fn describe(self) -> String {
         match self.next {
             None => format!("{} and more", self.events),
             Some(Outcome::DroppedQueueFull) => format!("{} (queue full)", self.events),
@@ -116,7 +121,7 @@ impl Largest {
     }
 }
 
-/// How long the stack takes, in real time: the median and the 99th percentile of a thousand.
+/// The stack's response time in real time: the median and 99th percentile of 1,000 deliveries.
 fn measured(local: &Local) -> (Duration, Duration) {
     let wire = local.wire(Pace::default());
     let mut took: Vec<Duration> = (0..1000)

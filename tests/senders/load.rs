@@ -1,5 +1,5 @@
-//! Load in real time: events from all providers, an outage of the table in their midst, and copies of one
-//! delivery. Every event has a number, so whatever is lost or doubled is found.
+//! Load in real time: events from all providers, an outage of the table halfway through, and copies of one delivery.
+//! Every event has a number, so that lost and doubled events are found.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,21 +21,21 @@ use crate::wire::{Event, Pace, Wire};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Load {
-    /// Different events, in equal parts from each provider
+    /// Different events, equally many from each provider
     #[arg(long, default_value_t = 200_000)]
     events: u64,
-    /// Requests under way at a time
+    /// Concurrent requests
     #[arg(long, default_value_t = 16)]
     at_once: usize,
-    /// How long the table is out of order when half of the events are sent
+    /// Length of the table's outage after half of the events
     #[arg(long, default_value_t = 20)]
     outage_s: u64,
-    /// Copies of one delivery, all at a time
+    /// Copies of one delivery, sent at the same time
     #[arg(long, default_value_t = 2_000)]
     copies: usize,
 }
 
-/// What the senders have seen.
+/// What the senders saw.
 #[derive(Default)]
 struct Seen {
     sent: AtomicU64,
@@ -44,22 +44,22 @@ struct Seen {
     rejected: AtomicU64,
 }
 
-/// How long answers took, in microseconds.
+/// Response times in microseconds.
 struct Took {
     stored: Histogram<u64>,
     queued: Histogram<u64>,
 }
 
-/// An outage that has happened.
+/// An outage that is over.
 struct Happened {
     lasted: Duration,
-    /// During it.
+    /// Requests answered during the outage.
     answered: u64,
-    /// How long after its end everything was published that was queued.
+    /// Time from its end until every queued event was published.
     drained: Option<Duration>,
 }
 
-/// How it was at some time.
+/// Progress at some time.
 struct Sample {
     at: Duration,
     answered: u64,
@@ -68,18 +68,18 @@ struct Sample {
 }
 
 const SAMPLES: u64 = 10;
-/// Nothing is waited for longer, where nothing moves.
+/// How long to wait if nothing changes.
 const STANDSTILL: Duration = Duration::from_secs(60);
 
 impl Load {
-    /// Puts the load on a stack with its data in files. Returns whether nothing was lost or doubled.
+    /// Runs the load on a stack with its data in files. Returns whether nothing was lost or doubled.
     pub fn run(&self, keys: &Arc<KeysFile>) -> bool {
         let folder = tempfile::tempdir().expect("there is room for temporary files");
         let local = Local::start(keys, Some(folder.path().to_owned()));
         let wire = local.wire(Pace::default());
-        let is_whole = self.events(&local, &wire);
+        let is_complete = self.events(&local, &wire);
         let copies: Vec<bool> = sender::ALL.iter().map(|sender| self.copies(&local, &wire, sender)).collect();
-        is_whole && copies.into_iter().all(|is_once| is_once)
+        is_complete && copies.into_iter().all(|is_once| is_once)
     }
 
     fn events(&self, local: &Local, wire: &Arc<Wire>) -> bool {
@@ -113,10 +113,10 @@ impl Load {
                 None => println!("  what was queued was not published"),
             }
         }
-        is_complete(&local.stored(), &published, seen.rejected.load(Ordering::Relaxed), self.events)
+        report(&local.stored(), &published, seen.rejected.load(Ordering::Relaxed), self.events)
     }
 
-    /// Prints how it goes, a tenth at a time.
+    /// Prints the progress after each tenth.
     async fn sample(&self, local: &Local, seen: &Seen, started: Instant) {
         let mut last = Sample { at: Duration::ZERO, answered: 0, published: 0, rss_mb: 0 };
         println!("{:>10} {:>10} {:>10} {:>9} {:>8}", "after", "answered", "published", "events/s", "rss");
@@ -166,7 +166,7 @@ impl Load {
         Some(Happened { lasted, answered, drained })
     }
 
-    /// Copies of one delivery, all at a time. Returns whether one was stored.
+    /// Sends copies of one delivery at the same time. Returns whether exactly one was stored.
     fn copies(&self, local: &Local, wire: &Arc<Wire>, sender: &'static Sender) -> bool {
         let index = PROVIDERS.iter().position(|provider| provider.name == sender.provider.name);
         let number = self.events + index.unwrap_or_default() as u64;
@@ -176,14 +176,14 @@ impl Load {
         let answers = local.real.block_on(async {
             let copies = (0..self.copies).map(|_| {
                 let request = request.try_clone().expect("bodies are bytes");
-                local.real.spawn(async move { said(request).await })
+                local.real.spawn(async move { send(request).await })
             });
             let copies: Vec<_> = copies.collect();
             join_all(copies).await
         });
         let took = started.elapsed();
         let answers: Vec<_> = answers.into_iter().map(|answer| answer.ok().flatten()).collect();
-        let count = |said: &str| answers.iter().filter(|answer| answer.as_deref() == Some(said)).count();
+        let count = |status: &str| answers.iter().filter(|answer| answer.as_deref() == Some(status)).count();
         let (accepted, duplicates, queued) = (count("accepted"), count("duplicate"), count("queued"));
         let rejected = self.copies - accepted - duplicates - queued;
         local.recovered();
@@ -199,7 +199,7 @@ impl Load {
     }
 }
 
-/// Sends events, one after the other, until all are sent.
+/// Sends events one by one until all are sent.
 async fn share(wire: Arc<Wire>, seen: Arc<Seen>, events: u64) -> Took {
     let mut took = Took::new();
     loop {
@@ -211,9 +211,9 @@ async fn share(wire: Arc<Wire>, seen: Arc<Seen>, events: u64) -> Took {
         let event = Event { at: Duration::ZERO, room: format!("load-{}", number / 100), number };
         let request = wire.sign(sender, &event);
         let started = Instant::now();
-        let said = said(request).await;
+        let status = send(request).await;
         let elapsed_us = started.elapsed().as_micros() as u64;
-        match said.as_deref() {
+        match status.as_deref() {
             Some("accepted") => took.stored.saturating_record(elapsed_us),
             Some("queued") => {
                 took.queued.saturating_record(elapsed_us);
@@ -227,27 +227,27 @@ async fn share(wire: Arc<Wire>, seen: Arc<Seen>, events: u64) -> Took {
     }
 }
 
-/// What the stack says to a delivery, where it takes it.
-async fn said(request: RequestBuilder) -> Option<String> {
+/// Sends a delivery. Returns the status in the answer, if it was acknowledged.
+async fn send(request: RequestBuilder) -> Option<String> {
     let answer = request.send().await.ok()?.error_for_status().ok()?;
     let answer: Value = serde_json::from_slice(&answer.bytes().await.ok()?).ok()?;
     answer["status"].as_str().map(str::to_owned)
 }
 
-/// Whether each event is stored once and published.
-fn is_complete(stored: &Counts, published: &Counts, rejected: u64, events: u64) -> bool {
+/// Prints and returns whether each event is stored once and published.
+fn report(stored: &Counts, published: &Counts, rejected: u64, events: u64) -> bool {
     let times = |counts: &Counts, number| counts.get(&number).copied().unwrap_or_default();
     let lost = (0..events).filter(|number| times(stored, *number) == 0).count();
     let doubled = (0..events).filter(|number| times(stored, *number) > 1).count();
     let silent = (0..events).filter(|number| times(published, *number) == 0).count();
     let repeated = (0..events).filter(|number| times(published, *number) > 1).count();
     println!("lost {lost}, stored twice {doubled}, not published {silent}, not acknowledged {rejected}");
-    println!("published more than once, as it may be: {repeated}");
+    println!("published more than once, which is allowed: {repeated}");
     lost == 0 && doubled == 0 && silent == 0 && rejected == 0
 }
 
 impl Took {
-    /// Up to a minute.
+    /// Records times up to a minute.
     fn new() -> Self {
         let histogram = || Histogram::new_with_bounds(1, 60_000_000, 3).expect("the bounds are right");
         Self { stored: histogram(), queued: histogram() }
@@ -260,10 +260,10 @@ impl Took {
 }
 
 fn quantiles(took_us: &Histogram<u64>) -> String {
-    let quantiles = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("at most", 1.0)];
-    let format =
+    let quantiles = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
+    let text =
         |(name, quantile)| format!("{name} {:.1} ms", took_us.value_at_quantile(quantile) as f64 / 1e3);
-    quantiles.map(format).join(", ")
+    quantiles.map(text).join(", ")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

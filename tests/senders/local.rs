@@ -1,4 +1,4 @@
-//! A local stack, and what it has stored and published.
+//! A local stack, with counts of what it stored and published.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -20,10 +20,10 @@ use tokio::time::sleep;
 use crate::sender;
 use crate::wire::{Event, Pace, Wire, real_runtime, simulate};
 
-/// How often there is each event, by its number.
+/// The number of copies of each event, by the event's number.
 pub type Counts = HashMap<u64, u32>;
 
-/// Marks the end of what was sent before.
+/// Numbers from here on belong to markers, each sent after other events.
 const MARK: u64 = 1 << 62;
 
 pub struct Local {
@@ -59,7 +59,7 @@ impl Local {
         Arc::new(Wire::new(self.real.handle(), self.stack.url(), &self.keys, pace))
     }
 
-    /// How often each event was published, once everything is that was stored before.
+    /// Waits until everything stored so far is published. Returns how often each event was.
     pub fn all_published(&self) -> Counts {
         let mut published = self.published.clone();
         let number = MARK + published.borrow().len() as u64;
@@ -71,20 +71,20 @@ impl Local {
         counts
     }
 
-    /// How the table fails from now on.
+    /// Sets how the table fails from now on.
     pub fn set_table(&self, outage: Option<Outage>) {
         *self.stack.faults.table.lock().expect("nothing panics with it") = outage;
     }
 
-    /// Waits until nothing is left in the fallback queue.
+    /// Waits until the fallback queue is empty.
     ///
     /// # Panics
-    /// Where something was quarantined.
+    /// If a delivery was dead-lettered.
     pub fn recovered(&self) {
         self.real.block_on(async {
             loop {
                 let (waiting, dead) = self.stack.queue.bodies().expect("the queue can be read");
-                assert!(dead.is_empty(), "{} deliveries were given up", dead.len());
+                assert!(dead.is_empty(), "{} deliveries were dead-lettered", dead.len());
                 if waiting.is_empty() {
                     return;
                 }
@@ -93,7 +93,7 @@ impl Local {
         });
     }
 
-    /// How often each event was published, as soon as `is_enough`, or when nothing new comes for `standstill`.
+    /// Waits until `is_enough`, or until nothing was published for `standstill`. Returns how often each event was.
     pub fn published_until(&self, standstill: Duration, is_enough: impl Fn(&Counts) -> bool) -> Counts {
         let mut published = self.published.clone();
         published.mark_changed();

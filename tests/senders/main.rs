@@ -1,5 +1,4 @@
-//! `cargo senders`: the providers' senders, simulated by their own rules over real HTTP, and load on the local
-//! stack.
+//! `cargo senders`: simulates the providers' senders over real HTTP, and puts load on the local stack.
 
 mod burst;
 mod load;
@@ -18,7 +17,7 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 use livehooks::keys_file::KeysFile;
 
-/// Simulated senders, and load on the local stack
+/// Simulate the providers' senders
 #[derive(Parser)]
 #[command(bin_name = "cargo senders")]
 struct Arguments {
@@ -28,19 +27,19 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// What each sender makes of each answer
+    /// Show how each sender handles each answer
     Statuses,
-    /// The largest burst of events in one room that loses nothing
+    /// Find the largest burst that loses nothing
     Burst(burst::Burst),
-    /// What an outage of the table costs, with the fallback queue and without it
+    /// Count losses in an outage of the table
     Outage(outage::Outage),
-    /// Load, an outage, and copies of one delivery, in real time; fails where an event is lost or doubled
+    /// Test for lost and doubled events under load
     Load(load::Load),
 }
 
 fn main() -> ExitCode {
     let keys = Arc::new(KeysFile::make());
-    let is_whole = match Arguments::parse().command {
+    let is_success = match Arguments::parse().command {
         Command::Statuses => {
             print!("{}", statuses::observe(&keys).table());
             true
@@ -55,5 +54,5 @@ fn main() -> ExitCode {
         }
         Command::Load(load) => load.run(&keys),
     };
-    if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if is_success { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -1,4 +1,4 @@
-//! What an outage of the table costs, by sender: with the fallback queue and without it.
+//! Counts each sender's losses in an outage of the table, with and without the fallback queue.
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;
@@ -14,13 +14,13 @@ use crate::wire::{self, Event, Pace};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Outage {
-    /// How long the table is out of order
+    /// Length of the outage
     #[arg(long, value_delimiter = ',', default_values_t = [5, 20, 60])]
     seconds: Vec<u64>,
-    /// How long an answer takes while it is; a table that hangs costs 2.4 s
+    /// Time until an answer during the outage; a table that hangs costs 2.4 s
     #[arg(long, value_delimiter = ',', default_values_t = [300, 2400])]
     fault_ms: Vec<u64>,
-    /// How long an acknowledgement takes before and after
+    /// Time until an acknowledgement before and after
     #[arg(long, default_value_t = 50)]
     ack_ms: u64,
     /// Rooms of each provider
@@ -31,7 +31,7 @@ pub struct Outage {
     every_ms: u64,
 }
 
-/// What happens.
+/// The outage and the load during it.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     pub lasts: Duration,
@@ -42,23 +42,23 @@ pub struct Plan {
     pub every: Duration,
 }
 
-/// What it has cost a provider.
+/// The losses of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cost {
+pub struct Losses {
     pub provider: &'static str,
     pub sent: usize,
     pub lost: usize,
 }
 
-/// Events come for so long before the outage, and as long after it.
+/// How long events are sent before the outage, and after it.
 const QUIET: Duration = Duration::from_secs(10);
 
 impl Plan {
-    /// Every provider's rooms live through the outage.
+    /// Runs every provider's rooms through the outage.
     ///
     /// # Panics
-    /// Where an event is stored twice, or stored and not published.
-    pub fn run(self, local: &Local) -> Vec<Cost> {
+    /// If an event is stored twice, or stored and not published.
+    pub fn run(self, local: &Local) -> Vec<Losses> {
         local.stack.faults.reject_fallback.store(!self.has_queue, Ordering::SeqCst);
         let numbers: Vec<Range<u64>> = sender::ALL.iter().map(|_| self.numbers(local)).collect();
         let rooms = sender::ALL.iter().zip(&numbers);
@@ -80,18 +80,18 @@ impl Plan {
         });
         local.recovered();
         let (stored, published) = (local.stored(), local.all_published());
-        let cost = |(sender, numbers): (&'static Sender, &Range<u64>)| {
+        let losses = |(sender, numbers): (&'static Sender, &Range<u64>)| {
             for number in numbers.clone().filter(|number| stored.contains_key(number)) {
                 assert_eq!(stored[&number], 1, "{} {number} is stored once", sender.provider.name);
                 assert!(published.contains_key(&number), "{} {number} is published", sender.provider.name);
             }
             let lost = numbers.clone().filter(|number| !stored.contains_key(number)).count();
-            Cost { provider: sender.provider.name, sent: numbers.clone().count(), lost }
+            Losses { provider: sender.provider.name, sent: numbers.clone().count(), lost }
         };
-        sender::ALL.iter().zip(&numbers).map(cost).collect()
+        sender::ALL.iter().zip(&numbers).map(losses).collect()
     }
 
-    /// Events of a room.
+    /// The number of events per room.
     fn events(&self) -> usize {
         ((2 * QUIET + self.lasts).as_millis() / self.every.as_millis()) as usize
     }
@@ -102,7 +102,7 @@ impl Plan {
         first..first + count
     }
 
-    /// The events of one of the rooms. No two rooms have theirs at the same time.
+    /// The events of one room, at other times than those of the other rooms.
     fn room(&self, numbers: Range<u64>, room: u64) -> Vec<Event> {
         let name = format!("outage-{}-{room}", numbers.start);
         let offset = self.every / self.rooms as u32 * room as u32;
@@ -117,7 +117,7 @@ impl Plan {
 }
 
 impl Outage {
-    /// Prints what outages cost.
+    /// Prints the losses of each outage.
     pub fn run(&self, local: &Local) {
         let names: Vec<&str> = sender::ALL.iter().map(|sender| sender.provider.name).collect();
         println!("| outage | an answer takes | | {} |\n|---|---|---|---|---|---|---|", names.join(" | "));
@@ -131,7 +131,7 @@ impl Outage {
                     let cells: Vec<String> = plan
                         .run(local)
                         .iter()
-                        .map(|cost| format!("{} of {}", cost.lost, cost.sent))
+                        .map(|losses| format!("{} of {}", losses.lost, losses.sent))
                         .collect();
                     let queue = if has_queue { "with queue" } else { "without" };
                     println!("| {lasts:?} | {fault:?} | {queue} | {} |", cells.join(" | "));

@@ -1,4 +1,4 @@
-//! The senders at work: how each queues the events of a room, and tries again.
+//! Simulated senders: how each queues the events of a room and retries.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub struct Sender {
     pub rules: SenderRules,
 }
 
-/// Every provider's.
+/// The senders of all providers.
 pub static ALL: LazyLock<Vec<Sender>> = LazyLock::new(|| PROVIDERS.iter().map(Sender::of).collect());
 
 /// The sender of the provider of this name.
@@ -24,15 +24,15 @@ pub fn named(name: &str) -> &'static Sender {
     ALL.iter().find(|sender| sender.provider.name == name).expect("there is a provider of this name")
 }
 
-/// The sender of what is sent for the sake of the stack alone.
+/// A sender for tests of the stack in which the provider does not matter.
 pub fn any() -> &'static Sender {
     named("livekit")
 }
 
 /// What became of an event, as far as its sender knows.
 #[derive(Clone, Debug)]
-pub struct CallResult {
-    /// When each try was made, counted from the first, and what came of it.
+pub struct DeliveryResult {
+    /// The time of each try since the first, and its answer.
     pub tries: Vec<(Duration, Answer)>,
     pub outcome: Outcome,
 }
@@ -41,15 +41,15 @@ pub struct CallResult {
 pub enum Outcome {
     CountedAsDelivered,
     GivenUp,
-    WaitsOn,
+    WaitsForever,
     DroppedQueueFull,
     DroppedTooOld,
     DroppedRoomOver,
 }
 
 impl Outcome {
-    fn at_once(self) -> CallResult {
-        CallResult { tries: Vec::new(), outcome: self }
+    fn without_tries(self) -> DeliveryResult {
+        DeliveryResult { tries: Vec::new(), outcome: self }
     }
 }
 
@@ -58,8 +58,8 @@ impl Sender {
         Self { provider, rules: provider.sender }
     }
 
-    /// Sends the events of one room, each at its time from now on; the room ends with the last of them.
-    pub async fn room(&'static self, wire: &Arc<Wire>, events: &[Event]) -> Vec<CallResult> {
+    /// Sends the events of one room, each at its time from now. The room ends with the last event.
+    pub async fn room(&'static self, wire: &Arc<Wire>, events: &[Event]) -> Vec<DeliveryResult> {
         let start = Instant::now();
         let Queue::PerRoom { depth_max, age_max, outlives_room } = self.rules.queue else {
             let sends = events.iter().map(async |event| {
@@ -71,7 +71,7 @@ impl Sender {
         let ends = events.last().map(|event| event.at).unwrap_or_default();
         let killed = start.checked_add(ends.saturating_add(outlives_room));
         let (queue, mut queued) = mpsc::channel(depth_max.min(Semaphore::MAX_PERMITS));
-        let mut results: Vec<Option<CallResult>> = vec![None; events.len()];
+        let mut results: Vec<Option<DeliveryResult>> = vec![None; events.len()];
         let feed = async move {
             let mut dropped = Vec::new();
             for (index, event) in events.iter().enumerate() {
@@ -88,15 +88,15 @@ impl Sender {
             let mut done = Vec::new();
             while let Some((index, since)) = queued.recv().await {
                 let result = if killed.is_some_and(|killed| Instant::now() >= killed) {
-                    Outcome::DroppedRoomOver.at_once()
+                    Outcome::DroppedRoomOver.without_tries()
                 } else if since.elapsed() > age_max {
-                    Outcome::DroppedTooOld.at_once()
+                    Outcome::DroppedTooOld.without_tries()
                 } else {
                     self.deliver(wire, &events[index]).await
                 };
-                let waits_on = result.outcome == Outcome::WaitsOn;
+                let waits_forever = result.outcome == Outcome::WaitsForever;
                 done.push((index, result));
-                if waits_on {
+                if waits_forever {
                     break;
                 }
             }
@@ -104,13 +104,18 @@ impl Sender {
         };
         let (dropped, done) = tokio::join!(feed, work);
         done.into_iter().for_each(|(index, result)| results[index] = Some(result));
-        dropped.into_iter().for_each(|index| results[index] = Some(Outcome::DroppedQueueFull.at_once()));
-        // Behind an event that waits for ever, the others do.
-        results.into_iter().map(|result| result.unwrap_or_else(|| Outcome::WaitsOn.at_once())).collect()
+        dropped
+            .into_iter()
+            .for_each(|index| results[index] = Some(Outcome::DroppedQueueFull.without_tries()));
+        // All events behind one that waits forever wait forever too.
+        results
+            .into_iter()
+            .map(|result| result.unwrap_or_else(|| Outcome::WaitsForever.without_tries()))
+            .collect()
     }
 
-    /// Sends one event: signed once, and the same request on each try.
-    pub async fn deliver(&self, wire: &Wire, event: &Event) -> CallResult {
+    /// Sends one event. Signs once, and sends the same request on each try.
+    pub async fn deliver(&self, wire: &Wire, event: &Event) -> DeliveryResult {
         let request = wire.sign(self, event);
         let start = Instant::now();
         let mut tries = Vec::new();
@@ -123,15 +128,15 @@ impl Sender {
             let next = self.rules.retries.next(tries.len() as u32, &answer);
             tries.push((at, answer));
             let outcome = match next {
-                Next::Again(wait) => {
+                Next::RetryAfter(wait) => {
                     sleep(wait).await;
                     continue;
                 }
                 Next::CountsAsDelivered => Outcome::CountedAsDelivered,
                 Next::GivesUp => Outcome::GivenUp,
-                Next::WaitsOn => Outcome::WaitsOn,
+                Next::WaitsForever => Outcome::WaitsForever,
             };
-            return CallResult { tries, outcome };
+            return DeliveryResult { tries, outcome };
         }
     }
 }

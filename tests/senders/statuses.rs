@@ -1,4 +1,4 @@
-//! What each sender makes of each answer: the simulators against an endpoint that gives it to every request.
+//! Shows how each sender handles each answer: simulated senders against an endpoint that always gives that answer.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,51 +13,51 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use crate::sender::{self, CallResult, Outcome, Sender};
+use crate::sender::{self, DeliveryResult, Outcome, Sender};
 use crate::wire::{Event, Pace, Wire, real_runtime, simulate};
 
 /// What an endpoint does with every request.
 #[derive(Clone, Copy, Debug)]
-pub enum Behaviour {
+pub enum Behavior {
     Status(u16, Option<&'static str>),
-    /// To a place that answers 200 to whatever comes.
+    /// To a URL that always answers 200.
     Redirect(u16),
     Reject,
     Close,
     Silence,
 }
 
-pub const CASES: [(&str, Behaviour); 27] = [
-    ("200", Behaviour::Status(200, None)),
-    ("201", Behaviour::Status(201, None)),
-    ("204", Behaviour::Status(204, None)),
-    ("301", Behaviour::Redirect(301)),
-    ("302", Behaviour::Redirect(302)),
-    ("307", Behaviour::Redirect(307)),
-    ("308", Behaviour::Redirect(308)),
-    ("400", Behaviour::Status(400, None)),
-    ("401", Behaviour::Status(401, None)),
-    ("403", Behaviour::Status(403, None)),
-    ("404", Behaviour::Status(404, None)),
-    ("408", Behaviour::Status(408, None)),
-    ("410", Behaviour::Status(410, None)),
-    ("413", Behaviour::Status(413, None)),
-    ("429", Behaviour::Status(429, None)),
-    ("500", Behaviour::Status(500, None)),
-    ("500 with `Retry-After: 60`", Behaviour::Status(500, Some("60"))),
-    ("501", Behaviour::Status(501, None)),
-    ("502", Behaviour::Status(502, None)),
-    ("503", Behaviour::Status(503, None)),
-    ("503 with `Retry-After: 1`", Behaviour::Status(503, Some("1"))),
-    ("503 with `Retry-After: 60`", Behaviour::Status(503, Some("60"))),
-    ("429 with `Retry-After: 60`", Behaviour::Status(429, Some("60"))),
-    ("504", Behaviour::Status(504, None)),
-    ("connection refused", Behaviour::Reject),
-    ("connection closed", Behaviour::Close),
-    ("no answer", Behaviour::Silence),
+pub const CASES: [(&str, Behavior); 27] = [
+    ("200", Behavior::Status(200, None)),
+    ("201", Behavior::Status(201, None)),
+    ("204", Behavior::Status(204, None)),
+    ("301", Behavior::Redirect(301)),
+    ("302", Behavior::Redirect(302)),
+    ("307", Behavior::Redirect(307)),
+    ("308", Behavior::Redirect(308)),
+    ("400", Behavior::Status(400, None)),
+    ("401", Behavior::Status(401, None)),
+    ("403", Behavior::Status(403, None)),
+    ("404", Behavior::Status(404, None)),
+    ("408", Behavior::Status(408, None)),
+    ("410", Behavior::Status(410, None)),
+    ("413", Behavior::Status(413, None)),
+    ("429", Behavior::Status(429, None)),
+    ("500", Behavior::Status(500, None)),
+    ("500 with `Retry-After: 60`", Behavior::Status(500, Some("60"))),
+    ("501", Behavior::Status(501, None)),
+    ("502", Behavior::Status(502, None)),
+    ("503", Behavior::Status(503, None)),
+    ("503 with `Retry-After: 1`", Behavior::Status(503, Some("1"))),
+    ("503 with `Retry-After: 60`", Behavior::Status(503, Some("60"))),
+    ("429 with `Retry-After: 60`", Behavior::Status(429, Some("60"))),
+    ("504", Behavior::Status(504, None)),
+    ("connection refused", Behavior::Reject),
+    ("connection closed", Behavior::Close),
+    ("no answer", Behavior::Silence),
 ];
 
-/// A request that came, and how it was answered.
+/// A request that the endpoint received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub case: usize,
@@ -65,12 +65,12 @@ pub struct Seen {
     pub method: Method,
     pub authorization: Option<String>,
     pub body: Bytes,
-    pub taken: bool,
+    pub accepted: bool,
 }
 
-/// What was seen on both sides.
+/// What both sides saw.
 pub struct Observed {
-    pub results: Vec<(usize, &'static Sender, CallResult)>,
+    pub results: Vec<(usize, &'static Sender, DeliveryResult)>,
     pub seen: Vec<Seen>,
 }
 
@@ -80,7 +80,7 @@ struct Endpoint {
     silence: Arc<Notify>,
 }
 
-/// Sends an event by every sender to every kind of endpoint.
+/// Sends an event from every sender to every kind of endpoint.
 pub fn observe(keys: &Arc<KeysFile>) -> Observed {
     let real = real_runtime();
     let endpoint = Endpoint::default();
@@ -100,10 +100,10 @@ pub fn observe(keys: &Arc<KeysFile>) -> Observed {
     });
     let results = simulate(async {
         let mut results = Vec::new();
-        for (case, (_, behaviour)) in CASES.iter().enumerate() {
-            let base = match behaviour {
-                Behaviour::Reject => rejecting.clone(),
-                Behaviour::Close => closing.clone(),
+        for (case, (_, behavior)) in CASES.iter().enumerate() {
+            let base = match behavior {
+                Behavior::Reject => rejecting.clone(),
+                Behavior::Close => closing.clone(),
                 _ => format!("{answering}/{case}"),
             };
             let mut wire = Wire::new(real.handle(), base, keys, Pace::default());
@@ -127,11 +127,11 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let (_, behaviour) = CASES[case % CASES.len()];
+    let (_, behavior) = CASES[case % CASES.len()];
     let is_redirected = case >= CASES.len();
-    let status = match behaviour {
+    let status = match behavior {
         _ if is_redirected => StatusCode::OK,
-        Behaviour::Status(status, _) | Behaviour::Redirect(status) => {
+        Behavior::Status(status, _) | Behavior::Redirect(status) => {
             StatusCode::from_u16(status).expect("cases are statuses")
         }
         _ => StatusCode::GATEWAY_TIMEOUT,
@@ -141,19 +141,19 @@ async fn answer(
         case: case % CASES.len(),
         provider: provider.clone(),
         authorization: authorization.map(str::to_owned),
-        taken: status.is_success() && method == Method::POST && !body.is_empty(),
+        accepted: status.is_success() && method == Method::POST && !body.is_empty(),
         method,
         body,
     });
-    match behaviour {
-        Behaviour::Status(_, Some(retry_after)) => {
+    match behavior {
+        Behavior::Status(_, Some(retry_after)) => {
             (status, [(header::RETRY_AFTER, retry_after)]).into_response()
         }
-        Behaviour::Redirect(_) if !is_redirected => {
-            let place = format!("/{}/webhooks/{provider}", case + CASES.len());
-            (status, [(header::LOCATION, place)]).into_response()
+        Behavior::Redirect(_) if !is_redirected => {
+            let location = format!("/{}/webhooks/{provider}", case + CASES.len());
+            (status, [(header::LOCATION, location)]).into_response()
         }
-        Behaviour::Silence => {
+        Behavior::Silence => {
             endpoint.silence.notify_one();
             std::future::pending().await
         }
@@ -161,22 +161,22 @@ async fn answer(
     }
 }
 
-/// Takes connections and some of what comes, and closes them.
+/// Accepts connections, reads a little, and closes them.
 async fn close_all(listener: TcpListener) {
     while let Ok((mut connection, _)) = listener.accept().await {
-        // Whether anything came or not, it is closed.
+        // Close it even if reading fails.
         let _ = connection.read(&mut [0; 1024]).await;
     }
 }
 
 impl Observed {
-    /// The table, in Markdown; answers of which every sender makes the same share a row.
+    /// A Markdown table. Answers that all senders handle alike share a row.
     pub fn table(&self) -> String {
         let mut rows: Vec<(Vec<&str>, String)> = Vec::new();
         for (case, (label, _)) in CASES.iter().enumerate() {
             let results = self.results.iter().filter(|(of, ..)| *of == case);
             let cells: Vec<String> =
-                results.map(|(_, sender, result)| cell(result, self.taken(case, sender))).collect();
+                results.map(|(_, sender, result)| describe(result, self.accepted(case, sender))).collect();
             let cells = cells.join(" | ");
             match rows.iter_mut().find(|(_, there)| *there == cells) {
                 Some((labels, _)) => labels.push(label),
@@ -189,22 +189,22 @@ impl Observed {
         head + &rows.iter().map(row).collect::<String>()
     }
 
-    /// How often the endpoint has taken the event.
-    fn taken(&self, case: usize, sender: &Sender) -> usize {
-        let is_taken =
-            |seen: &&Seen| seen.case == case && seen.provider == sender.provider.name && seen.taken;
-        self.seen.iter().filter(is_taken).count()
+    /// How often the endpoint accepted the event.
+    fn accepted(&self, case: usize, sender: &Sender) -> usize {
+        let is_accepted =
+            |seen: &&Seen| seen.case == case && seen.provider == sender.provider.name && seen.accepted;
+        self.seen.iter().filter(is_accepted).count()
     }
 }
 
-fn cell(result: &CallResult, taken: usize) -> String {
+fn describe(result: &DeliveryResult, accepted: usize) -> String {
     let last = result.tries.last().map_or(0, |(at, _)| at.as_secs());
-    match (taken, result.outcome, result.tries.len()) {
+    match (accepted, result.outcome, result.tries.len()) {
         (1, Outcome::CountedAsDelivered, 1) => "delivered".into(),
         (0, Outcome::CountedAsDelivered, _) => "**lost**: counts as delivered".into(),
-        (0, Outcome::WaitsOn, _) => "waits for ever".into(),
+        (0, Outcome::WaitsForever, _) => "waits forever".into(),
         (0, _, 1) => "**lost** after 1 try".into(),
         (0, _, tries) => format!("**lost** after {tries} tries in {last} s"),
-        (taken, _, tries) => format!("delivered {taken} times by {tries} tries in {last} s"),
+        (accepted, _, tries) => format!("delivered {accepted} times in {tries} tries over {last} s"),
     }
 }

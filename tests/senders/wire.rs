@@ -1,5 +1,5 @@
-//! Real requests in virtual time: while one is under way the senders' clock stands, and then it moves on by as
-//! much as the answer is said to take.
+//! Real requests in virtual time: the senders' clock stops during a request, then advances by the simulated response
+//! time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,60 +19,60 @@ use crate::sender::Sender;
 /// An event to be sent.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// When, from the start.
+    /// Time since the start.
     pub at: Duration,
     pub room: String,
-    /// Different for every event: by it the event is found again.
+    /// Unique. Identifies the event in what is stored and published.
     pub number: u64,
 }
 
-/// How long answers take, in the senders' time.
+/// Response times on the senders' clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pace {
-    /// The start of a function's environment, before it takes its first delivery.
+    /// Startup of a function's environment before its first delivery.
     pub init: Duration,
-    /// An acknowledgement.
+    /// Time until an acknowledgement.
     pub answer: Duration,
-    /// An answer after a write that has failed.
+    /// Time until an answer after a failed write.
     pub fault: Duration,
 }
 
-/// The way from a sender to the stack.
+/// The connection from a sender to the stack.
 pub struct Wire {
     pub client: Client,
     pub base: String,
     pub keys: Arc<KeysFile>,
     pub pace: Pace,
-    /// Environments of functions that wait for work.
+    /// Idle environments of functions.
     pub idle: AtomicUsize,
-    /// Says that the other side has the request and will never answer.
+    /// Signals that the server has the request and will never answer.
     pub silence: Arc<Notify>,
     pub real: Handle,
 }
 
-/// A runtime in real time, for what listens and for the requests to it.
+/// A runtime in real time, for servers and for requests to them.
 pub fn real_runtime() -> Runtime {
     Builder::new_multi_thread().enable_all().build().expect("the system has threads")
 }
 
-/// Runs senders in time that passes as fast as they can do their work, and is the same in every run.
+/// Runs senders in virtual time.
 pub fn simulate<T>(senders: impl Future<Output = T>) -> T {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("the system has threads").block_on(senders)
 }
 
-/// Does something on the real runtime, while the clock stands.
+/// Runs work on the real runtime while the virtual clock is stopped.
 pub async fn in_real_time<T: Send + 'static>(
     real: &Handle,
     work: impl Future<Output = T> + Send + 'static,
 ) -> T {
     let real = real.clone();
-    // A paused clock is not moved on while blocking work is under way.
+    // Tokio does not advance a paused clock during blocking work.
     tokio::task::spawn_blocking(move || real.block_on(work)).await.expect("requests do not panic")
 }
 
 impl Wire {
-    /// A wire to `base` with all functions cold.
+    /// A connection to `base` with all functions cold.
     pub fn new(real: &Handle, base: String, keys: &Arc<KeysFile>, pace: Pace) -> Self {
         Self {
             client: Client::new(),
@@ -96,10 +96,10 @@ impl Wire {
         signed.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
     }
 
-    /// Sends a request and waits for the answer as long as the answer takes.
+    /// Sends a request and waits for the simulated response time.
     pub async fn exchange(&self, request: &RequestBuilder) -> Answer {
-        let take = |idle: usize| idle.checked_sub(1);
-        if self.idle.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_err() {
+        let decrement = |idle: usize| idle.checked_sub(1);
+        if self.idle.fetch_update(Ordering::SeqCst, Ordering::SeqCst, decrement).is_err() {
             sleep(self.pace.init).await;
         }
         let request = request.try_clone().expect("bodies are bytes");
@@ -110,26 +110,26 @@ impl Wire {
                 () = silence.notified() => (Answer::Silence, false),
             }
         });
-        let (answer, has_failed_first) = exchanged.await;
-        sleep(if has_failed_first { self.pace.fault } else { self.pace.answer }).await;
+        let (answer, after_failed_write) = exchanged.await;
+        sleep(if after_failed_write { self.pace.fault } else { self.pace.answer }).await;
         self.idle.fetch_add(1, Ordering::SeqCst);
         answer
     }
 }
 
-/// Sends a request. Returns also whether the answer came after a write that had failed.
+/// Sends a request. Returns the answer, and whether it came after a failed write.
 async fn answer(request: RequestBuilder) -> (Answer, bool) {
     let Ok(answer) = request.send().await else { return (Answer::Broken, false) };
     let status = answer.status().as_u16();
     let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = retry_after.map(str::to_owned);
-    // A body that breaks off is one that the senders do not read either.
-    let said = answer.bytes().await.unwrap_or_default();
-    let said: Value = serde_json::from_slice(&said).unwrap_or_default();
-    (Answer::Status(status, retry_after), status >= 500 || said["status"] == "queued")
+    // The senders ignore a body that breaks off.
+    let body = answer.bytes().await.unwrap_or_default();
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    (Answer::Status(status, retry_after), status >= 500 || body["status"] == "queued")
 }
 
-/// An event's body, and what makes it authentic.
+/// An event's body and signature.
 pub fn signed(keys: &KeysFile, sender: &Sender, event: &Event) -> (String, Signed) {
     let body = sender.provider.joined().body(&SampleValues {
         room: event.room.clone(),
@@ -138,7 +138,7 @@ pub fn signed(keys: &KeysFile, sender: &Sender, event: &Event) -> (String, Signe
         id: format!("EV_{}_{}", event.room, event.number),
         now: Timestamp::now(),
     });
-    let keys = keys.signing(sender.provider).expect("there are keys for every provider");
+    let keys = keys.signing(sender.provider).expect("every provider has keys");
     let signed = (sender.provider.sign)(keys, body.as_bytes(), Timestamp::now().into());
-    (body, signed.expect("the keys are whole"))
+    (body, signed.expect("the keys can sign"))
 }

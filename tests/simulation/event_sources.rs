@@ -1,4 +1,4 @@
-//! What delivers to the functions behind the table and the queue, again and again, and who redrives dead letters.
+//! The event sources of the notifier and of recover, and the redriving of dead letters.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,18 +17,18 @@ use crate::process::Process;
 use crate::scenario::{RETENTION, Scenario};
 use crate::wire::sdk_config;
 
-/// How long an event source waits, from a quiet stream to one that fails again and again.
+/// How long an event source waits: the longest after repeated failures.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Longer than a process may go on rejecting by keys that were fixed.
+/// Longer than a process may reject with outdated keys after a fix.
 const KEYS_REFRESH: Duration = Duration::from_secs(31);
-/// Dead letters that come back this often are forgeries.
+/// Dead letters that return this often are forgeries.
 const REDRIVES: usize = 3;
 
 impl Scenario {
-    /// The event source of the notifier: from a checkpoint on, again and again until it is accepted.
-    pub async fn notifying(&self) {
+    /// The notifier's event source: repeats the records after its checkpoint until they are accepted.
+    pub async fn run_stream_source(&self) {
         let mut checkpoint = 0;
         let mut instance: Option<(Arc<Process>, Notifier)> = None;
         let mut pause = SHORTEST_PAUSE;
@@ -57,8 +57,9 @@ impl Scenario {
             });
             let end = checkpoint + records.len();
             let next = Mutant::checkpoint(self.mutant, failed.collect(), end);
-            self.aws.log(format_args!("{} published {checkpoint}..{end}, goes on at {next}", process.name()));
-            // The event source may hand out again what was reported as done.
+            self.aws
+                .log(format_args!("{} published {checkpoint}..{end}, continues at {next}", process.name()));
+            // The event source may repeat records that are done.
             if !self.aws.chance(0.05) {
                 checkpoint = next;
             }
@@ -80,8 +81,8 @@ impl Scenario {
         (process, notifier)
     }
 
-    /// The event source of recover: what is not done stays in the queue.
-    pub async fn recovering(&self) {
+    /// The event source of recover: failed messages stay in the queue.
+    pub async fn run_queue_source(&self) {
         let mut instance: Option<(Arc<Process>, Recover)> = None;
         while !self.is_drained() {
             sleep(Duration::from_secs(1)).await;
@@ -109,7 +110,7 @@ impl Scenario {
                 if is_done {
                     Mutant::done(self.mutant, &recovered, message, &self.aws);
                 }
-                // The queue may hand out again what was deleted.
+                // The queue may repeat a deleted message.
                 if is_done && !self.aws.chance(0.05) {
                     self.aws.delete(message.id);
                 }
@@ -133,7 +134,7 @@ impl Scenario {
         (process, recover)
     }
 
-    /// An operator who tries it before anything is fixed.
+    /// Redrives before anything is fixed.
     pub async fn redrive_early(&self) {
         let mut times = self.aws.operator.early_redrives.clone();
         times.sort();
@@ -146,7 +147,7 @@ impl Scenario {
         }
     }
 
-    /// When everything is fixed: until only forgeries come back.
+    /// Redrives after everything is fixed, until only forgeries come back.
     pub async fn redrive_all(&self) {
         for _ in 0..REDRIVES {
             self.queue_is_empty().await;
@@ -171,7 +172,7 @@ impl Scenario {
         Mutant::redrive(self.mutant, &self.aws);
     }
 
-    /// Whether no delivery is on its way to the table.
+    /// Whether no delivery can reach the table any more.
     fn is_drained(&self) -> bool {
         self.is_over.get() && self.aws.state().queue.is_empty()
     }

@@ -1,5 +1,5 @@
-//! AWS in memory: a table with its stream, queues, a topic and secrets. What it does is what the real one
-//! promises, no more: a stream record for each new item, messages that come at least once.
+//! AWS in memory: a table with its stream, queues, a topic and secrets. It guarantees only what AWS guarantees: a
+//! stream record for each new item, and at-least-once messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -17,9 +17,9 @@ use crate::faults::{CallResult, FaultPlan, Poison, Service};
 use crate::operator::Operator;
 use crate::secret_reads::Read;
 
-/// When every scenario begins.
+/// The start time of every scenario.
 pub const START: Timestamp = Timestamp::constant(1_761_815_000, 0);
-/// A message that was handed out comes again after this time, unless it was deleted.
+/// A received message becomes visible again after this time, unless it is deleted.
 const VISIBILITY: Duration = Duration::from_secs(180);
 
 pub type Item = serde_json::Map<String, Value>;
@@ -35,23 +35,23 @@ pub struct State {
     pub rng: Rng,
     pub plan: FaultPlan,
     pub table: BTreeMap<Key, Item>,
-    /// When each item was written.
+    /// The time of each item's write.
     pub written_at: BTreeMap<Key, Timestamp>,
-    /// In the order of the writes, as an event source mapping hands them out.
+    /// Stream records in the order of the writes.
     pub stream: Vec<Value>,
-    /// Ids of published events, with the body that each was published with.
+    /// The ids and raw bodies of published events.
     pub published: Vec<(String, String)>,
-    /// Events that SNS will never accept, and those that it may.
+    /// Whether SNS rejects an event permanently, by event id.
     pub poisoned: BTreeMap<String, bool>,
     pub queue: Vec<Message>,
     pub dead_letters: Vec<Message>,
-    /// How many dead letters were put back.
+    /// The number of redriven dead letters.
     pub redriven: usize,
     /// Bodies in the quarantine queue.
     pub quarantine: Vec<String>,
     /// By process and provider.
     pub secret_reads: BTreeMap<(String, String), Vec<Read>>,
-    /// What must never happen, and did.
+    /// Violations found during the run.
     pub violations: Vec<String>,
     pub trace: String,
     pub faults: u64,
@@ -95,7 +95,7 @@ impl FakeAws {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Since the beginning of the scenario.
+    /// Time since the start of the scenario.
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
@@ -125,15 +125,14 @@ impl FakeAws {
         longest.mul_f64(self.state().rng.f64())
     }
 
-    /// Up to ten messages that are visible; they stay unless they are deleted. SQS itself dead-letters what was
-    /// received too often.
+    /// Receives up to ten visible messages. Dead-letters messages that were received too often, as SQS does.
     pub fn receive(&self) -> Vec<Message> {
         let elapsed = self.elapsed();
         let state = &mut *self.state();
-        let is_spent = |message: &mut Message| {
+        let is_exhausted = |message: &mut Message| {
             message.visible_at <= elapsed && message.receives >= state.plan.receives_max
         };
-        state.dead_letters.extend(state.queue.extract_if(.., is_spent));
+        state.dead_letters.extend(state.queue.extract_if(.., is_exhausted));
         let visible = state.queue.iter_mut().filter(|message| message.visible_at <= elapsed);
         let received = visible.take(10).map(|message| {
             message.visible_at = elapsed + VISIBILITY;
@@ -143,7 +142,7 @@ impl FakeAws {
         received.collect()
     }
 
-    /// SQS's own message move task, from the dead-letter queue back to the fallback queue.
+    /// Moves all dead letters back to the fallback queue, as SQS's message move task does.
     pub fn redrive(&self) {
         let elapsed = self.elapsed();
         let state = &mut *self.state();
@@ -157,7 +156,7 @@ impl FakeAws {
         }
     }
 
-    /// The secret, unless the role may not read it now.
+    /// The secret, or `None` if the role may not read it now.
     pub fn secret(&self, id: &str) -> Option<String> {
         self.operator.secret(ProviderInfo::named(id)?, self.elapsed())
     }
@@ -168,11 +167,11 @@ impl FakeAws {
 }
 
 impl State {
-    /// `Err` is the item that is there already.
+    /// Returns the existing item as `Err`.
     pub fn put(&mut self, item: Item, is_conditional: bool, now: Timestamp) -> Result<(), Item> {
         let key = key(&item);
-        if let Some(there) = self.table.get(&key).filter(|_| is_conditional) {
-            return Err(there.clone());
+        if let Some(existing) = self.table.get(&key).filter(|_| is_conditional) {
+            return Err(existing.clone());
         }
         self.stored_ids.insert(event_id(item["event"]["S"].as_str().unwrap()));
         let name = if self.table.contains_key(&key) { "MODIFY" } else { "INSERT" };
@@ -210,7 +209,7 @@ impl State {
         self.published.push((id, event["data"]["raw"].to_string()));
     }
 
-    /// How SNS rejects this message for ever, if it does.
+    /// How SNS rejects this message permanently, if it does.
     pub fn poison(&mut self, message: &str) -> Option<Poison> {
         let is_poisoned = self.rng.f64() < self.plan.poison_probability;
         let is_poisoned = *self.poisoned.entry(event_id(message)).or_insert(is_poisoned);
@@ -226,7 +225,7 @@ impl State {
             Service::DeadLetters => {
                 let names = ["reason", "provider", "received_at"];
                 if let Some(name) = names.iter().find(|name| !attributes[name]["StringValue"].is_string()) {
-                    self.violations.push(format!("a dead letter without the attribute {name}"));
+                    self.violations.push(format!("dead letter without the attribute {name}"));
                 }
                 let message = Message { id, body, attributes, visible_at: Duration::ZERO, receives: 0 };
                 self.dead_letters.push(message);
@@ -240,18 +239,18 @@ pub const FALLBACK_URL: &str = "http://aws/fallback";
 pub const DEAD_LETTERS_URL: &str = "http://aws/dead-letters";
 pub const QUARANTINE_URL: &str = "http://aws/quarantine";
 
-/// The queue that a message is sent to.
+/// The queue of a SendMessage request.
 pub fn queue(request: &Value) -> Service {
     match request["QueueUrl"].as_str() {
         Some(FALLBACK_URL) => Service::Queue,
         Some(DEAD_LETTERS_URL) => Service::DeadLetters,
         Some(QUARANTINE_URL) => Service::Quarantine,
-        other => panic!("{other:?} is no queue of this AWS"),
+        other => panic!("unknown queue {other:?}"),
     }
 }
 
 impl Message {
-    /// As Lambda hands it to a function.
+    /// The record that a function receives.
     pub fn record(&self) -> Value {
         let attributes = self.attributes.as_object().into_iter().flatten().map(|(name, value)| {
             let value = json!({ "dataType": value["DataType"], "stringValue": value["StringValue"] });
@@ -270,11 +269,11 @@ impl Message {
 }
 
 pub fn key(item: &Item) -> Key {
-    let text = |name: &str, kind| item[name][kind].as_str().unwrap();
-    (text("event_key", "S").to_owned(), text("occurrence", "N").parse().unwrap())
+    let string = |name: &str, kind| item[name][kind].as_str().unwrap();
+    (string("event_key", "S").to_owned(), string("occurrence", "N").parse().unwrap())
 }
 
-/// What makes an event unique to its subscribers.
+/// What subscribers identify an event by.
 pub fn event_id(event: &str) -> String {
     let event: Value = serde_json::from_str(event).unwrap();
     format!("{} {}", event["source"].as_str().unwrap(), event["id"].as_str().unwrap())

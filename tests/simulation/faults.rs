@@ -1,4 +1,4 @@
-//! What fails, and when. All of it comes from the seed.
+//! Which calls fail, and how. The seed decides.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -28,29 +28,29 @@ const SERVICES: [Service; 6] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallResult {
     Fine,
-    /// Throttled; nothing was done.
+    /// Throttled, not executed.
     Throttled,
-    /// A permission, an encryption key or the resource is missing until somebody fixes it; nothing was done.
+    /// Not executed: a permission, an encryption key or the resource is missing.
     Denied,
-    /// Answered with 500; nothing was done.
+    /// Answered 500, not executed.
     Broken,
-    /// Never answered; nothing was done.
+    /// Never answered, not executed.
     Silent,
-    /// The connection ends; nothing was done.
+    /// The connection ends, not executed.
     Reset,
-    /// Done, and answered with 500.
+    /// Executed, but answered 500.
     DoneButBroken,
-    /// Done, and never answered.
+    /// Executed, but never answered.
     DoneButSilent,
-    /// Done, and the connection ends.
+    /// Executed, but the connection ends.
     DoneButReset,
-    /// Done twice: topics and queues promise no more than at least once.
+    /// Executed twice: topics and queues guarantee at-least-once delivery only.
     DoneTwice,
-    /// The process dies; nothing was done.
+    /// The process dies before the call is executed.
     DiesBefore,
-    /// The process dies right after it was done.
+    /// The process dies after the call is executed.
     DiesAfter,
-    /// Of a batch some entries are accepted, some fail, some are not mentioned.
+    /// Some entries of a batch are accepted, some fail, and some are missing from the answer.
     Partly,
 }
 
@@ -69,16 +69,16 @@ const FAULTS: [CallResult; 12] = [
     CallResult::Partly,
 ];
 
-/// What a service answers during an outage.
+/// Call results during an outage.
 const OUTAGES: [CallResult; 5] =
     [CallResult::Throttled, CallResult::Denied, CallResult::Broken, CallResult::Silent, CallResult::Reset];
 
-/// How SNS rejects what it will never accept.
+/// How SNS rejects an event permanently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Poison {
-    /// The whole batch with this code, because of one entry.
+    /// Rejects the whole batch with this code.
     WholeBatch(&'static str),
-    /// The entry alone, as the sender's fault.
+    /// Rejects the entry only, as the sender's fault.
     Entry,
 }
 
@@ -94,15 +94,15 @@ pub struct FaultPlan {
     unreliability: f64,
     outages: Vec<(Service, Range<Duration>, CallResult)>,
     pub poison: Poison,
-    /// The probability that SNS will never accept an event.
+    /// The probability that SNS rejects an event permanently.
     pub poison_probability: f64,
-    /// How often SQS delivers a message before it moves it to the dead-letter queue.
+    /// How often SQS delivers a message before dead-lettering it.
     pub receives_max: u32,
     is_over: bool,
 }
 
 impl FaultPlan {
-    /// From none to many.
+    /// Draws a plan.
     pub fn of(rng: &mut Rng) -> Self {
         let unreliability = [0.0, 0.02, 0.1, 0.3][rng.usize(..4)];
         let outages = (0..rng.usize(..5)).map(|_| {
@@ -122,7 +122,7 @@ impl FaultPlan {
         }
     }
 
-    /// From now on no call fails.
+    /// Ends all faults.
     pub fn stop(&mut self) {
         self.is_over = true;
     }
@@ -142,12 +142,12 @@ impl FaultPlan {
 
 impl std::fmt::Display for FaultPlan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "of 100 calls {:.0} fail", 100.0 * self.unreliability)?;
+        writeln!(f, "{:.0} of 100 calls fail", 100.0 * self.unreliability)?;
         for (service, when, result) in &self.outages {
             let (begin, end) = (when.start.as_secs_f64(), when.end.as_secs_f64());
             writeln!(f, "{service:?} is out from {begin:.1} s to {end:.1} s: {result:?}")?;
         }
-        writeln!(f, "of 100 events {:.0} are poisoned: {:?}", 100.0 * self.poison_probability, self.poison)?;
+        writeln!(f, "{:.0} of 100 events are poisoned: {:?}", 100.0 * self.poison_probability, self.poison)?;
         writeln!(f, "a message is received at most {} times", self.receives_max)
     }
 }

@@ -1,4 +1,4 @@
-//! What has to be true at the end of every scenario.
+//! Invariants that hold at the end of every scenario.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,17 +12,17 @@ use crate::sender::{Attempt, Delivery, FORGED};
 use crate::{fake_aws, secret_reads, sequences};
 
 pub struct Report {
-    /// What was wrong; nothing, it is hoped.
+    /// Violated invariants.
     pub violations: Vec<String>,
-    /// All that happened, in order.
+    /// Everything that happened, in order.
     pub trace: String,
     pub faults: u64,
     pub stored: usize,
-    /// Authentic events for which no sender ever got a 200.
+    /// Authentic events that were never acknowledged.
     pub given_up: usize,
-    /// Deliveries that an operator's mistake, or too many attempts, brought into the dead-letter queue.
+    /// Dead letters put back into the fallback queue.
     pub redriven: usize,
-    /// Events that SNS would never accept.
+    /// Events in the quarantine queue.
     pub quarantined: usize,
 }
 
@@ -32,16 +32,16 @@ pub fn check(scenario: &Scenario, is_settled: bool) -> Report {
     let mut violations = state.violations.clone();
     let mut given_up = 0;
     if !is_settled {
-        violations.push("the events never reached their goal although no call failed any more".to_owned());
+        violations.push("not settled, although no call failed any more".to_owned());
     }
     for (index, delivery) in scenario.deliveries.iter().enumerate() {
         let attempts = attempts.get(&index).map_or(&[][..], Vec::as_slice);
-        let judge = Judge { scenario, state: &state, delivery, attempts };
-        let found = if delivery.is_authentic() { judge.authentic() } else { judge.forged() };
-        let found = found.into_iter().chain(judge.queued_without_keys());
+        let checker = DeliveryCheck { scenario, state: &state, delivery, attempts };
+        let found = if delivery.is_authentic() { checker.authentic() } else { checker.forged() };
+        let found = found.into_iter().chain(checker.queued_without_keys());
         violations.extend(found.map(|what| format!("{}: {what}", delivery.name)));
-        let is_told = attempts.iter().any(|attempt| attempt.status == Some(200));
-        given_up += usize::from(delivery.is_authentic() && !is_told);
+        let is_acknowledged = attempts.iter().any(|attempt| attempt.status == Some(200));
+        given_up += usize::from(delivery.is_authentic() && !is_acknowledged);
     }
     violations.extend(sequences::check(scenario, &state, &attempts));
     violations.extend(table(scenario, &state, &attempts));
@@ -65,24 +65,24 @@ pub fn check(scenario: &Scenario, is_settled: bool) -> Report {
     }
 }
 
-struct Judge<'a> {
+struct DeliveryCheck<'a> {
     scenario: &'a Scenario,
     state: &'a State,
     delivery: &'a Delivery,
     attempts: &'a [Attempt],
 }
 
-impl Judge<'_> {
+impl DeliveryCheck<'_> {
     fn authentic(&self) -> Vec<String> {
         let mut violations = Vec::new();
         for attempt in self.attempts {
             match attempt.status {
                 Some(401) if self.may_be_rejected(attempt) => {}
                 Some(status) if (400..500).contains(&status) => {
-                    violations.push(format!("answered {status}, which is the sender's fault and was not"));
+                    violations.push(format!("answered {status}, but the sender made no mistake"));
                 }
                 Some(200) if !self.is_stored() => {
-                    violations.push(format!("answered 200 {}, and is not stored", attempt.word));
+                    violations.push(format!("answered 200 {}, but not stored", attempt.word));
                 }
                 _ => {}
             }
@@ -90,7 +90,7 @@ impl Judge<'_> {
         violations
     }
 
-    /// Whether the secret was wrong at that time.
+    /// Whether the secret may have been wrong at that time.
     fn may_be_rejected(&self, attempt: &Attempt) -> bool {
         let operator = &self.scenario.aws.operator;
         operator.may_reject(self.delivery.entry.name, attempt.sent_at, attempt.answered_at)
@@ -105,30 +105,30 @@ impl Judge<'_> {
         let mut violations = Vec::new();
         for attempt in self.attempts {
             if ["accepted", "duplicate"].contains(&attempt.word.as_str()) {
-                violations.push(format!("forged, and answered {}", attempt.word));
+                violations.push(format!("forged, but answered {}", attempt.word));
             }
-            if self.delivery.fits_no_key() && !matches!(attempt.status, None | Some(401)) {
+            if self.delivery.matches_no_key() && !matches!(attempt.status, None | Some(401)) {
                 let (status, word) = (attempt.status, &attempt.word);
-                violations.push(format!("forged, whatever the keys, and answered {status:?} {word}"));
+                violations.push(format!("matches no key, but answered {status:?} {word}"));
             }
         }
         violations
     }
 
-    /// Where no key was ever filled in, nobody can be authentic yet.
+    /// Before any key is set, no delivery can be authentic, so none may be queued.
     fn queued_without_keys(&self) -> Vec<String> {
         let provider = self.delivery.entry.name;
         let queued = self.attempts.iter().filter(|attempt| attempt.word == "queued");
         let without_keys = queued.filter(|attempt| {
             let key = (attempt.process.clone().unwrap(), provider.to_owned());
             let has_read = self.state.secret_reads[&key].iter().all(|read| read.is_answered);
-            has_read && self.scenario.aws.operator.has_set_nothing(provider, attempt.answered_at)
+            has_read && self.scenario.aws.operator.has_set_no_keys(provider, attempt.answered_at)
         });
-        without_keys.map(|_| "queued although no keys were filled in".to_owned()).collect()
+        without_keys.map(|_| "queued although no keys were set".to_owned()).collect()
     }
 }
 
-/// Every item says when API Gateway received one of its deliveries.
+/// The receive time of every item is that of one of its deliveries.
 fn table(scenario: &Scenario, state: &State, attempts: &BTreeMap<usize, Vec<Attempt>>) -> Vec<String> {
     let mut received: BTreeSet<(&str, i64)> = BTreeSet::new();
     for (index, attempts) in attempts {
@@ -139,11 +139,11 @@ fn table(scenario: &Scenario, state: &State, attempts: &BTreeMap<usize, Vec<Atte
     for item in state.table.values() {
         let key = text(item, "event_key");
         if text(item, "event").contains(FORGED) {
-            violations.push(format!("{key}: forged, and stored"));
+            violations.push(format!("{key}: forged, but stored"));
         }
         let time = received_at(item);
         if !received.contains(&(text(item, "body_sha256"), time.as_millisecond())) {
-            violations.push(format!("{key}: stored as received at {time}, when nobody sent it"));
+            violations.push(format!("{key}: stored as received at {time}, when it was not sent"));
         }
     }
     violations
@@ -155,26 +155,26 @@ fn topic(state: &State) -> Vec<String> {
     let published: BTreeSet<&str> = state.published.iter().map(|(id, _)| id.as_str()).collect();
     for (id, raw) in &state.published {
         if !stored.contains(id) {
-            violations.push(format!("{id}: published, and not stored"));
+            violations.push(format!("{id}: published, but not stored"));
         }
         if raw.contains(FORGED) {
-            violations.push(format!("{id}: forged, and published"));
+            violations.push(format!("{id}: forged, but published"));
         }
     }
     let quarantined: BTreeSet<String> = state.quarantine.iter().map(|body| quarantined_id(body)).collect();
     let is_poisoned = |id: &str| state.poisoned.get(id).copied().unwrap_or_default();
     for id in &quarantined {
         if !is_poisoned(id) {
-            violations.push(format!("{id}: quarantined, and SNS would have accepted it"));
+            violations.push(format!("{id}: quarantined, but SNS would have accepted it"));
         }
     }
     for id in stored {
         match is_poisoned(&id) {
             true if !quarantined.contains(&id) => {
-                violations.push(format!("{id}: stored, and SNS never accepts it, and not quarantined"));
+                violations.push(format!("{id}: stored and rejected by SNS, but not quarantined"));
             }
             false if !published.contains(id.as_str()) => {
-                violations.push(format!("{id}: stored, and never published"));
+                violations.push(format!("{id}: stored, but never published"));
             }
             _ => {}
         }
@@ -182,13 +182,13 @@ fn topic(state: &State) -> Vec<String> {
     violations
 }
 
-/// The id of the event in a notification that was quarantined.
+/// The event id in a quarantined notification.
 fn quarantined_id(body: &str) -> String {
     let body: Value = serde_json::from_str(body).unwrap();
     fake_aws::event_id(body["message"].as_str().unwrap())
 }
 
-/// Exactly one delivery is the one that made the item.
+/// Only one delivery of each event is answered `accepted`.
 fn accepted_twice(attempts: &BTreeMap<usize, Vec<Attempt>>) -> Vec<String> {
     let mut accepted: BTreeMap<&str, usize> = BTreeMap::new();
     for attempt in attempts.values().flatten().filter(|attempt| attempt.word == "accepted") {
@@ -198,7 +198,7 @@ fn accepted_twice(attempts: &BTreeMap<usize, Vec<Attempt>>) -> Vec<String> {
     twice.map(|(id, times)| format!("{id}: accepted as new {times} times")).collect()
 }
 
-/// When everything is fixed, only forgeries that other keys would let in stay dead letters.
+/// After everything is fixed, the only dead letters are forgeries that other keys would accept.
 fn dead_letters(scenario: &Scenario, state: &State) -> Vec<String> {
     let body = |message: &fake_aws::Message| -> Vec<u8> {
         let message: Value = serde_json::from_str(&message.body).unwrap();
@@ -209,10 +209,10 @@ fn dead_letters(scenario: &Scenario, state: &State) -> Vec<String> {
         let body = body(message);
         let delivery = scenario.deliveries.iter().find(|delivery| delivery.body.as_bytes() == body).unwrap();
         if delivery.is_authentic() {
-            violations.push(format!("{}: authentic, and a dead letter in the end", delivery.name));
+            violations.push(format!("{}: authentic, but still a dead letter", delivery.name));
         }
-        if delivery.fits_no_key() {
-            violations.push(format!("{}: fits no key, and is a dead letter", delivery.name));
+        if delivery.matches_no_key() {
+            violations.push(format!("{}: matches no key, but is a dead letter", delivery.name));
         }
     }
     violations

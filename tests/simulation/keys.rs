@@ -1,4 +1,4 @@
-//! The keys of the provider, the forger and another account, and the secrets that are made of them.
+//! The keys of the provider, the forger and another account, and secrets made from them.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -7,19 +7,19 @@ use jiff::Timestamp;
 use livehooks_signing::{PROVIDERS, ProviderInfo};
 use serde_json::{Value, json};
 
-/// Making an RSA key takes a while: these serve all scenarios.
+/// Keys are shared by all scenarios, because generating an RSA key is slow.
 pub static OLD: LazyLock<Keys> = LazyLock::new(|| Keys::make("old"));
-/// Added to the secrets in the middle of a scenario, and used a while later.
+/// Added to the secrets during a scenario, and used some time later.
 pub static NEW: LazyLock<Keys> = LazyLock::new(|| Keys::make("new"));
 pub static FORGERS: LazyLock<Keys> = LazyLock::new(|| Keys::make("forger"));
-/// Has the name of the old keys and another secret.
+/// Named like the old keys, with other secrets.
 static OTHER_ACCOUNT: LazyLock<Keys> = LazyLock::new(|| Keys::make("old"));
 
-/// Keys of all providers, as they sign.
+/// The signing keys of all providers.
 pub struct Keys(BTreeMap<&'static str, Value>);
 
 impl Keys {
-    /// The API keys are called by the name of the owner.
+    /// Names API keys after the owner.
     fn make(owner: &str) -> Self {
         let keys = PROVIDERS.iter().map(|entry| {
             let mut keys = (entry.make_keys)();
@@ -37,7 +37,7 @@ impl Keys {
     }
 }
 
-/// The old keys, or with the new ones beside them.
+/// The old keys, optionally together with the new ones.
 pub fn secret(entry: &ProviderInfo, has_new_keys: bool) -> String {
     let mut secret = OLD.of(entry).clone();
     if has_new_keys {
@@ -55,15 +55,15 @@ pub fn secret_of_another_account(entry: &ProviderInfo) -> String {
     public(entry, OTHER_ACCOUNT.of(entry).clone())
 }
 
-/// A secret that lets the forger in.
+/// A secret that accepts the forger's keys.
 pub fn open_secret(entry: &ProviderInfo) -> String {
     let mut secret = OLD.of(entry).clone();
     merge(&mut secret, FORGERS.of(entry));
     public(entry, secret)
 }
 
-/// What the provider would have put into the headers.
-pub fn signed_again(entry: &ProviderInfo, body: &[u8], now: Timestamp) -> Vec<(String, String)> {
+/// The headers that the provider would send.
+pub fn resigned(entry: &ProviderInfo, body: &[u8], now: Timestamp) -> Vec<(String, String)> {
     (entry.sign)(OLD.of(entry), body, now.into()).unwrap().headers
 }
 
@@ -79,7 +79,7 @@ fn public(entry: &ProviderInfo, mut secret: Value) -> String {
     secret.to_string()
 }
 
-/// Both are active: arrays are joined, and so are objects.
+/// Joins arrays and objects, so that the keys of both are active.
 fn merge(secret: &mut Value, more: &Value) {
     match (secret, more) {
         (Value::Object(there), Value::Object(more)) => {

@@ -1,10 +1,9 @@
-//! The proof: whatever fails, hangs, dies or is configured wrongly, and whenever, what was answered with 200 is stored
-//! and published, and nothing else is.
+//! Deterministic simulation: every event that was answered 200 is stored and published, and nothing else is, no matter
+//! what fails, hangs, dies or is misconfigured.
 //!
-//! The functions' own code runs here, with the production SDK, against an AWS in memory and by a paused clock.
-//! A scenario is a seed. `SEED=42 cargo test --test simulation acknowledged -- --nocapture` runs one again (with
-//! `MUTANT=FailsOpen` as that mutant), `SEEDS=1000000 cargo test --profile quick -p livehooks-tests --test simulation`
-//! runs many.
+//! Runs the functions' own code with the production SDK against an AWS in memory, on a paused clock. A seed determines a
+//! scenario. To repeat one: `SEED=42 cargo test --test simulation acknowledged -- --nocapture` (`MUTANT=FailsOpen` picks
+//! a mutant). To run many: `SEEDS=1000000 cargo test --profile quick -p livehooks-tests --test simulation`.
 
 mod event_sources;
 mod fake_aws;
@@ -28,14 +27,15 @@ use std::thread;
 use invariants::Report;
 use mutants::Mutant;
 
-/// Every mutant is caught by one of this many scenarios.
+/// Scenarios to try for each mutant.
 const SEEDS_PER_MUTANT: u64 = 400;
 
 #[test]
-fn what_was_acknowledged_is_stored_once_and_published_and_nothing_else_is() {
+fn every_acknowledged_event_is_stored_once_and_published_and_nothing_else_is() {
     if let Some(seed) = number("SEED") {
         let mutant = std::env::var("MUTANT").ok();
-        let mutant = mutant.map(|name| Mutant::named(&name).unwrap_or_else(|| panic!("no mutant {name}")));
+        let mutant = mutant
+            .map(|name| Mutant::named(&name).unwrap_or_else(|| panic!("MUTANT: there is no mutant {name}")));
         let report = scenario::run(seed, mutant);
         println!("{}", report.trace);
         assert!(report.violations.is_empty(), "{:#?}", report.violations);
@@ -58,7 +58,7 @@ fn what_was_acknowledged_is_stored_once_and_published_and_nothing_else_is() {
 }
 
 #[test]
-fn a_seed_runs_the_same_scenario_again() {
+fn a_seed_always_runs_the_same_scenario() {
     for seed in 0..20 {
         assert_eq!(scenario::run(seed, None).trace, scenario::run(seed, None).trace, "seed {seed}");
     }
@@ -103,7 +103,7 @@ impl Total {
     }
 }
 
-/// Does the work of each index once; the first that panics ends it all.
+/// Runs `work` once for each index. The first panic stops all threads.
 fn on_all_cores(count: usize, work: impl Fn(usize) + Sync) {
     let next = AtomicUsize::new(0);
     let threads = thread::available_parallelism().map_or(2, usize::from);
@@ -134,7 +134,7 @@ impl Drop for StopOnPanic<'_> {
 
 fn fail(seed: u64, report: &Report) -> ! {
     panic!(
-        "scenario {seed}\n{}\n{:#?}\nrun it again: SEED={seed} cargo test --test simulation acknowledged -- --nocapture",
+        "scenario {seed}\n{}\n{:#?}\nrepeat: SEED={seed} cargo test --test simulation acknowledged -- --nocapture",
         report.trace, report.violations
     );
 }

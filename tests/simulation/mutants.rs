@@ -1,4 +1,4 @@
-//! Mutants: the product with one mistake each. A simulation that catches none of them would prove nothing.
+//! Mutants: variants of the product with one mistake each. The simulation must catch them all.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::keys;
 use crate::process::Process;
 use crate::sender::Delivery;
 
-/// Each with a part of the violation that it has to be caught by.
+/// Defines each mutant with part of the violation that must catch it.
 macro_rules! mutants {
     ($($(#[$comment:meta])* $name:ident => $violation:literal,)*) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,106 +34,106 @@ macro_rules! mutants {
 
 mutants! {
     // Storing
-    /// Looks whether the item is there, then writes without a condition.
+    /// Checks whether the item exists, then writes without a condition.
     ChecksThenPuts => "accepted as new",
     /// Publishes, then stores.
     PublishesBeforeStoring => "published before it was stored",
     /// Publishes after the write, in the same function, and has no notifier.
-    PublishesInline => "stored, and never published",
+    PublishesInline => "stored, but never published",
     /// Answers, then stores.
-    AnswersBeforeStoring => "answered 200 accepted, and is not stored",
-    /// Takes a table that does not answer for one that has written.
-    TakesSilenceForSuccess => "answered 200 accepted, and is not stored",
-    /// Answers `duplicate` for an id that it has seen, from any sender.
-    DedupesBeforeVerifying => "forged, and answered duplicate",
+    AnswersBeforeStoring => "answered 200 accepted, but not stored",
+    /// Treats a write without an answer as successful.
+    TreatsSilenceAsSuccess => "answered 200 accepted, but not stored",
+    /// Answers `duplicate` for a known id before verifying.
+    DedupesBeforeVerifying => "forged, but answered duplicate",
     /// Remembers an id before the event is stored.
-    RemembersBeforeStoring => "answered 200 duplicate, and is not stored",
+    RemembersBeforeStoring => "answered 200 duplicate, but not stored",
 
     // Time and sequences
-    /// A repeat of the latest event of a sequence is a duplicate however old that is.
-    RemembersSequencesForever => "answered duplicate, and swallowed",
+    /// A repeat of the latest event of a sequence is always a duplicate.
+    RemembersSequencesForever => "answered duplicate, but lost",
     /// A repeat counts as a duplicate for two minutes.
-    RemembersSequencesForTwoMinutes => "answered duplicate, and swallowed",
+    RemembersSequencesForTwoMinutes => "answered duplicate, but lost",
     /// A repeat never counts as a duplicate.
     ForgetsSequences => "stored twice in a row",
-    /// A delivery counts as received when the function has started.
-    StampsByItsOwnClock => "stored as received at",
+    /// Uses the function's clock as the receive time.
+    StampsWithItsOwnClock => "stored as received at",
 
     // Keys
-    /// Lets everybody in while the keys cannot be read.
-    FailsOpen => "forged, and answered",
-    /// Rejects everybody while the keys cannot be read.
+    /// Accepts everything while the keys cannot be read.
+    FailsOpen => "forged, but answered",
+    /// Rejects everything while the keys cannot be read.
     RejectsWithoutKeys => "answered 401",
-    /// Rejects everybody while the secret is no JSON.
+    /// Rejects everything while the secret is not JSON.
     RejectsWithUnreadableKeys => "answered 401",
-    /// Rejects everybody while the secret is the template's.
+    /// Rejects everything while the secret is the placeholder.
     RejectsWithPlaceholder => "answered 401",
-    /// Lets everybody in while the secret is the template's.
-    LetsInWithPlaceholder => "forged, and answered",
-    /// Queues what comes while the secret is the template's.
-    QueuesWithPlaceholder => "queued although no keys were filled in",
+    /// Accepts everything while the secret is the placeholder.
+    AcceptsWithPlaceholder => "forged, but answered",
+    /// Queues everything while the secret is the placeholder.
+    QueuesWithPlaceholder => "queued although no keys were set",
     /// Never reads a secret again.
     NeverReadsKeysAgain => "answered 401",
-    /// Never reads a secret again that could not be read once.
-    RemembersFailedReadsForever => "never reached their goal",
-    /// Asks for a secret that cannot be read on every request.
-    ForgetsFailedReads => "again and again",
+    /// Never retries a secret that could not be read.
+    RemembersFailedReadsForever => "not settled",
+    /// Retries an unreadable secret on every request.
+    ForgetsFailedReads => "too often",
 
     // Rejecting and queueing
-    /// Answers 400 where something of ours is out of order.
+    /// Blames the sender for our own faults.
     BlamesTheSender => "answered 413",
-    /// Queues what fits no key, where it cannot read any.
-    QueuesWhatFitsNoKey => "forged, whatever the keys",
-    /// Answers `queued` without looking whether the queue took it.
-    IgnoresTheQueuesFailure => "answered 200 queued, and is not stored",
+    /// Queues what matches no key while the keys cannot be read.
+    QueuesWhatMatchesNoKey => "matches no key, but answered",
+    /// Answers `queued` even if the queue rejects the message.
+    IgnoresTheQueuesFailure => "answered 200 queued, but not stored",
 
     // Recovering
-    /// Deletes from the queue what could not be stored.
-    DropsWhatFails => "answered 200 queued, and is not stored",
-    /// Deletes from the queue what came while the secret is the template's.
-    DropsWithPlaceholder => "answered 200 queued, and is not stored",
-    /// Deletes from the queue what the keys reject.
-    DropsWhatOtherKeysLetIn => "answered 200 queued, and is not stored",
-    /// Deletes from the queue what the dead-letter queue did not take.
-    IgnoresTheDeadLetterQueuesFailure => "answered 200 queued, and is not stored",
-    /// Puts into the dead-letter queue what fits no key.
-    DeadLettersWhatFitsNoKey => "fits no key, and is a dead letter",
-    /// A dead letter does not say why it is one.
+    /// Deletes a message that could not be stored.
+    DropsWhatFails => "answered 200 queued, but not stored",
+    /// Deletes messages while the secret is the placeholder.
+    DropsWithPlaceholder => "answered 200 queued, but not stored",
+    /// Deletes messages that the keys reject.
+    DropsWhatOtherKeysAccept => "answered 200 queued, but not stored",
+    /// Deletes a message that the dead-letter queue rejected.
+    IgnoresTheDeadLetterQueuesFailure => "answered 200 queued, but not stored",
+    /// Dead-letters what matches no key.
+    DeadLettersWhatMatchesNoKey => "matches no key, but is a dead letter",
+    /// Dead letters have no reason.
     DeadLettersWithoutReason => "without the attribute reason",
-    /// A dead letter was received when it was put there.
+    /// Dead letters get the current time as their receive time.
     DeadLettersLoseTheirTime => "stored as received at",
-    /// A dead letter has no credential.
-    DeadLettersLoseTheirHeaders => "answered 200 queued, and is not stored",
-    /// Verifies what comes out of the queue by the clock on the wall.
-    RecoversByTheWrongClock => "stored as received at",
-    /// Stores what comes out of the queue without verifying it again.
-    TrustsTheQueue => "forged, and stored",
-    /// Deletes dead letters instead of moving them.
-    RedriveDrops => "answered 200 queued, and is not stored",
-    /// Stamps dead letters with the time at which they are moved.
+    /// Dead letters have no credential.
+    DeadLettersLoseTheirHeaders => "answered 200 queued, but not stored",
+    /// Verifies queued deliveries at the current time.
+    RecoversWithTheWrongClock => "stored as received at",
+    /// Stores queued deliveries without verifying them.
+    TrustsTheQueue => "forged, but stored",
+    /// Deletes dead letters instead of redriving them.
+    RedriveDrops => "answered 200 queued, but not stored",
+    /// Gives redriven dead letters the current time as their receive time.
     RedriveStamps => "stored as received at",
 
     // Publishing
-    /// Takes a batch for published when SNS answers 200.
-    IgnoresFailedEntries => "stored, and never published",
-    /// Reports no record that was not published.
-    SkipsFailedRecords => "stored, and never published",
+    /// Treats a batch as published if SNS answers 200.
+    IgnoresFailedEntries => "stored, but never published",
+    /// Reports no failed record.
+    SkipsFailedRecords => "stored, but never published",
     /// Reports the last record of a batch instead of the first that failed.
-    ReportsTheLastRecord => "stored, and never published",
-    /// Reports the first record of a batch that SNS rejects whole, for ever.
-    ReportsRejectedBatchesForever => "never reached their goal",
-    /// Takes a batch that SNS rejects whole for published.
-    DropsRejectedBatches => "and not quarantined",
-    /// Quarantines the whole batch that SNS rejects for one entry.
+    ReportsTheLastRecord => "stored, but never published",
+    /// Reports the first record of a rejected batch forever.
+    ReportsRejectedBatchesForever => "not settled",
+    /// Treats a rejected batch as published.
+    DropsRejectedBatches => "but not quarantined",
+    /// Quarantines a whole batch that SNS rejects because of one entry.
     QuarantinesWholeBatches => "SNS would have accepted it",
-    /// Takes the entries of a rejected batch for published, whatever SNS answers to each.
-    IgnoresFailuresOfSingleEntries => "stored, and never published",
-    /// Quarantines what is throttled.
+    /// Treats each entry of a rejected batch as published, whatever SNS answers.
+    IgnoresFailuresOfSingleEntries => "stored, but never published",
+    /// Quarantines throttled events.
     QuarantinesWhatIsThrottled => "SNS would have accepted it",
-    /// Quarantines while a permission, an encryption key or the topic is missing.
+    /// Quarantines events while a permission, an encryption key or the topic is missing.
     QuarantinesWhatIsDenied => "SNS would have accepted it",
-    /// Takes a record for quarantined that the quarantine queue did not take.
-    IgnoresTheQuarantineQueuesFailure => "and not quarantined",
+    /// Treats a record as quarantined if the quarantine queue rejects it.
+    IgnoresTheQuarantineQueuesFailure => "but not quarantined",
 }
 
 impl Mutant {
@@ -141,7 +141,7 @@ impl Mutant {
         Self::ALL.iter().copied().find(|mutant| format!("{mutant:?}") == name)
     }
 
-    /// What the mutant makes of a delivery.
+    /// The mutant's outcome of a delivery.
     pub async fn receive(
         mutant: Option<Self>,
         delivery: &Delivery,
@@ -190,8 +190,8 @@ impl Mutant {
             (Some(Self::QueuesWithPlaceholder), Outcome::Failed(fault)) if fault.code() == NOT_SET => {
                 Outcome::Queued { id: "a message".into(), fault }
             }
-            (Some(Self::QueuesWhatFitsNoKey), Outcome::Rejected(_))
-                if delivery.fits_no_key() && aws.call_result(Service::Secrets) != CallResult::Fine =>
+            (Some(Self::QueuesWhatMatchesNoKey), Outcome::Rejected(_))
+                if delivery.matches_no_key() && aws.call_result(Service::Secrets) != CallResult::Fine =>
             {
                 Outcome::Queued { id: "a message".into(), fault: Fault::StoreTimeout(0) }
             }
@@ -203,17 +203,17 @@ impl Mutant {
         }
     }
 
-    /// What the mutant makes of a message.
+    /// The message as the mutant handles it.
     pub fn queued(mutant: Option<Self>, message: &Message, now: Timestamp) -> Message {
         let mut message = message.clone();
         match mutant {
-            Some(Self::RecoversByTheWrongClock) => message.body = stamped(&message.body, now),
+            Some(Self::RecoversWithTheWrongClock) => message.body = stamped(&message.body, now),
             Some(Self::TrustsTheQueue) => {
                 let mut body: Value = serde_json::from_str(&message.body).unwrap();
                 let entry = ProviderInfo::named(body["provider"].as_str().unwrap()).unwrap();
                 let bytes = BASE64.decode(body["body"].as_str().unwrap().as_bytes()).unwrap();
                 let received_at = body["received_at"].as_str().unwrap().parse().unwrap();
-                let headers = keys::signed_again(entry, &bytes, received_at).into_iter();
+                let headers = keys::resigned(entry, &bytes, received_at).into_iter();
                 let encoded = headers.map(|(name, value)| (name, BASE64.encode(value.as_bytes())));
                 body["headers"] = json!(encoded.collect::<Vec<_>>());
                 message.body = body.to_string();
@@ -223,7 +223,7 @@ impl Mutant {
         message
     }
 
-    /// Whether the mutant is done with a message that comes again.
+    /// Whether the mutant deletes a failed message.
     pub fn is_done(mutant: Option<Self>, recovered: &[Recovered], id: &str) -> bool {
         match mutant {
             Some(Self::DropsWhatFails) => true,
@@ -235,10 +235,11 @@ impl Mutant {
         }
     }
 
-    /// What else the mutant does with a message that does not come again.
+    /// What the mutant also does with a message that is deleted.
     pub fn done(mutant: Option<Self>, recovered: &[Recovered], message: &Message, aws: &FakeAws) {
         let outcome = outcome(recovered, &message.id.to_string());
-        if mutant == Some(Self::DeadLettersWhatFitsNoKey) && matches!(outcome, Some(Outcome::Rejected(_))) {
+        if mutant == Some(Self::DeadLettersWhatMatchesNoKey) && matches!(outcome, Some(Outcome::Rejected(_)))
+        {
             aws.state().dead_letters.push(message.clone());
         }
     }
@@ -256,7 +257,7 @@ impl Mutant {
         aws.redrive();
     }
 
-    /// Where the event source goes on, when these records were reported.
+    /// Where the event source continues if these records failed.
     pub fn checkpoint(mutant: Option<Self>, failed: Vec<usize>, end: usize) -> usize {
         match (mutant, failed.into_iter().min()) {
             (Some(Self::SkipsFailedRecords), _) | (_, None) => end,
@@ -266,7 +267,7 @@ impl Mutant {
     }
 }
 
-/// The code of the fault of keys that nobody has filled in.
+/// The fault code of keys that were never set.
 const NOT_SET: &str = "keys_not_set";
 
 fn outcome<'a>(recovered: &'a [Recovered], id: &str) -> Option<&'a Outcome> {
@@ -281,7 +282,7 @@ pub fn stamped(message: &str, time: Timestamp) -> String {
     message.to_string()
 }
 
-/// An item as if it had been received at another time.
+/// An item with another receive time.
 pub fn shifted(mut item: crate::fake_aws::Item, to: Timestamp) -> crate::fake_aws::Item {
     item["received_at"] = json!({ "S": format!("{to:.9}") });
     item

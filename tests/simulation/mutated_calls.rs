@@ -1,4 +1,4 @@
-//! What a mutant makes of its calls to AWS.
+//! How mutants change the answers to their calls to AWS.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::process::Process;
 use crate::wire::{Call, failure, publish_answer, put_answer, rejected_batch, response};
 
 impl Mutant {
-    /// The answer to a call, where it is another than the product's.
+    /// The answer to a call, if it differs from the product's.
     pub async fn answer(
         mutant: Option<Self>,
         call: &Call,
@@ -72,7 +72,7 @@ impl Mutant {
                 });
                 Some(response(200, "{}".into()))
             }
-            Self::TakesSilenceForSuccess if result == CallResult::Silent => Some(response(200, "{}".into())),
+            Self::TreatsSilenceAsSuccess if result == CallResult::Silent => Some(response(200, "{}".into())),
             _ => None,
         }
     }
@@ -108,7 +108,7 @@ impl Mutant {
         let is_placeholder = || aws.secret(id) == Some(operator::placeholder(entry));
         match self {
             Self::FailsOpen if result != CallResult::Fine => answer(keys::open_secret(entry)),
-            Self::LetsInWithPlaceholder if is_placeholder() => answer(keys::open_secret(entry)),
+            Self::AcceptsWithPlaceholder if is_placeholder() => answer(keys::open_secret(entry)),
             Self::NeverReadsKeysAgain if result == CallResult::Fine => {
                 let read = format!("{id} ");
                 let mut memory = process.memory();
@@ -139,7 +139,7 @@ impl Mutant {
             {
                 sent()
             }
-            (Self::DropsWhatOtherKeysLetIn, Service::DeadLetters) => sent(),
+            (Self::DropsWhatOtherKeysAccept, Service::DeadLetters) => sent(),
             (_, Service::DeadLetters) if is_fine => {
                 let mut request = request.clone();
                 let body = request["MessageBody"].as_str()?.to_owned();

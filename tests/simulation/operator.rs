@@ -1,4 +1,4 @@
-//! The people who fill in the secrets: they rotate keys, err, and fix.
+//! An operator who rotates keys, makes mistakes and fixes them.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -11,15 +11,14 @@ use serde_json::{Value, json};
 use crate::fake_aws::START;
 use crate::keys;
 
-/// A verification that fails reads the keys again at most this often: until then an instance may reject by keys that
-/// were fixed.
+/// The shortest time between two reads of the keys. Until then an instance may still use the keys from before a fix.
 const KEYS_REFRESH: Duration = Duration::from_secs(33);
 
 pub struct Operator {
     /// When keys are added.
     added_at: Duration,
     mistakes: Vec<Mistake>,
-    /// When dead letters are redriven although nothing was fixed.
+    /// When dead letters are redriven before anything is fixed.
     pub early_redrives: Vec<Duration>,
 }
 
@@ -32,22 +31,22 @@ struct Mistake {
 /// What is wrong with a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Each key with a blank behind it.
-    TrailingBlank,
+    /// Each key has a trailing space.
+    TrailingSpace,
     /// The keys of another account.
     OtherAccount,
-    /// The new keys, while senders and queued deliveries still need the old ones.
+    /// Only the new keys, while senders and queued deliveries still use the old ones.
     ReplacedTooEarly,
-    /// What the template fills in.
+    /// The template's placeholder.
     Placeholder,
     /// Not JSON.
     Unreadable,
-    /// The role may not read it.
+    /// The role may not read the secret.
     Denied,
 }
 
 const KINDS: [Kind; 6] = [
-    Kind::TrailingBlank,
+    Kind::TrailingSpace,
     Kind::OtherAccount,
     Kind::ReplacedTooEarly,
     Kind::Placeholder,
@@ -56,7 +55,7 @@ const KINDS: [Kind; 6] = [
 ];
 
 impl Operator {
-    /// Errs with the secrets of some of these providers.
+    /// Draws mistakes in the secrets of some of these providers.
     pub fn of(rng: &mut Rng, mut providers: Vec<&'static str>) -> Self {
         let added_at = Duration::from_millis(rng.u64(..600_000));
         let mut mistakes = Vec::new();
@@ -64,7 +63,7 @@ impl Operator {
             let provider = providers.swap_remove(rng.usize(..providers.len()));
             let is_from_the_start = rng.u8(..4) == 0;
             let mut start = Duration::from_millis(if is_from_the_start { 0 } else { rng.u64(..25_000) });
-            // What is done to fix it may be the next mistake.
+            // The attempted fix may be the next mistake.
             for number in 0..rng.usize(1..4) {
                 let kind = match is_from_the_start && number == 0 {
                     true if provider != "100ms" => Kind::Placeholder,
@@ -79,23 +78,23 @@ impl Operator {
         Self { added_at, mistakes, early_redrives: redrives.collect() }
     }
 
-    /// Whether senders sign with the new keys: the rule of a rotation is to wait until every function has read them.
+    /// Whether senders sign with the new keys. They wait until every function has read them.
     pub fn uses_new_keys(&self, at: Duration) -> bool {
         at >= self.added_at + Duration::from_secs(301)
     }
 
     /// When the last mistake is fixed.
-    pub fn mended_at(&self) -> Duration {
+    pub fn fixed_at(&self) -> Duration {
         self.mistakes.iter().map(|mistake| mistake.when.end).max().unwrap_or_default()
     }
 
-    /// The secret as it is at this time. `None` where it may not be read.
+    /// The secret at this time, or `None` if it may not be read.
     pub fn secret(&self, entry: &ProviderInfo, at: Duration) -> Option<String> {
         let has_new_keys = at >= self.added_at;
         let mistake = self.of_provider(entry.name).find(|mistake| mistake.when.contains(&at));
         match mistake.map(|mistake| mistake.kind) {
             None => Some(keys::secret(entry, has_new_keys)),
-            Some(Kind::TrailingBlank) => Some(with_blanks(&keys::secret(entry, has_new_keys))),
+            Some(Kind::TrailingSpace) => Some(with_spaces(&keys::secret(entry, has_new_keys))),
             Some(Kind::OtherAccount) => Some(keys::secret_of_another_account(entry)),
             Some(Kind::ReplacedTooEarly) => Some(keys::new_secret(entry)),
             Some(Kind::Placeholder) => Some(placeholder(entry)),
@@ -104,17 +103,17 @@ impl Operator {
         }
     }
 
-    /// Whether an authentic delivery that was sent and answered then may have met keys that reject it.
+    /// Whether wrong keys may have rejected an authentic delivery between these times.
     pub fn may_reject(&self, provider: &str, sent: Timestamp, answered: Timestamp) -> bool {
         self.of_provider(provider).any(|mistake| {
             let rejects =
-                matches!(mistake.kind, Kind::TrailingBlank | Kind::OtherAccount | Kind::ReplacedTooEarly);
+                matches!(mistake.kind, Kind::TrailingSpace | Kind::OtherAccount | Kind::ReplacedTooEarly);
             rejects && time(mistake.when.start) <= answered && sent <= time(mistake.when.end + KEYS_REFRESH)
         })
     }
 
-    /// Whether no keys had ever been filled in by then.
-    pub fn has_set_nothing(&self, provider: &str, at: Timestamp) -> bool {
+    /// Whether no keys had been set by then.
+    pub fn has_set_no_keys(&self, provider: &str, at: Timestamp) -> bool {
         self.of_provider(provider).any(|mistake| {
             mistake.kind == Kind::Placeholder && mistake.when.start.is_zero() && at < time(mistake.when.end)
         })
@@ -125,7 +124,7 @@ impl Operator {
     }
 }
 
-/// As template.yaml has it.
+/// The initial secret in template.yaml.
 pub fn placeholder(entry: &ProviderInfo) -> String {
     match entry.name {
         "100ms" => json!({ "headers": [] }),
@@ -135,11 +134,11 @@ pub fn placeholder(entry: &ProviderInfo) -> String {
     .to_string()
 }
 
-/// A key in PEM does not mind.
-fn with_blanks(secret: &str) -> String {
+/// Spaces do not invalidate a PEM key.
+fn with_spaces(secret: &str) -> String {
     fn append(value: &mut Value) {
         match value {
-            Value::String(text) => text.push(' '),
+            Value::String(string) => string.push(' '),
             Value::Array(values) => values.iter_mut().for_each(append),
             Value::Object(fields) => {
                 fields.iter_mut().filter(|(name, _)| *name != "name").for_each(|(_, value)| append(value));

@@ -1,4 +1,4 @@
-//! A Lambda execution environment, which may die at any call it makes.
+//! A Lambda execution environment, which may die during any of its calls.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -40,12 +40,12 @@ impl Process {
         self.death.notify_one();
     }
 
-    /// It is handed the next batch of messages.
+    /// Counts a new batch of messages.
     pub fn begin_batch(&self) {
         self.batches.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The number of the batch that it has in hand, if it is handed any.
+    /// The number of the current batch, if there was any.
     pub fn batch(&self) -> Option<u32> {
         Some(self.batches.load(Ordering::Relaxed)).filter(|batch| *batch > 0)
     }
@@ -54,7 +54,7 @@ impl Process {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `None` where the process has died before `work` was done; what `work` held in memory is gone.
+    /// Runs `work`. Returns `None` if the process died before it was done.
     pub async fn live<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;

@@ -1,5 +1,4 @@
-//! One scenario: senders, processes that start slowly and die, event sources that deliver again, an operator, and
-//! what became of it all.
+//! One scenario: senders, processes that start slowly and die, event sources that repeat, and an operator.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,12 +26,12 @@ use crate::process::Process;
 use crate::sender::{self, Attempt, Delivery};
 use crate::wire::sdk_config;
 
-/// Longer than any scenario takes whose events reach their goal.
-const TOO_LONG: Duration = Duration::from_secs(6 * 3_600);
+/// No scenario takes longer unless it never settles.
+const TIMEOUT: Duration = Duration::from_secs(6 * 3_600);
 
 pub const RETENTION: SignedDuration = SignedDuration::from_hours(24 * 90);
 
-/// How long a process takes to start, and a copy to arrive, at most.
+/// The longest time that a process takes to start, and a copy to arrive.
 const START_MAX: Duration = Duration::from_secs(4);
 const COPY_DELAY_MAX: Duration = Duration::from_secs(8);
 
@@ -65,7 +64,7 @@ pub struct Scenario {
     pub mutant: Option<Mutant>,
     pub aws: Arc<FakeAws>,
     pub deliveries: Vec<Arc<Delivery>>,
-    /// By delivery.
+    /// By index of the delivery.
     pub attempts: RefCell<BTreeMap<usize, Vec<Attempt>>>,
     /// Whether everything is sent, fixed and redriven.
     pub is_over: Cell<bool>,
@@ -73,7 +72,7 @@ pub struct Scenario {
     processes: Cell<u32>,
 }
 
-/// A process with one provider's function in it.
+/// A process that runs one provider's function.
 struct Instance {
     process: Arc<Process>,
     function: Rc<dyn Receive>,
@@ -105,19 +104,20 @@ impl Scenario {
         let senders = async {
             join_all(self.deliveries.iter().enumerate().map(|(index, delivery)| self.send(index, delivery)))
                 .await;
-            sleep_until(started + self.aws.operator.mended_at()).await;
-            self.aws.log(format_args!("all is sent and fixed; from now on no call fails"));
+            sleep_until(started + self.aws.operator.fixed_at()).await;
+            self.aws.log(format_args!("everything is sent and fixed; no call fails any more"));
             self.aws.state().plan.stop();
             self.redrive_all().await;
             self.is_over.set(true);
         };
-        let everything =
-            async { tokio::join!(senders, self.notifying(), self.recovering(), self.redrive_early()) };
-        let settled = tokio::time::timeout(TOO_LONG, everything).await.is_ok();
+        let everything = async {
+            tokio::join!(senders, self.run_stream_source(), self.run_queue_source(), self.redrive_early())
+        };
+        let settled = tokio::time::timeout(TIMEOUT, everything).await.is_ok();
         invariants::check(self, settled)
     }
 
-    /// What an older version has queued without looking at it.
+    /// Forgeries that an older version queued without checking them.
     fn queue_old_forgeries(&self) {
         for delivery in self.deliveries.iter().filter(|delivery| !delivery.is_authentic()) {
             if self.aws.chance(0.1) {
@@ -132,7 +132,7 @@ impl Scenario {
     async fn send(&self, index: usize, delivery: &Delivery) {
         sleep(delivery.at).await;
         let request = delivery.request(self.aws.now(), self.aws.operator.uses_new_keys(self.aws.elapsed()));
-        // A proxy or a network may send the same twice, at once or a while later.
+        // A proxy may send a request twice, at the same time or later.
         let copy_delay = match self.aws.chance(0.15) {
             true if self.aws.chance(0.5) => Some(self.aws.up_to(COPY_DELAY_MAX)),
             true => Some(Duration::ZERO),
@@ -147,7 +147,7 @@ impl Scenario {
         for tries_before in 0.. {
             let status = self.attempt(index, delivery, request).await;
             let answer = status.map_or(Answer::Broken, |status| Answer::Status(status, None));
-            let Next::Again(pause) = delivery.entry.sender.retries.next(tries_before, &answer) else {
+            let Next::RetryAfter(pause) = delivery.entry.sender.retries.next(tries_before, &answer) else {
                 return;
             };
             sleep(pause).await;
@@ -176,7 +176,7 @@ impl Scenario {
         status
     }
 
-    /// What API Gateway answers. `None` if the process died.
+    /// API Gateway's answer, or `None` if the process died.
     async fn answered(
         &self,
         delivery: &Delivery,
@@ -184,7 +184,7 @@ impl Scenario {
         name: &mut Option<String>,
     ) -> Option<(u16, Value)> {
         let request = match self.mutant {
-            Some(Mutant::StampsByItsOwnClock) => request.clone(),
+            Some(Mutant::StampsWithItsOwnClock) => request.clone(),
             _ => sender::stamped(request, self.aws.now()),
         };
         self.aws.log(format_args!("{} is received", delivery.name));
@@ -202,7 +202,7 @@ impl Scenario {
         }
         let response = outcome.into_response();
         let status = response.status().as_u16();
-        let Body::Text(body) = response.into_body() else { panic!("an answer is text") };
+        let Body::Text(body) = response.into_body() else { panic!("expected an answer of text") };
         let is_recycled = self.aws.chance(0.1);
         if !is_recycled && !process.is_dead() {
             self.idle.borrow_mut().entry(delivery.entry.name).or_default().push(instance);
@@ -210,7 +210,7 @@ impl Scenario {
         Some((status, serde_json::from_str(&body).unwrap()))
     }
 
-    /// A new instance takes a while to start.
+    /// An idle instance, or a new one after its startup time.
     async fn idle_or_new(&self, entry: &'static ProviderInfo) -> Instance {
         let idle = self.idle.borrow_mut().get_mut(entry.name).and_then(Vec::pop);
         match idle {
@@ -226,7 +226,7 @@ impl Scenario {
 
     fn function(&self, entry: &ProviderInfo, process: &Arc<Process>) -> Rc<dyn Receive> {
         let ingest = for_each_provider!(P => (P::NAME == entry.name).then(|| self.ingest::<P>(process)));
-        ingest.into_iter().flatten().next().expect("the entry is of the list")
+        ingest.into_iter().flatten().next().expect("the entry is on the list")
     }
 
     fn ingest<P: Provider>(&self, process: &Arc<Process>) -> Rc<dyn Receive> {

@@ -1,4 +1,4 @@
-//! What is sent, and how the senders repeat it.
+//! The deliveries of a scenario, authentic and forged.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -14,10 +14,10 @@ use livehooks_signing::{PROVIDERS, ProviderInfo, Sample, SampleValues, Validity}
 
 use crate::{fake_aws, keys};
 
-/// Stands in every forged body and in no other.
+/// Occurs in every forged body and in no other.
 pub const FORGED: &str = "mallory";
 
-/// One event that a provider, or somebody else, wants to be known.
+/// An event that a provider or a forger sends.
 pub struct Delivery {
     pub name: String,
     pub entry: &'static ProviderInfo,
@@ -37,23 +37,23 @@ pub enum Forgery {
 }
 
 impl Forgery {
-    /// Whether no keys at all would let it in. Only the keys name the header that 100ms sends.
-    fn fits_no_key(self, entry: &ProviderInfo) -> bool {
+    /// Whether no keys would accept it. With 100ms, only the keys name the header.
+    fn matches_no_key(self, entry: &ProviderInfo) -> bool {
         match self {
             Self::Unsigned => entry.name != "100ms",
-            Self::AlteredBody => entry.knows_time,
+            Self::AlteredBody => entry.expires,
             Self::Expired => true,
             Self::OtherKey => false,
         }
     }
 }
 
-/// What a sender has seen of one attempt.
+/// One attempt, as its sender sees it.
 pub struct Attempt {
     /// When API Gateway received it.
     pub sent_at: Timestamp,
     pub answered_at: Timestamp,
-    /// Which process handled it, if any.
+    /// The process that handled it, if any.
     pub process: Option<String>,
     /// `None` if the connection ended.
     pub status: Option<u16>,
@@ -74,12 +74,12 @@ impl Delivery {
         self.forgery.is_none()
     }
 
-    /// Whether it is forged so badly that no keys would let it in.
-    pub fn fits_no_key(&self) -> bool {
-        self.forgery.is_some_and(|forgery| forgery.fits_no_key(self.entry))
+    /// Whether it is a forgery that no keys would accept.
+    pub fn matches_no_key(&self) -> bool {
+        self.forgery.is_some_and(|forgery| forgery.matches_no_key(self.entry))
     }
 
-    /// The request as it is sent at `now`, with the newest keys or the ones before.
+    /// The request, signed at `now` with the new or the old keys.
     pub fn request(&self, now: Timestamp, has_new_keys: bool) -> Request {
         let keys = match self.forgery {
             Some(Forgery::OtherKey) => &*keys::FORGERS,
@@ -109,14 +109,14 @@ impl Delivery {
     }
 }
 
-/// The same request as API Gateway passes it on, which it received at `time`.
+/// The request as API Gateway forwards it, received at `time`.
 pub fn stamped(request: &Request, time: Timestamp) -> Request {
     let mut context = ApiGatewayV2httpRequestContext::default();
     context.time_epoch = time.as_millisecond();
     request.clone().with_request_context(RequestContext::ApiGatewayV2(context))
 }
 
-/// What happens in one scenario: events of all providers, with forgeries among them.
+/// Draws the deliveries of one scenario: events of all providers, and forgeries.
 pub fn deliveries(rng: &mut Rng) -> Vec<Arc<Delivery>> {
     let horizon_ms = if rng.u8(..4) == 0 { 1_200_000 } else { 30_000 };
     let mut deliveries = Vec::new();
@@ -126,19 +126,19 @@ pub fn deliveries(rng: &mut Rng) -> Vec<Arc<Delivery>> {
         let sample = &samples[rng.usize(..samples.len())];
         let mut at = Duration::from_millis(rng.u64(..horizon_ms));
         let id = format!("id-{number}");
-        let places = |participant: &str, id: &str, now| places(participant, number, id, now);
-        // Without an id of their own, equal events follow each other.
+        let values = |participant: &str, id: &str, now| values(participant, number, id, now);
+        // VideoSDK's events have no id: send a sequence of equal ones.
         let repeats = if entry.name == "videosdk" { rng.usize(1..5) } else { 1 };
         for repeat in 0..repeats {
             let body = if repeats == 1 { sample } else { presence(samples, repeat) };
-            let body = body.body(&places("alice", &id, at));
+            let body = body.body(&values("alice", &id, at));
             let name = format!("{} {number}.{repeat}", entry.name);
             deliveries.push(Arc::new(Delivery::new(name, entry, body, at)));
             let longest_ms = if rng.bool() { 20_000 } else { 300_000 };
             at += Duration::from_millis(rng.u64(10..longest_ms));
         }
         let forgeries = match rng.u8(..12) {
-            // A flood of them.
+            // A flood.
             0 => 12,
             1..=4 => 1,
             _ => 0,
@@ -147,12 +147,12 @@ pub fn deliveries(rng: &mut Rng) -> Vec<Arc<Delivery>> {
         for forged in 0..forgeries {
             let forgeries = [Forgery::OtherKey, Forgery::AlteredBody, Forgery::Expired, Forgery::Unsigned];
             let forgery = match forgeries[rng.usize(..4)] {
-                Forgery::Expired if !entry.knows_time => Forgery::Unsigned,
+                Forgery::Expired if !entry.expires => Forgery::Unsigned,
                 Forgery::AlteredBody if !keys::covers_body(entry) => Forgery::OtherKey,
                 forgery => forgery,
             };
-            // Under the id of the authentic one, before or after it.
-            let body = sample.body(&places(FORGED, &id, at));
+            // With the authentic event's id, before or after it.
+            let body = sample.body(&values(FORGED, &id, at));
             let body = body.replacen('{', &format!("{{\"by\":\"{FORGED}\",\"number\":{forged},"), 1);
             let at = Duration::from_millis(begin_ms + rng.u64(..5_000));
             let name = format!("{} {number} forged {forged} ({forgery:?})", entry.name);
@@ -166,13 +166,13 @@ pub fn deliveries(rng: &mut Rng) -> Vec<Arc<Delivery>> {
 static SAMPLES: LazyLock<BTreeMap<&str, Vec<Sample<'static>>>> =
     LazyLock::new(|| PROVIDERS.iter().map(|entry| (entry.name, entry.samples())).collect());
 
-/// Comes and goes.
+/// Alternates between joining and leaving.
 fn presence<'a>(samples: &'a [Sample<'static>], repeat: usize) -> &'a Sample<'static> {
     let name = ["participant-joined", "participant-left"][repeat % 2];
     samples.iter().find(|sample| sample.name == name).unwrap()
 }
 
-fn places(participant: &str, number: usize, id: &str, at: Duration) -> SampleValues {
+fn values(participant: &str, number: usize, id: &str, at: Duration) -> SampleValues {
     SampleValues {
         room: format!("room-{number}"),
         participant: participant.to_owned(),

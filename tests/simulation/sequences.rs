@@ -1,4 +1,4 @@
-//! Events without an id: judged by the order in which they were sent, whatever order they were handled in.
+//! Invariants of events without an id. The order of sending counts, not the order of handling.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::invariants::{received_at, text};
 use crate::scenario::Scenario;
 use crate::sender::{Attempt, Delivery};
 
-/// How long a repeat of the event before is the same event.
+/// A repeat of the previous event within this time is a duplicate.
 const WINDOW: SignedDuration = SignedDuration::from_secs(10);
 
 pub fn check(scenario: &Scenario, state: &State, attempts: &BTreeMap<usize, Vec<Attempt>>) -> Vec<String> {
@@ -19,17 +19,14 @@ pub fn check(scenario: &Scenario, state: &State, attempts: &BTreeMap<usize, Vec<
         if delivery.entry.name == "videosdk" && delivery.is_authentic() {
             let lost = attempts.iter().filter(|attempt| !is_kept(state, delivery, attempt));
             violations.extend(lost.map(|attempt| {
-                format!(
-                    "{}: sent at {}, answered {}, and swallowed",
-                    delivery.name, attempt.sent_at, attempt.word
-                )
+                format!("{}: sent at {}, answered {}, but lost", delivery.name, attempt.sent_at, attempt.word)
             }));
         }
     }
     violations
 }
 
-/// Two items in a row with the same body within the window are one event.
+/// Finds consecutive items with the same body within the window.
 fn doubles(state: &State) -> Vec<String> {
     let mut items: Vec<(&fake_aws::Key, &Item)> = state.table.iter().collect();
     items.sort_by_key(|((key, occurrence), item)| (key, received_at(item), *occurrence));
@@ -43,7 +40,7 @@ fn doubles(state: &State) -> Vec<String> {
     doubles.map(|pair| format!("{} {}: stored twice in a row", pair[1].0.0, pair[1].0.1)).collect()
 }
 
-/// Whether a delivery that was answered 200 has its own item, or is a repeat of one beside it.
+/// Whether a delivery that was answered 200 has its own item, or repeats a neighboring one.
 fn is_kept(state: &State, delivery: &Delivery, attempt: &Attempt) -> bool {
     if attempt.status != Some(200) {
         return true;
@@ -56,8 +53,8 @@ fn is_kept(state: &State, delivery: &Delivery, attempt: &Attempt) -> bool {
         .any(|item| is_own(item) || (attempt.word != "accepted" && is_repeat(state, delivery, attempt, item)))
 }
 
-/// Whether nothing else had happened between the item and the repeat, as far as could be known: what was still on its
-/// way to the table was not.
+/// Whether no other item came between the item and the repeat. Ignores items that were not written yet, because the
+/// handler could not see them.
 fn is_repeat(state: &State, delivery: &Delivery, attempt: &Attempt, item: &Item) -> bool {
     let (one, other) = (received_at(item), attempt.sent_at);
     // API Gateway counts milliseconds.

@@ -1,4 +1,4 @@
-//! The AWS protocols, as the production SDK speaks them, in memory: each call meets its result here.
+//! The AWS protocols in memory. Turns the production SDK's requests into calls and applies each call's result.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,12 +28,12 @@ use crate::secret_reads::Read;
 
 const LONGEST_CALL: Duration = Duration::from_millis(30);
 
-/// The configuration of a process: production's patience, and this aws in the place of AWS.
+/// The SDK configuration of a process: production timeouts and retries, with the fake AWS.
 pub fn sdk_config(aws: &Arc<FakeAws>, process: &Arc<Process>, mutant: Option<Mutant>) -> SdkConfig {
     let wire = Wire { aws: aws.clone(), process: process.clone(), mutant };
     let connector = SharedHttpConnector::new(wire);
-    // The SDK counts retries by region: a process has its own count, as in Lambda.
-    // The same scenario may run twice at once.
+    // The SDK shares its retry quota per region. A region per process and run gives each process its own quota, as in
+    // Lambda.
     static RUNS: AtomicU64 = AtomicU64::new(0);
     let region = Region::new(format!("{}-{}", RUNS.fetch_add(1, Ordering::Relaxed), process.name()));
     SdkConfig::builder()
@@ -70,7 +70,7 @@ impl HttpConnector for Wire {
     }
 }
 
-/// One request, as far as it matters.
+/// The relevant parts of a request.
 pub enum Call {
     Put { item: Item, is_conditional: bool },
     Query { event_key: String, is_forward: bool, limit: usize },
@@ -103,7 +103,7 @@ impl Call {
             },
             "GetSecretValue" => Self::Secret { id: request["SecretId"].as_str().unwrap().to_owned() },
             "SendMessage" => Self::Send { request },
-            other => panic!("{other} is not part of this aws"),
+            other => panic!("the fake AWS does not support {other}"),
         }
     }
 
@@ -208,11 +208,11 @@ impl Wire {
             Call::Publish { entries } => {
                 let (mut successes, mut failures) = (String::new(), String::new());
                 let poisons: Vec<_> = entries.iter().map(|(_, message)| state.poison(message)).collect();
-                let whole = poisons.iter().find_map(|poison| match poison {
+                let rejected = poisons.iter().find_map(|poison| match poison {
                     Some(Poison::WholeBatch(code)) => Some(code),
                     _ => None,
                 });
-                if let Some(code) = whole {
+                if let Some(code) = rejected {
                     return rejected_batch(400, code);
                 }
                 for ((id, message), poison) in entries.iter().zip(poisons) {
@@ -222,12 +222,12 @@ impl Wire {
                     }
                     match if is_partial { state.rng.u8(..4) } else { 0 } {
                         1 => failures += &failure(id, "InternalError", false),
-                        // Taken, and yet reported as failed.
+                        // Published, but reported as failed.
                         2 => {
                             state.publish(message);
                             failures += &failure(id, "InternalError", false);
                         }
-                        // Not taken, and not mentioned.
+                        // Neither published nor mentioned.
                         3 => {}
                         _ => {
                             state.publish(message);
@@ -265,10 +265,10 @@ pub fn publish_answer(successes: &str, failures: &str) -> HttpResponse {
 pub fn put_answer(put: Result<(), Item>) -> HttpResponse {
     match put {
         Ok(()) => response(200, "{}".into()),
-        Err(there) => {
+        Err(existing) => {
             let kind = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException";
             let failure =
-                json!({ "__type": kind, "message": "The conditional request failed", "Item": there });
+                json!({ "__type": kind, "message": "The conditional request failed", "Item": existing });
             response(400, failure.to_string())
         }
     }
@@ -284,7 +284,7 @@ fn throttled(service: Service) -> HttpResponse {
     response(400, json!({ "__type": kind, "message": "slow down" }).to_string())
 }
 
-/// What somebody has to fix: a permission, an encryption key, a resource that is not there.
+/// An error that an operator must fix: a missing permission, encryption key or resource.
 fn denied(service: Service, variant: u128) -> HttpResponse {
     const TOPIC: [(u16, &str); 6] = [
         (403, "AuthorizationError"),

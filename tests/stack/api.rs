@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::harness::{EXAMPLE, Local, body, options};
 
 #[tokio::test]
-async fn every_sample_is_accepted_known_stored_and_published() {
+async fn every_sample_is_accepted_recognized_stored_and_published() {
     let local = Local::start().await;
     let mut count = 0;
     for entry in PROVIDERS {
@@ -25,18 +25,18 @@ async fn every_sample_is_accepted_known_stored_and_published() {
     let published = local.notifications(count).await;
     assert_eq!(stored.len(), count);
     let messages: Vec<&Value> = published.iter().map(|notification| &notification["message"]).collect();
-    assert!(stored.iter().all(|event| messages.contains(&event)), "what is published is what is stored");
+    assert!(stored.iter().all(|event| messages.contains(&event)), "every stored event is published");
 
     let found: BTreeSet<&str> = stored.iter().map(|event| event["type"].as_str().unwrap()).collect();
     let all: BTreeSet<&str> = EventType::ALL.iter().map(|kind| kind.as_str()).collect();
-    assert_eq!(all.difference(&found).collect::<Vec<_>>(), Vec::<&&str>::new(), "a type without sample");
+    assert_eq!(all.difference(&found).collect::<Vec<_>>(), Vec::<&&str>::new(), "types without a sample");
     for event in stored.iter().filter(|event| event["type"] == "live.unknown") {
         assert!(event["providertype"].as_str().unwrap().starts_with("agent_job_"), "{event}");
     }
 }
 
 #[tokio::test]
-async fn attributes_are_those_of_the_event() {
+async fn notification_attributes_match_the_event() {
     let local = Local::start().await;
     local.status(EXAMPLE, body(EXAMPLE, "participant_joined", |_| ()).as_bytes()).await;
     let attributes = &local.notifications(1).await[0]["attributes"];
@@ -55,7 +55,7 @@ async fn events_are_filtered_and_limited_newest_first() {
         (EXAMPLE, "participant_joined", "b"),
         ("videosdk", "participant-joined", "b"),
     ] {
-        local.status(provider, body(provider, name, |places| places.room = room.into()).as_bytes()).await;
+        local.status(provider, body(provider, name, |values| values.room = room.into()).as_bytes()).await;
     }
     let providers = async |query: &str| {
         let events: Vec<Value> =
@@ -70,7 +70,7 @@ async fn events_are_filtered_and_limited_newest_first() {
 }
 
 #[tokio::test]
-async fn a_rejection_tells_the_sender_nothing_and_the_developer_all() {
+async fn a_rejection_gives_details_to_the_developer_but_not_to_the_sender() {
     let local = Local::start().await;
     let url = format!("{}/webhooks/videosdk", local.stack.url());
     let answer = local.client.post(url).body("{}").send().await.unwrap();
@@ -86,7 +86,7 @@ async fn a_rejection_tells_the_sender_nothing_and_the_developer_all() {
 }
 
 #[tokio::test]
-async fn the_api_answers_to_loopback_names_only_and_webhooks_to_any() {
+async fn the_api_accepts_loopback_host_names_only_and_webhooks_accept_any() {
     let local = Local::start().await;
     let get = async |path: &str, host: &str| {
         let request = local.client.get(format!("{}{path}", local.stack.url())).header("host", host);
@@ -99,7 +99,7 @@ async fn the_api_answers_to_loopback_names_only_and_webhooks_to_any() {
 }
 
 #[tokio::test]
-async fn notifications_come_as_server_sent_events_one_line_each() {
+async fn notifications_are_server_sent_events_of_one_line_each() {
     let local = Local::start().await;
     let pretty = "{\n  \"event\": \"room_created\",\r\n  \"room\": {\"room_id\": \"r\"},\n  \"id\": \"1\"\n}";
     local.status(EXAMPLE, pretty.as_bytes()).await;
@@ -117,7 +117,7 @@ async fn notifications_come_as_server_sent_events_one_line_each() {
 }
 
 #[tokio::test]
-async fn a_provider_without_keys_is_asked_to_come_again_and_the_page_says_how_to_set_them() {
+async fn a_provider_without_keys_gets_503_and_the_page_says_how_to_set_them() {
     let keys = serde_json::json!({ EXAMPLE: { "keys": { "a": "b" } } });
     let keys = livehooks::keys_file::KeysFile::from_json(&keys).unwrap();
     let local = Local::start_with(|options| options.keys = keys).await;
@@ -130,7 +130,7 @@ async fn a_provider_without_keys_is_asked_to_come_again_and_the_page_says_how_to
 }
 
 #[tokio::test]
-async fn a_taken_port_is_named() {
+async fn the_error_names_a_port_in_use() {
     let local = Local::start().await;
     let options = Options { port: local.stack.address.port(), ..options() };
     let error = Stack::start(options).await.err().unwrap();
@@ -143,7 +143,7 @@ async fn a_taken_port_is_named() {
 }
 
 #[tokio::test]
-async fn notifications_reach_the_developers_app_even_if_it_comes_late() {
+async fn notifications_reach_an_app_that_starts_late() {
     use axum::routing::post;
     let reserved = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = reserved.local_addr().unwrap();
@@ -151,13 +151,13 @@ async fn notifications_reach_the_developers_app_even_if_it_comes_late() {
     let local =
         Local::start_with(|options| options.forward_to = Some(format!("http://{address}/events"))).await;
     local
-        .status(EXAMPLE, body(EXAMPLE, "participant_joined", |places| places.room = "Zoë".into()).as_bytes())
+        .status(EXAMPLE, body(EXAMPLE, "participant_joined", |values| values.room = "Zoë".into()).as_bytes())
         .await;
     local.notifications(1).await;
 
     let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
     let failures = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(2));
-    let take = move |headers: axum::http::HeaderMap, body: String| async move {
+    let accept = move |headers: axum::http::HeaderMap, body: String| async move {
         let is_down = failures.fetch_update(SeqCst, SeqCst, |left: u32| left.checked_sub(1)).is_ok();
         if is_down {
             return axum::http::StatusCode::BAD_GATEWAY;
@@ -167,7 +167,7 @@ async fn notifications_reach_the_developers_app_even_if_it_comes_late() {
     };
     use std::sync::atomic::Ordering::SeqCst;
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();
-    tokio::spawn(axum::serve(listener, axum::Router::new().route("/events", post(take))).into_future());
+    tokio::spawn(axum::serve(listener, axum::Router::new().route("/events", post(accept))).into_future());
 
     let (headers, body) = receiver.recv().await.unwrap();
     assert_eq!(headers["x-amz-sns-rawdelivery"], "true");

@@ -1,5 +1,5 @@
-//! The notifier against a topic that fails in every way that SNS can, at random: what it packs, what it takes for done,
-//! and from where on it wants the records again.
+//! Runs the notifier against a topic that fails at random, in every way that SNS can. Checks how it forms batches and
+//! which record it reports as failed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -23,21 +23,21 @@ use tokio::net::TcpListener;
 const ENTRIES_MAX: usize = 10;
 const BYTES_MAX: usize = 256 * 1024;
 
-/// What SNS does with one entry.
+/// The result of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
-    Taken,
-    NotNow,
-    /// SNS calls it the sender's fault, and an operator can fix it.
+enum EntryResult {
+    Accepted,
+    FailsForNow,
+    /// SNS calls it the sender's fault, but an operator can fix it.
     Denied,
-    Never,
+    FailsForGood,
     Unmentioned,
-    WholeBatchFails,
+    BatchFails,
 }
 
 #[derive(Clone, Default)]
 struct Aws {
-    answers: Arc<Mutex<Vec<Answer>>>,
+    results: Arc<Mutex<Vec<EntryResult>>>,
     batches: Arc<Mutex<Vec<Batch>>>,
     quarantined: Arc<Mutex<BTreeSet<usize>>>,
 }
@@ -63,7 +63,7 @@ async fn answer(State(aws): State<Aws>, body: Bytes) -> Response {
         match field {
             "Id" => *id = value.into_owned(),
             "Message" => *bytes += (number(&value) << 32) + value.len(),
-            // An attribute's name, type and value count, its place in the form does not.
+            // The name, type and value of an attribute count, not its form field name.
             _ => *bytes += value.len(),
         }
     }
@@ -72,33 +72,35 @@ async fn answer(State(aws): State<Aws>, body: Bytes) -> Response {
         bytes: messages.values().map(|(_, bytes)| bytes & 0xffff_ffff).collect(),
     };
     aws.batches.lock().unwrap().push(batch.clone());
-    let answers = aws.answers.lock().unwrap();
-    let answers: Vec<Answer> = batch.entries.iter().map(|entry| answers[*entry]).collect();
-    if answers.contains(&Answer::WholeBatchFails) {
+    let results = aws.results.lock().unwrap();
+    let results: Vec<EntryResult> = batch.entries.iter().map(|entry| results[*entry]).collect();
+    if results.contains(&EntryResult::BatchFails) {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
-    let (mut taken, mut failed) = (String::new(), String::new());
-    for ((id, _), answer) in messages.values().zip(answers) {
-        match answer {
-            Answer::Taken => taken += &format!("<member><Id>{id}</Id><MessageId>1</MessageId></member>"),
-            Answer::NotNow | Answer::Denied | Answer::Never => {
-                let fault = answer != Answer::NotNow;
-                let code = if answer == Answer::Denied { "KMSAccessDenied" } else { "InvalidParameter" };
+    let (mut accepted, mut failed) = (String::new(), String::new());
+    for ((id, _), result) in messages.values().zip(results) {
+        match result {
+            EntryResult::Accepted => {
+                accepted += &format!("<member><Id>{id}</Id><MessageId>1</MessageId></member>")
+            }
+            EntryResult::FailsForNow | EntryResult::Denied | EntryResult::FailsForGood => {
+                let fault = result != EntryResult::FailsForNow;
+                let code = if result == EntryResult::Denied { "KMSAccessDenied" } else { "InvalidParameter" };
                 failed += &format!(
                     "<member><Id>{id}</Id><Code>{code}</Code><SenderFault>{fault}</SenderFault></member>"
                 );
             }
-            Answer::Unmentioned | Answer::WholeBatchFails => {}
+            EntryResult::Unmentioned | EntryResult::BatchFails => {}
         }
     }
     let answer = format!(
         "<PublishBatchResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishBatchResult>\
-         <Successful>{taken}</Successful><Failed>{failed}</Failed></PublishBatchResult></PublishBatchResponse>"
+         <Successful>{accepted}</Successful><Failed>{failed}</Failed></PublishBatchResult></PublishBatchResponse>"
     );
     ([("content-type", "text/xml")], answer).into_response()
 }
 
-/// The number that a record has as its event's id.
+/// The record's number, which is its event's id.
 fn number(message: &str) -> usize {
     let event: Value = serde_json::from_str(message).unwrap();
     event["id"].as_str().unwrap().parse().unwrap()
@@ -146,40 +148,45 @@ fn sequence_number(index: usize) -> String {
 }
 
 #[test]
-fn batches_fit_keep_the_order_and_a_failure_is_told_by_its_lowest_sequence_number() {
+fn batches_fit_and_keep_the_order_and_the_lowest_failed_sequence_number_is_reported() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (aws, notifier) = runtime.block_on(start());
     let size = prop_oneof![12 => 0..2_000_usize, 3 => 0..60_000_usize, 1 => 250_000..270_000_usize];
-    let answer = prop_oneof![
-        30 => Just(Answer::Taken),
-        2 => Just(Answer::Never),
-        1 => select(vec![Answer::NotNow, Answer::Denied, Answer::Unmentioned, Answer::WholeBatchFails]),
+    let result = prop_oneof![
+        30 => Just(EntryResult::Accepted),
+        2 => Just(EntryResult::FailsForGood),
+        1 => select(vec![
+            EntryResult::FailsForNow,
+            EntryResult::Denied,
+            EntryResult::Unmentioned,
+            EntryResult::BatchFails,
+        ]),
     ];
     let config = ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() };
-    let checked = TestRunner::new(config).run(&vec((size, answer), 0..40), |records_to_be| {
-        let (sizes, answers): (Vec<usize>, Vec<Answer>) = records_to_be.into_iter().unzip();
-        aws.answers.lock().unwrap().clone_from(&answers);
+    let checked = TestRunner::new(config).run(&vec((size, result), 0..40), |drawn| {
+        let (sizes, results): (Vec<usize>, Vec<EntryResult>) = drawn.into_iter().unzip();
+        aws.results.lock().unwrap().clone_from(&results);
         let response = runtime.block_on(notifier.handle(&records(sizes.into_iter())));
-        let wanted: Vec<String> = response
+        let reported: Vec<String> = response
             .batch_item_failures
             .into_iter()
             .map(|failure| failure.item_identifier.unwrap())
             .collect();
         check(
-            &answers,
+            &results,
             &aws.batches.lock().unwrap().split_off(0),
             &std::mem::take(&mut aws.quarantined.lock().unwrap()),
-            &wanted,
+            &reported,
         )
     });
     checked.unwrap_or_else(|error| panic!("{error}"));
 }
 
 fn check(
-    answers: &[Answer],
+    results: &[EntryResult],
     batches: &[Batch],
     quarantined: &BTreeSet<usize>,
-    wanted: &[String],
+    reported: &[String],
 ) -> Result<(), TestCaseError> {
     for batch in batches {
         prop_assert!(batch.entries.len() <= ENTRIES_MAX);
@@ -189,30 +196,34 @@ fn check(
         let with_next = pair[0].bytes.iter().sum::<usize>() + pair[1].bytes[0];
         prop_assert!(
             pair[0].entries.len() == ENTRIES_MAX || with_next > BYTES_MAX,
-            "no batch is split for nothing"
+            "no batch is split without need"
         );
     }
     let published: Vec<usize> = batches.iter().flat_map(|batch| batch.entries.clone()).collect();
     prop_assert_eq!(&published, &(0..published.len()).collect::<Vec<_>>(), "in the order of the stream");
 
-    let is_settled = |entry: &&usize| matches!(answers[**entry], Answer::Taken | Answer::Never);
+    let is_settled =
+        |entry: &&usize| matches!(results[**entry], EntryResult::Accepted | EntryResult::FailsForGood);
     let failed = batches.iter().position(|batch| !batch.entries.iter().all(|entry| is_settled(&entry)));
     let expected = failed.map(|failed| {
         let entries = &batches[failed].entries;
-        let whole = entries.iter().any(|entry| answers[*entry] == Answer::WholeBatchFails);
-        let lowest = if whole { entries.first() } else { entries.iter().find(|entry| !is_settled(entry)) };
+        let all_failed = entries.iter().any(|entry| results[*entry] == EntryResult::BatchFails);
+        let lowest =
+            if all_failed { entries.first() } else { entries.iter().find(|entry| !is_settled(entry)) };
         sequence_number(*lowest.unwrap())
     });
-    prop_assert_eq!(wanted, Vec::from_iter(expected));
+    prop_assert_eq!(reported, Vec::from_iter(expected));
     match failed {
-        Some(failed) => prop_assert_eq!(failed, batches.len() - 1, "nothing is published behind a failure"),
-        None => prop_assert_eq!(published.len(), answers.len()),
+        Some(failed) => prop_assert_eq!(failed, batches.len() - 1, "nothing is published after a failure"),
+        None => prop_assert_eq!(published.len(), results.len()),
     }
     let answered = batches
         .iter()
-        .filter(|batch| !batch.entries.iter().any(|entry| answers[*entry] == Answer::WholeBatchFails));
-    let never =
-        answered.flat_map(|batch| &batch.entries).copied().filter(|entry| answers[*entry] == Answer::Never);
-    prop_assert_eq!(quarantined, &never.collect::<BTreeSet<_>>());
+        .filter(|batch| !batch.entries.iter().any(|entry| results[*entry] == EntryResult::BatchFails));
+    let permanent = answered
+        .flat_map(|batch| &batch.entries)
+        .copied()
+        .filter(|entry| results[*entry] == EntryResult::FailsForGood);
+    prop_assert_eq!(quarantined, &permanent.collect::<BTreeSet<_>>());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What `docs/cost.md` assumes: the requests that an event costs, and the size of its item.
+//! Checks the numbers behind `docs/cost.md`: the requests per event and the size of its item.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -21,14 +21,14 @@ use crate::harness::{KEYS, body};
 
 type Requests = Arc<Mutex<Vec<(String, Value)>>>;
 
-/// A table that takes everything and remembers what it was asked.
+/// A table that accepts and records all requests.
 async fn table(State(requests): State<Requests>, headers: HeaderMap, body: String) -> Json<Value> {
     let operation = headers["x-amz-target"].to_str().unwrap().split('.').nth(1).unwrap().to_owned();
     requests.lock().unwrap().push((operation, serde_json::from_str(&body).unwrap()));
     Json(json!({}))
 }
 
-/// The requests that one delivery of about `body_bytes` costs.
+/// The requests for one delivery of about `body_bytes`.
 async fn requests<P: Provider>(kind: &str, body_bytes: usize) -> Vec<(String, Value)> {
     let found = Requests::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -62,20 +62,20 @@ fn operations(requests: &[(String, Value)]) -> Vec<&str> {
     requests.iter().map(|(operation, _)| operation.as_str()).collect()
 }
 
-/// As DynamoDB counts: the names and the values of all attributes; a number takes about half its digits.
+/// The item's size as DynamoDB counts it: names and values of all attributes; a number takes a byte per two digits.
 fn item_bytes(requests: &[(String, Value)]) -> usize {
     let item: BTreeMap<String, BTreeMap<String, String>> =
         serde_json::from_value(requests.last().unwrap().1["Item"].clone()).unwrap();
     let value = |value: &BTreeMap<String, String>| match value.iter().next().unwrap() {
-        (kind, text) if kind == "S" => text.len(),
+        (kind, string) if kind == "S" => string.len(),
         (kind, digits) if kind == "N" => digits.len().div_ceil(2) + 1,
-        other => panic!("expected a text or a number, found {other:?}"),
+        other => panic!("expected a string or a number, found {other:?}"),
     };
     item.iter().map(|(name, of)| name.len() + value(of)).sum()
 }
 
 #[tokio::test]
-async fn an_event_with_an_id_is_one_write_of_as_many_units_as_reckoned() {
+async fn an_event_with_an_id_is_one_write_of_the_documented_number_of_units() {
     for (body_bytes, units) in [(1_000, 2), (3_000, 4)] {
         let requests = requests::<LiveKit>("participant_joined", body_bytes).await;
         assert_eq!(operations(&requests), ["PutItem"]);
@@ -85,7 +85,7 @@ async fn an_event_with_an_id_is_one_write_of_as_many_units_as_reckoned() {
 }
 
 #[tokio::test]
-async fn an_event_of_a_sequence_is_one_reading_and_one_write() {
+async fn an_event_of_a_sequence_is_one_read_and_one_write() {
     let requests = requests::<VideoSdk>("participant-joined", 1_000).await;
     assert_eq!(operations(&requests), ["Query", "PutItem"]);
     assert_eq!(item_bytes(&requests).div_ceil(1024), 2);

@@ -1,4 +1,4 @@
-//! What other keys might let in is kept in the dead-letter queue.
+//! Deliveries that other keys might accept are kept in the dead-letter queue.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use livehooks_aws::{Fault, Outcome, Recover};
 use livehooks_core::Delivery;
 use serde_json::json;
 
-use crate::fake_aws::{FakeAws, START, after, public_keys, request, said, signed_request};
+use crate::fake_aws::{FakeAws, START, after, public_keys, request, signed_request, status_of};
 use crate::harness::{EXAMPLE, Example};
 use crate::recover::{inline, only};
 use crate::sizes::{noise, padded};
@@ -29,13 +29,13 @@ fn attribute(letter: &DeadLetter, name: &str) -> String {
     letter.attributes.as_ref().unwrap()[name]["StringValue"].as_str().unwrap().to_owned()
 }
 
-/// A delivery that was answered 200 while the secret was unusable, and the recover function.
+/// Queues a delivery while the secret is unusable.
 async fn queued_without_keys() -> (FakeAws, Recover) {
     let aws = FakeAws::start().await;
     *aws.secret.lock().unwrap() = "not JSON".into();
     let ingest = aws.ingest_with::<Example>(|_| ());
     let genuine = signed_request(EXAMPLE, &secret("right"), br#"{"id":"1"}"#, START);
-    assert_eq!(said(ingest.receive_at(&genuine, START).await), "queued");
+    assert_eq!(status_of(ingest.receive_at(&genuine, START).await), "queued");
     let recover = aws.recover(EXAMPLE, KeySource::SecretsManager("keys".into()));
     (aws, recover)
 }
@@ -47,14 +47,14 @@ fn secret(value: &str) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn a_typo_in_a_secret_costs_no_delivery_that_was_answered_200() {
+async fn a_typo_in_a_secret_loses_no_acknowledged_delivery() {
     let (aws, recover) = queued_without_keys().await;
     let body = aws.queue.bodies().unwrap().0;
     *aws.secret.lock().unwrap() = secret("right ").to_string();
     let recovered = aws.recover_batch(&recover, after(60)).await;
     assert_eq!(only(&recovered), ("401".into(), true));
     assert!(recovered[0].result.as_ref().unwrap().is_dead_lettered);
-    assert_eq!(aws.queue.bodies().unwrap(), (vec![], body), "it is kept as it was");
+    assert_eq!(aws.queue.bodies().unwrap(), (vec![], body), "the message is unchanged");
     let letter = aws.queue.receive_dead(1, after(60), after(60)).unwrap().remove(0);
     assert_eq!(attribute(&letter, "reason"), "wrong_key");
     assert_eq!(attribute(&letter, "provider"), EXAMPLE);
@@ -69,7 +69,7 @@ async fn a_typo_in_a_secret_costs_no_delivery_that_was_answered_200() {
 }
 
 #[tokio::test]
-async fn what_the_dead_letter_queue_does_not_take_stays_in_the_fallback_queue() {
+async fn a_message_that_the_dead_letter_queue_rejects_stays_in_the_fallback_queue() {
     for hangs in [false, true] {
         let (aws, _) = queued_without_keys().await;
         let wrong = || KeySource::Inline(secret("wrong").to_string());
@@ -91,7 +91,7 @@ async fn what_the_dead_letter_queue_does_not_take_stays_in_the_fallback_queue() 
     }
 }
 
-/// What becomes of a delivery that is queued as it is: its reason, and whether it is dead-lettered.
+/// Queues and recovers a delivery. Returns the rejection's reason and whether the delivery is dead-lettered.
 async fn rejected(request: &Request, received_at: Timestamp) -> (&'static str, bool) {
     let aws = FakeAws::start().await;
     let delivery = Delivery { headers: request.headers(), url_token: None, body: request.body().as_ref() };
@@ -110,7 +110,7 @@ async fn rejected(request: &Request, received_at: Timestamp) -> (&'static str, b
 }
 
 #[tokio::test]
-async fn only_what_no_change_of_keys_could_let_in_is_dropped() {
+async fn only_deliveries_that_no_keys_could_accept_are_dropped() {
     let signed = |keys: &serde_json::Value| signed_request(EXAMPLE, keys, br#"{"id":"1"}"#, START);
     let with = |change: fn(&mut Request)| {
         let mut request = signed(&secret("right"));
@@ -129,7 +129,7 @@ async fn only_what_no_change_of_keys_could_let_in_is_dropped() {
     );
     let malformed = with(|request| {
         for value in request.headers_mut().values_mut() {
-            *value = http::HeaderValue::from_static("no token");
+            *value = http::HeaderValue::from_static("not a token");
         }
     });
     assert_eq!(rejected(&malformed, START).await, ("malformed_credential", false));
@@ -137,12 +137,12 @@ async fn only_what_no_change_of_keys_could_let_in_is_dropped() {
 }
 
 #[tokio::test]
-async fn what_the_table_cannot_hold_is_dead_lettered() {
+async fn an_event_too_large_for_the_table_is_dead_lettered() {
     let aws = FakeAws::start().await;
     *aws.secret.lock().unwrap() = "not JSON".into();
     let request = request(EXAMPLE, &padded(&noise(700_000)), START);
     let ingest = aws.ingest_with::<Example>(|_| ());
-    assert_eq!(said(ingest.receive_at(&request, START).await), "queued");
+    assert_eq!(status_of(ingest.receive_at(&request, START).await), "queued");
     let recover = aws.recover(EXAMPLE, inline(EXAMPLE));
     assert_eq!(only(&aws.recover_batch(&recover, after(60)).await), ("413".into(), true));
     assert_eq!((aws.waiting(), reasons(&aws)), (0, vec!["too_large".to_owned()]));

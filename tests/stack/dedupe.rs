@@ -17,7 +17,7 @@ async fn two_hundred_copies_at_once_make_one_item_and_one_notification() {
 }
 
 #[tokio::test]
-async fn a_join_after_a_leave_is_kept_though_its_bytes_are_those_of_the_first() {
+async fn a_join_after_a_leave_is_kept_even_if_its_bytes_equal_the_first_join() {
     let local = Local::start().await;
     let (join, leave) =
         (body("videosdk", "participant-joined", |_| ()), body("videosdk", "participant-left", |_| ()));
@@ -40,18 +40,18 @@ async fn different_resources_of_a_session_do_not_hide_each_other() {
         assert_eq!(local.status("videosdk", body("videosdk", name, |_| ()).as_bytes()).await, "accepted");
     }
     for participant in ["one", "two"] {
-        let join = body("videosdk", "participant-joined", |places| places.participant = participant.into());
+        let join = body("videosdk", "participant-joined", |values| values.participant = participant.into());
         assert_eq!(local.status("videosdk", join.as_bytes()).await, "accepted");
     }
 }
 
 #[tokio::test]
-async fn a_repeated_id_with_another_body_is_a_duplicate_and_the_first_one_stays() {
+async fn a_repeated_id_with_another_body_is_a_duplicate_and_the_first_event_is_kept() {
     let local = Local::start().await;
     let id = Uuid::new_v4().to_string();
-    let first = body("100ms", "peer.join.success", |places| places.id = id.clone());
+    let first = body("100ms", "peer.join.success", |values| values.id = id.clone());
     let other =
-        body("100ms", "peer.join.success", |places| (places.id, places.room) = (id.clone(), "other".into()));
+        body("100ms", "peer.join.success", |values| (values.id, values.room) = (id.clone(), "other".into()));
     assert_eq!(local.status("100ms", first.as_bytes()).await, "accepted");
     assert_eq!(local.status("100ms", other.as_bytes()).await, "duplicate");
     let events = local.events().await;
@@ -59,16 +59,16 @@ async fn a_repeated_id_with_another_body_is_a_duplicate_and_the_first_one_stays(
 }
 
 #[tokio::test]
-async fn the_same_id_at_two_providers_is_two_events() {
+async fn the_same_id_from_two_providers_is_two_events() {
     let local = Local::start().await;
     for (provider, name) in [("100ms", "peer.join.success"), (EXAMPLE, "participant_joined")] {
-        let body = body(provider, name, |places| places.id = "1".into());
+        let body = body(provider, name, |values| values.id = "1".into());
         assert_eq!(local.status(provider, body.as_bytes()).await, "accepted");
     }
 }
 
 #[tokio::test]
-async fn events_without_id_are_never_taken_for_each_other() {
+async fn different_events_without_an_id_are_not_duplicates() {
     let local = Local::start().await;
     for (body, expected) in [
         (r#"{"type":"peer.join.success","data":{"room_id":"a"}}"#, "accepted"),

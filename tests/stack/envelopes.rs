@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::fixture::Fixture;
 
-/// How API Gateway passes a delivery on.
+/// How API Gateway forwards a delivery.
 #[derive(Clone, Copy, Debug)]
 enum Form {
     Plain,
@@ -35,7 +35,7 @@ fn envelope(fixture: &Fixture, form: Form) -> Request {
     livehooks_aws::gateway::request(&envelope.to_string()).unwrap()
 }
 
-/// Through the function's own clock, where a delivery may be as old as it likes.
+/// Uses the function's own clock if the provider's deliveries do not expire.
 async fn answers<P: Signer>(kind: &str) -> Vec<(Fixture, Form, u16, Value)> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let sdk = local_sdk_config(listener.local_addr().unwrap());
@@ -51,12 +51,12 @@ async fn answers<P: Signer>(kind: &str) -> Vec<(Fixture, Form, u16, Value)> {
         };
         let ingest = Ingest::<P>::new(config, &sdk);
         for form in [Form::Plain, Form::Base64, Form::Rest] {
-            let response = match P::KNOWS_TIME {
+            let response = match P::EXPIRES {
                 false => ingest.handle(&envelope(&fixture, form)).await,
                 true => ingest.receive_at(&envelope(&fixture, form), fixture.now).await.into_response(),
             };
             let status = response.status().as_u16();
-            let Body::Text(body) = response.into_body() else { panic!("the answer is text") };
+            let Body::Text(body) = response.into_body() else { panic!("expected an answer of text") };
             answers.push((fixture.clone(), form, status, serde_json::from_str(&body).unwrap()));
         }
     }
@@ -68,19 +68,19 @@ async fn accepted_in_every_form<P: Signer>() {
     for (fixture, form, status, answer) in answers::<P>("ok").await {
         let name = fixture.name();
         assert_eq!(status, 200, "{name}, {form:?}: {answer}");
-        // Some cases share an id or a sequence with others; a second form never is a new event.
+        // Some cases share an id or a sequence with others. The second form of a case is always a duplicate.
         let first = seen.insert(name.clone());
         assert!(first || answer["status"] == "duplicate", "{name}, {form:?}: {answer}");
     }
 }
 
 #[tokio::test]
-async fn every_authentic_delivery_is_taken_through_api_gateway_in_every_form() {
+async fn every_authentic_delivery_is_accepted_in_every_form_of_envelope() {
     for_each_provider!(P => accepted_in_every_form::<P>().await);
 }
 
 #[tokio::test]
-async fn every_forged_delivery_is_rejected_through_api_gateway_in_every_form() {
+async fn every_forged_delivery_is_rejected_in_every_form_of_envelope() {
     let forged = for_each_provider!(P => answers::<P>("err").await);
     for (fixture, form, status, answer) in forged.into_iter().flatten() {
         assert_eq!(status, 401, "{}, {form:?}: {answer}", fixture.name());

@@ -1,4 +1,4 @@
-//! The project's own events for `sam local invoke` are what their names say.
+//! Checks the files for `sam local invoke` in events/.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,31 +39,33 @@ async fn check<P: Signer>() {
     let ingest = Ingest::<P>::new(config, &sdk);
     let mut files: Vec<PathBuf> =
         fs::read_dir(root().join(P::NAME)).unwrap().map(|entry| entry.unwrap().path()).collect();
-    // The duplicate comes after the event that it repeats.
+    // Send the duplicate after the event that it repeats.
     files.sort_by_key(|file| (file.ends_with("duplicate.json"), file.clone()));
     for file in files {
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
         let response = ingest.handle_event(&fs::read_to_string(&file).unwrap()).await;
         let status = response.status().as_u16();
-        let lambda_http::Body::Text(body) = response.into_body() else { panic!("the answer is text") };
+        let lambda_http::Body::Text(body) = response.into_body() else {
+            panic!("expected an answer of text")
+        };
         let body: Value = serde_json::from_str(&body).unwrap();
         let expected = match name.as_str() {
             "tampered" | "expired" => (401, None),
             "duplicate" => (200, Some("duplicate")),
             _ => (200, Some("accepted")),
         };
-        let said = body["status"].as_str();
-        assert_eq!((status, said), expected, "{}/{name}.json: {body}", P::NAME);
+        let result = body["status"].as_str();
+        assert_eq!((status, result), expected, "{}/{name}.json: {body}", P::NAME);
     }
 }
 
 #[tokio::test]
-async fn each_is_accepted_rejected_or_known_as_its_name_says() {
+async fn each_file_has_the_result_that_its_name_says() {
     for_each_provider!(P => check::<P>().await);
 }
 
 #[tokio::test]
-async fn the_batch_of_the_stream_is_published() {
+async fn the_stream_batch_is_published() {
     let local = Local::start().await;
     let mut config = NotifyConfig::read(environment("NotifyFunction")).unwrap();
     config.quarantine_queue_url = format!("http://{}/000000000000/quarantine", local.stack.aws);

@@ -1,4 +1,4 @@
-//! AWS for one test: a real table, a real queue and a secret, each of which can fail. Only its clock is the test's.
+//! AWS for one test: the embedded DynamoDB, the local queue and a secret, each of which can fail. The test sets the time.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -31,7 +31,7 @@ pub fn after(seconds: i64) -> Timestamp {
     START + SignedDuration::from_secs(seconds)
 }
 
-/// What fails, and how: `hangs` decides whether it answers 500 or not at all.
+/// Which services fail. They answer 500, or never if `hangs` is set.
 #[derive(Default)]
 pub struct Down {
     pub table: AtomicBool,
@@ -44,7 +44,7 @@ pub struct Down {
 pub struct FakeAws {
     pub queue: Queue,
     pub down: Arc<Down>,
-    /// The text of the one secret.
+    /// The only secret's value.
     pub secret: Arc<Mutex<String>>,
     sdk: aws_types::SdkConfig,
 }
@@ -77,12 +77,12 @@ impl FakeAws {
         Self { queue: services.queue, down: services.down, secret: services.secret, sdk }
     }
 
-    /// A way in, with keys from the environment.
+    /// An ingest function with keys from the environment.
     pub fn ingest<P: Provider>(&self, keys: &Value) -> Ingest<P> {
         self.ingest_with(|config| config.keys = KeySource::Inline(keys.to_string()))
     }
 
-    /// A way in, with keys from Secrets Manager where `change` names no others.
+    /// An ingest function with keys from Secrets Manager, unless `change` sets others.
     pub fn ingest_with<P: Provider>(&self, change: impl FnOnce(&mut IngestConfig)) -> Ingest<P> {
         let fallback =
             FallbackConfig { queue_url: "http://localhost/fallback".into(), deadline: LOCAL_TIMEOUT };
@@ -97,12 +97,12 @@ impl FakeAws {
         Ingest::new(config, &self.sdk)
     }
 
-    /// The way out of the queue, for one provider.
+    /// A recover function for one provider.
     pub fn recover(&self, provider: &str, keys: KeySource) -> Recover {
         self.recover_within(LOCAL_TIMEOUT, provider, keys)
     }
 
-    /// The same with this long for a delivery.
+    /// A recover function with this deadline per delivery.
     pub fn recover_within(&self, deadline: Duration, provider: &str, keys: KeySource) -> Recover {
         let config = RecoverConfig {
             table: "Events".into(),
@@ -114,7 +114,7 @@ impl FakeAws {
         Recover::new(PROVIDER_PIPELINES, config, &self.sdk)
     }
 
-    /// One batch of the queue at `now`, as the event source handles it.
+    /// Recovers one batch at `now` and deletes settled messages, as the event source does.
     pub async fn recover_batch(&self, recover: &Recover, now: Timestamp) -> Vec<Recovered> {
         let event = self.queue.receive(10, now).unwrap().event;
         let recovered = recover.recover_at(&event, now).await;
@@ -131,7 +131,7 @@ impl FakeAws {
         self.queue.bodies().unwrap().0.len()
     }
 
-    /// The items of the table, in the order of their keys.
+    /// All items of the table, sorted by key.
     pub async fn items(&self) -> Vec<livehooks_aws::store::Item> {
         let client = aws_sdk_dynamodb::Client::new(&self.sdk);
         let mut items = client.scan().table_name("Events").send().await.unwrap().items.unwrap();
@@ -143,7 +143,7 @@ impl FakeAws {
     }
 }
 
-/// A request as a provider sends it, signed at `now` with the keys of all tests.
+/// A request as the provider sends it, signed at `now` with the shared test keys.
 pub fn request(provider: &str, body: &[u8], now: Timestamp) -> Request {
     signed_request(provider, KEYS.signing(ProviderInfo::named(provider).unwrap()).unwrap(), body, now)
 }
@@ -163,16 +163,16 @@ pub fn public_keys(provider: &str) -> Value {
     KEYS.secret(ProviderInfo::named(provider).unwrap())
 }
 
-/// `accepted`, `duplicate`, `queued` or the status.
-pub fn said(outcome: Outcome) -> String {
+/// `accepted`, `duplicate` or `queued`, otherwise the status code.
+pub fn status_of(outcome: Outcome) -> String {
     let response = outcome.into_response();
     let status = response.status().as_u16();
-    let lambda_http::Body::Text(text) = response.into_body() else { panic!("the answer is text") };
+    let lambda_http::Body::Text(text) = response.into_body() else { panic!("expected an answer of text") };
     let body: Value = serde_json::from_str(&text).unwrap();
     body["status"].as_str().map_or(status.to_string(), str::to_owned)
 }
 
-/// Batch of one message with this text.
+/// A batch of one message with this body.
 pub fn batch(body: &str) -> SqsEvent {
     serde_json::from_value(json!({ "Records": [{ "messageId": "message", "body": body }] })).unwrap()
 }
@@ -210,7 +210,7 @@ async fn answer(State(services): State<Services>, headers: HeaderMap, body: Byte
             axum::Json(json!({ "SecretString": *services.secret.lock().unwrap() })).into_response()
         }
         ("DynamoDB_20120810", _) => services.database(&headers, body).await,
-        _ => panic!("{target} is not what a function calls"),
+        _ => panic!("unexpected call of {target}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Our own faults lead to the queue, and nothing else does.
+//! Only our own faults send a delivery to the fallback queue.
 
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -17,12 +17,12 @@ use livehooks_signing::PROVIDERS;
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::fake_aws::{FakeAws, START, after, public_keys, request, said, signed_request};
+use crate::fake_aws::{FakeAws, START, after, public_keys, request, signed_request, status_of};
 use crate::fixture::Fixture;
 use crate::harness::{EXAMPLE, Example, Local, body};
 
 #[tokio::test]
-async fn an_outage_of_the_table_loses_nothing_and_no_sender_notices() {
+async fn an_outage_of_the_table_loses_nothing_and_senders_do_not_notice() {
     let local = Local::start().await;
     *local.stack.faults.table.lock().unwrap() = Some(Outage::Rejects);
     for entry in PROVIDERS {
@@ -43,7 +43,7 @@ async fn an_outage_of_the_table_loses_nothing_and_no_sender_notices() {
 }
 
 #[tokio::test]
-async fn with_table_and_queue_down_the_sender_is_asked_to_come_back() {
+async fn with_table_and_queue_down_the_sender_gets_503() {
     let local = Local::start().await;
     *local.stack.faults.table.lock().unwrap() = Some(Outage::Rejects);
     local.stack.faults.reject_fallback.store(true, SeqCst);
@@ -61,7 +61,7 @@ async fn a_queued_delivery_survives_a_crash() {
     };
     let first = start().await;
     *first.stack.faults.table.lock().unwrap() = Some(Outage::Rejects);
-    let body = body(EXAMPLE, "participant_joined", |places| places.id = "1".into());
+    let body = body(EXAMPLE, "participant_joined", |values| values.id = "1".into());
     assert_eq!(first.status(EXAMPLE, body.as_bytes()).await, "queued");
     first.stop().await;
 
@@ -71,7 +71,7 @@ async fn a_queued_delivery_survives_a_crash() {
 }
 
 #[tokio::test]
-async fn a_table_or_keys_that_hang_lead_to_the_queue_after_the_deadline() {
+async fn if_the_table_or_the_keys_hang_a_delivery_is_queued_after_the_deadline() {
     let aws = FakeAws::start().await;
     *aws.secret.lock().unwrap() = public_keys(EXAMPLE).to_string();
     aws.down.hangs.store(true, SeqCst);
@@ -88,25 +88,25 @@ async fn a_table_or_keys_that_hang_lead_to_the_queue_after_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_reading_of_keys_that_was_given_up_never_becomes_a_rejection() {
+async fn a_canceled_read_of_the_keys_never_causes_a_rejection() {
     let aws = FakeAws::start().await;
     *aws.secret.lock().unwrap() = json!({ "keys": { "a": "old" } }).to_string();
     let ingest = aws.ingest_with::<Example>(|config| config.deadline = Duration::from_millis(300));
     let old = signed_request(EXAMPLE, &json!({ "keys": { "a": "old" } }), b"{}", START);
-    assert_eq!(said(ingest.receive_at(&old, START).await), "accepted");
+    assert_eq!(status_of(ingest.receive_at(&old, START).await), "accepted");
 
     *aws.secret.lock().unwrap() = json!({ "keys": { "a": "new" } }).to_string();
     aws.down.secrets.store(true, SeqCst);
     aws.down.hangs.store(true, SeqCst);
-    // The first is cut off while it reads; the second comes before the next reading is due.
+    // The first delivery's read is canceled. The second comes before the next read is due.
     for seconds in [40, 41] {
         let new = signed_request(EXAMPLE, &json!({ "keys": { "a": "new" } }), b"{}", after(seconds));
-        assert_eq!(said(ingest.receive_at(&new, after(seconds)).await), "queued");
+        assert_eq!(status_of(ingest.receive_at(&new, after(seconds)).await), "queued");
     }
 }
 
-/// With keys that cannot be read, by a function that has just started.
-async fn queues_only_what_some_keys_may_let_in<P: Provider>() {
+/// Uses a cold function that cannot read its keys.
+async fn queues_only_what_some_keys_may_accept<P: Provider>() {
     let aws = FakeAws::start().await;
     aws.down.secrets.store(true, SeqCst);
     let [mut queued, mut rejected] = [0, 0];
@@ -127,60 +127,60 @@ async fn queues_only_what_some_keys_may_let_in<P: Provider>() {
 }
 
 #[tokio::test]
-async fn without_keys_what_no_keys_could_let_in_is_rejected_and_all_else_is_queued() {
-    queues_only_what_some_keys_may_let_in::<Hms>().await;
-    queues_only_what_some_keys_may_let_in::<VideoSdk>().await;
-    queues_only_what_some_keys_may_let_in::<Example>().await;
-    queues_only_what_some_keys_may_let_in::<LiveKit>().await;
+async fn without_keys_deliveries_are_queued_unless_no_keys_could_accept_them() {
+    queues_only_what_some_keys_may_accept::<Hms>().await;
+    queues_only_what_some_keys_may_accept::<VideoSdk>().await;
+    queues_only_what_some_keys_may_accept::<Example>().await;
+    queues_only_what_some_keys_may_accept::<LiveKit>().await;
 }
 
 #[tokio::test]
-async fn noise_does_not_wait_for_keys_that_hang_and_is_not_queued_for_them() {
+async fn noise_neither_waits_for_keys_nor_is_queued() {
     let aws = FakeAws::start().await;
     let keys = public_keys(EXAMPLE).to_string();
     *aws.secret.lock().unwrap() = keys.clone();
-    let impatient = |config: &mut livehooks_aws::config::IngestConfig| {
+    let short_deadline = |config: &mut livehooks_aws::config::IngestConfig| {
         config.deadline = Duration::from_millis(300);
     };
-    let ingest = aws.ingest_with::<Example>(impatient);
+    let ingest = aws.ingest_with::<Example>(short_deadline);
     let authentic = |seconds| request(EXAMPLE, format!(r#"{{"id":"{seconds}"}}"#).as_bytes(), after(seconds));
     let noise = Request::new("{}".into());
-    assert_eq!(said(ingest.receive_at(&authentic(0), START).await), "accepted");
+    assert_eq!(status_of(ingest.receive_at(&authentic(0), START).await), "accepted");
 
     aws.down.secrets.store(true, SeqCst);
     aws.down.hangs.store(true, SeqCst);
     let started = std::time::Instant::now();
     for seconds in 40..50 {
-        assert_eq!(said(ingest.receive_at(&noise, after(seconds)).await), "401");
+        assert_eq!(status_of(ingest.receive_at(&noise, after(seconds)).await), "401");
     }
     let cold = aws.ingest_with::<Example>(|_| ());
-    assert_eq!(said(cold.receive_at(&noise, START).await), "401");
-    assert!(started.elapsed() < LOCAL_TIMEOUT, "a reading of the keys that hangs takes as long");
-    // When keys are old, everything has them read again; noise is recognized after that.
-    assert_eq!(said(ingest.receive_at(&noise, after(400)).await), "401");
-    assert_eq!(said(ingest.receive_at(&authentic(401), after(401)).await), "accepted");
+    assert_eq!(status_of(cold.receive_at(&noise, START).await), "401");
+    assert!(started.elapsed() < LOCAL_TIMEOUT, "noise does not wait for the keys");
+    // Expired keys are read again before any delivery is checked.
+    assert_eq!(status_of(ingest.receive_at(&noise, after(400)).await), "401");
+    assert_eq!(status_of(ingest.receive_at(&authentic(401), after(401)).await), "accepted");
     assert_eq!(aws.waiting(), 0);
 }
 
 #[tokio::test]
-async fn keys_that_were_never_set_lead_to_503_and_nothing_is_queued() {
+async fn if_keys_were_never_set_the_sender_gets_503_and_nothing_is_queued() {
     let aws = FakeAws::start().await;
     *aws.secret.lock().unwrap() = json!({ "keys": {} }).to_string();
     let ingest = aws.ingest_with::<Example>(|_| ());
     let delivery = |seconds| request(EXAMPLE, b"{}", after(seconds));
     let outcome = ingest.receive_at(&delivery(0), START).await;
     assert!(matches!(&outcome, Outcome::Failed(Fault::KeysNotSet { .. })), "{outcome:?}");
-    assert_eq!(said(outcome), "503");
-    assert_eq!(said(ingest.receive_at(&Request::new("{}".into()), after(1)).await), "401");
+    assert_eq!(status_of(outcome), "503");
+    assert_eq!(status_of(ingest.receive_at(&Request::new("{}".into()), after(1)).await), "401");
     assert_eq!(aws.waiting(), 0);
 
     *aws.secret.lock().unwrap() = public_keys(EXAMPLE).to_string();
     assert_eq!(
-        said(ingest.receive_at(&delivery(4), after(4)).await),
+        status_of(ingest.receive_at(&delivery(4), after(4)).await),
         "503",
-        "it is not read on every request"
+        "the secret is not read on every request"
     );
-    assert_eq!(said(ingest.receive_at(&delivery(5), after(5)).await), "accepted");
+    assert_eq!(status_of(ingest.receive_at(&delivery(5), after(5)).await), "accepted");
 }
 
 /// A recorded delivery as a request.
@@ -191,7 +191,7 @@ fn recorded(fixture: &Fixture) -> Request {
     request.with_path_parameters(token.into_iter().collect::<std::collections::HashMap<_, _>>())
 }
 
-async fn never_queues_while_all_is_well<P: Provider>() {
+async fn never_queues_without_a_fault<P: Provider>() {
     let aws = FakeAws::start().await;
     for kind in ["ok", "err"] {
         for fixture in Fixture::all(P::NAME, kind) {
@@ -219,11 +219,11 @@ async fn never_queues_while_all_is_well<P: Provider>() {
 }
 
 #[tokio::test]
-async fn nothing_that_a_sender_writes_leads_to_the_queue() {
-    for_each_provider!(P => never_queues_while_all_is_well::<P>().await);
+async fn nothing_that_a_sender_sends_is_queued_without_a_fault() {
+    for_each_provider!(P => never_queues_without_a_fault::<P>().await);
 }
 
-fn is_verified_alike<P: Provider>() {
+fn verifies_queued_deliveries_alike<P: Provider>() {
     let mut repeated = 0;
     for fixture in ["ok", "err"].iter().flat_map(|kind| Fixture::all(P::NAME, kind)) {
         let delivery =
@@ -231,24 +231,24 @@ fn is_verified_alike<P: Provider>() {
         let text = message::<P>(&delivery, fixture.now, &Fault::StoreTimeout(1)).unwrap();
         let queued = QueuedDelivery::read(&text).unwrap();
         let keys = P::Keys::from_json(&fixture.keys).unwrap();
-        let verdict = |delivery: &Delivery<'_>, now| {
+        let verify = |delivery: &Delivery<'_>, now| {
             P::verify(delivery, &keys, now).map(|it| (it.body().to_vec(), it.assurance()))
         };
         let (before, after) =
-            (verdict(&delivery, fixture.now), verdict(&queued.delivery(), queued.received_at));
+            (verify(&delivery, fixture.now), verify(&queued.delivery(), queued.received_at));
         assert_eq!(before, after, "{}", fixture.folder.display());
         repeated += usize::from(before.is_err_and(|rejection| rejection.code() == "repeated_header"));
     }
-    assert!(repeated > 0, "{}: a doubled header stays doubled", P::NAME);
+    assert!(repeated > 0, "{}: expected a fixture with a repeated header", P::NAME);
 }
 
 #[test]
-fn a_queued_delivery_is_verified_as_it_would_have_been_on_arrival() {
-    for_each_provider!(P => is_verified_alike::<P>());
+fn a_queued_delivery_is_verified_as_on_arrival() {
+    for_each_provider!(P => verifies_queued_deliveries_alike::<P>());
 }
 
 #[test]
-fn only_what_verification_reads_is_kept() {
+fn a_queued_delivery_keeps_only_the_headers_that_verification_reads() {
     let mut headers = HeaderMap::new();
     for name in ["authorization", "hash-token", "videosdk-signature", "cookie", "x-forwarded-for"] {
         headers.insert(name, HeaderValue::from_bytes(b"b\xff").unwrap());
@@ -264,10 +264,10 @@ fn only_what_verification_reads_is_kept() {
     assert_eq!(kept::<Example>(&delivery), ["authorization", "hash-token"]);
     assert_eq!(kept::<LiveKit>(&delivery), ["authorization"]);
     assert_eq!(kept::<VideoSdk>(&delivery), ["videosdk-signature"]);
-    assert_eq!(kept::<Hms>(&delivery).len(), 5, "the name of its header is in the keys");
+    assert_eq!(kept::<Hms>(&delivery).len(), 5, "the keys name the header");
 }
 
-/// Bytes that no compression makes shorter.
+/// Incompressible bytes.
 fn noise(bytes: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let next = || {
@@ -278,7 +278,7 @@ fn noise(bytes: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_body_of_one_mebibyte_fits_unless_no_table_could_hold_it() {
+async fn a_compressible_body_of_one_mebibyte_fits_into_a_message() {
     let headers = HeaderMap::new();
     let fault = Fault::StoreTimeout(1);
     let queued = |body: &[u8]| {
@@ -289,20 +289,25 @@ async fn a_body_of_one_mebibyte_fits_unless_no_table_could_hold_it() {
     let message = queued(&text).unwrap();
     assert!(message.len() < MESSAGE_BYTES_MAX);
     assert_eq!(QueuedDelivery::read(&message).unwrap().delivery().body, text);
-    // As much as an item can hold, and twice that.
+    // The size of the largest item, and almost twice that.
     for bytes in [400 << 10, 740 << 10] {
         assert_eq!(
             QueuedDelivery::read(&queued(&noise(bytes)).unwrap()).unwrap().delivery().body,
             noise(bytes)
         );
     }
-    assert!(queued(&noise(1 << 20)).unwrap_err().starts_with("expected a message of at most 1048320 bytes"));
+    assert!(
+        queued(&noise(1 << 20))
+            .unwrap_err()
+            .to_string()
+            .starts_with("expected a message of at most 1048320 bytes")
+    );
 
     let aws = FakeAws::start().await;
     aws.down.table.store(true, SeqCst);
     let ingest = aws.ingest::<Example>(&public_keys(EXAMPLE));
     for (body, expected) in [(&text, "queued"), (&noise(1 << 20), "503")] {
         let request = request(EXAMPLE, body, START);
-        assert_eq!(said(ingest.receive_at(&request, START).await), expected);
+        assert_eq!(status_of(ingest.receive_at(&request, START).await), expected);
     }
 }

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use crate::fixture::{Fixture, root};
 use crate::harness::Example;
 
-/// A recorded delivery, and a way in to a table behind `listener`.
+/// A recorded delivery, and an ingest function whose table is behind `listener`.
 fn delivery<P: Provider>(case: &str, listener: &TcpListener) -> (Ingest<P>, Request, jiff::Timestamp) {
     delivery_with(case, listener, |keys| KeySource::Inline(keys.to_string()))
 }
@@ -41,27 +41,27 @@ fn delivery_with<P: Provider>(
     let mut request = Request::new(fixture.body.clone().into());
     *request.headers_mut() = fixture.headers.clone();
     let local = local_sdk_config(listener.local_addr().unwrap());
-    // As impatient as in production.
+    // Use production timeouts.
     let sdk = local.to_builder().timeout_config(clients::timeouts()).build();
     (Ingest::new(config, &sdk), request, fixture.now)
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_neither_table_nor_queue_ever_answers_the_sender_is_asked_to_come_back() {
+async fn if_neither_table_nor_queue_answers_the_sender_gets_503_in_time() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (ingest, request, now) = delivery::<Example>("participant_joined", &silent);
     let started = tokio::time::Instant::now();
     let outcome = ingest.receive_at(&request, now).await;
     let waited = started.elapsed();
     assert!(matches!(outcome, Outcome::Failed(Fault::StoreTimeout(1_600))), "{outcome:?}");
-    assert_eq!(waited.as_millis() / 100, 24, "by the paused clock it took {waited:?}");
+    assert_eq!(waited.as_millis() / 100, 24, "took {waited:?} on the paused clock");
     let response = outcome.into_response();
     assert_eq!(response.status().as_u16(), 503);
-    assert!(!response.headers().contains_key("retry-after"), "LiveKit would give up sooner for it");
+    assert!(!response.headers().contains_key("retry-after"), "LiveKit would give up sooner");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_table_that_never_answers_does_not_hold_up_the_start_for_long() {
+async fn a_table_that_never_answers_delays_startup_only_briefly() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (ingest, _, _) = delivery::<Example>("participant_joined", &silent);
     let started = tokio::time::Instant::now();
@@ -70,7 +70,7 @@ async fn a_table_that_never_answers_does_not_hold_up_the_start_for_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sequence_write_of_two_calls_is_as_impatient_as_a_single_one() {
+async fn a_sequence_write_of_two_calls_has_the_same_deadline_as_one_call() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let fixture =
         Fixture::all("videosdk", "ok").into_iter().find(|fixture| fixture.path == "/webhooks/videosdk");
@@ -81,7 +81,7 @@ async fn a_sequence_write_of_two_calls_is_as_impatient_as_a_single_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_that_never_come_have_the_tables_time_and_no_more() {
+async fn waiting_for_keys_has_the_same_deadline_as_the_table() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let secret = |_: &serde_json::Value| KeySource::SecretsManager("keys".into());
     let (ingest, request, now) = delivery_with::<Example>("participant_joined", &silent, secret);
@@ -98,7 +98,7 @@ async fn a_table_that_cannot_be_reached_is_our_fault() {
     drop(listener);
     let outcome = ingest.receive_at(&request, now).await;
     assert!(
-        matches!(&outcome, Outcome::Failed(Fault::Store(why)) if why.starts_with("no connection")),
+        matches!(&outcome, Outcome::Failed(Fault::Store(reason)) if reason.starts_with("no connection")),
         "{outcome:?}"
     );
 }
@@ -110,8 +110,8 @@ struct Lossy {
     lose_next: Arc<AtomicBool>,
 }
 
-/// Passes a call on; where it is to lose the answer, the write has landed and nobody knows.
-async fn pass_on(State(lossy): State<Lossy>, headers: HeaderMap, body: Bytes) -> Response {
+/// Forwards a call. If `lose_next` is set, it drops the answer after the write.
+async fn forward(State(lossy): State<Lossy>, headers: HeaderMap, body: Bytes) -> Response {
     let mut request = lossy.client.post(&lossy.database).body(body);
     for name in ["x-amz-target", "content-type", "authorization", "x-amz-date"] {
         if let Some(value) = headers.get(name) {
@@ -126,7 +126,7 @@ async fn pass_on(State(lossy): State<Lossy>, headers: HeaderMap, body: Bytes) ->
 }
 
 #[tokio::test]
-async fn a_write_whose_answer_was_lost_is_not_taken_for_the_providers_duplicate() {
+async fn a_write_whose_answer_was_lost_is_not_answered_as_a_duplicate() {
     let database = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let lossy = Lossy {
         client: reqwest::Client::new(),
@@ -137,15 +137,17 @@ async fn a_write_whose_answer_was_lost_is_not_taken_for_the_providers_duplicate(
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (ingest, request, now) = delivery::<Example>("participant_joined", &proxy);
     tokio::spawn(
-        axum::serve(proxy, axum::Router::new().fallback(pass_on).with_state(lossy.clone())).into_future(),
+        axum::serve(proxy, axum::Router::new().fallback(forward).with_state(lossy.clone())).into_future(),
     );
 
     let status = async || {
         let response = ingest.receive_at(&request, now).await.into_response();
-        let lambda_http::Body::Text(text) = response.into_body() else { panic!("the answer is text") };
+        let lambda_http::Body::Text(text) = response.into_body() else {
+            panic!("expected an answer of text")
+        };
         serde_json::from_str::<serde_json::Value>(&text).unwrap()["status"].clone()
     };
     assert_eq!(status().await, "accepted");
-    assert!(!lossy.lose_next.load(Ordering::SeqCst), "an answer was lost");
+    assert!(!lossy.lose_next.load(Ordering::SeqCst), "expected an answer to be lost");
     assert_eq!(status().await, "duplicate");
 }

@@ -1,4 +1,4 @@
-//! A local stack for one test, and senders that sign for it.
+//! A local stack for one test, and signed deliveries to it.
 
 use jiff::Timestamp;
 use livehooks::dev::{Options, Stack};
@@ -12,13 +12,12 @@ use uuid::Uuid;
 
 use crate::schema;
 
-/// For a test that needs a provider whose events have ids and whose signature covers the body, whichever it is.
+/// An example provider whose events have ids and whose signature covers the body.
 pub use livehooks_core::plugnmeet::PlugNmeet as Example;
 
-/// Its name.
 pub const EXAMPLE: &str = Example::NAME;
 
-/// Making an RSA key takes a while: one set serves all tests.
+/// Shared by all tests, because generating an RSA key is slow.
 pub static KEYS: LazyLock<KeysFile> = LazyLock::new(KeysFile::make);
 
 pub struct Local {
@@ -52,21 +51,21 @@ impl Local {
         (answer.status(), serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap())
     }
 
-    /// Posts and expects 200; returns what became of it.
+    /// Posts a body and expects 200. Returns the status in the answer.
     pub async fn status(&self, provider: &str, body: &[u8]) -> String {
         let (status, answer) = self.post(provider, body).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
         answer["status"].as_str().unwrap().to_owned()
     }
 
-    /// What the API says, as text.
+    /// Gets a path as text.
     pub async fn get(&self, path: &str) -> String {
         let answer = self.client.get(format!("{}{path}", self.stack.url())).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
         answer.text().await.unwrap()
     }
 
-    /// All stored events, oldest first, each valid by the schema.
+    /// All stored events, oldest first. Validates each.
     pub async fn events(&self) -> Vec<Value> {
         let mut events: Vec<Value> =
             serde_json::from_str(&self.get("/api/events?limit=10000").await).unwrap();
@@ -75,7 +74,7 @@ impl Local {
         events
     }
 
-    /// The first `count` notifications since the start; waits for them. Each event is valid by the schema.
+    /// Waits for the first `count` notifications since the start. Validates each event.
     pub async fn notifications(&self, count: usize) -> Vec<Value> {
         let mut cursor = self.stack.published.cursor(true);
         let mut found = Vec::new();
@@ -88,11 +87,11 @@ impl Local {
         found
     }
 
-    /// Publishes one more event and returns everything that was published before it: nothing is in flight
-    /// behind it, because the notifier keeps the order of the stream.
+    /// Publishes one more event and returns everything published before it. Nothing earlier can follow, because the
+    /// notifier keeps the order of the stream.
     pub async fn published_by_now(&self) -> Vec<Value> {
         let last = Uuid::new_v4().to_string();
-        self.status(EXAMPLE, body(EXAMPLE, "room_created", |places| places.id = last.clone()).as_bytes())
+        self.status(EXAMPLE, body(EXAMPLE, "room_created", |values| values.id = last.clone()).as_bytes())
             .await;
         let mut cursor = self.stack.published.cursor(true);
         let mut found = Vec::new();
@@ -107,7 +106,7 @@ impl Local {
     }
 }
 
-/// In memory, on free ports, silent.
+/// In memory, on free ports, without output.
 pub fn options() -> Options {
     Options {
         port: 0,
@@ -124,13 +123,13 @@ pub fn options() -> Options {
 pub fn body(provider: &str, name: &str, change: impl FnOnce(&mut SampleValues)) -> String {
     let entry = PROVIDERS.iter().find(|entry| entry.name == provider).unwrap();
     let sample = entry.samples().into_iter().find(|sample| sample.name == name).unwrap();
-    let mut places = SampleValues {
+    let mut values = SampleValues {
         room: "room01".into(),
         participant: "user-42".into(),
         session: "session01".into(),
         id: Uuid::new_v4().to_string(),
         now: Timestamp::now(),
     };
-    change(&mut places);
-    sample.body(&places)
+    change(&mut values);
+    sample.body(&values)
 }

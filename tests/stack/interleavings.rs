@@ -1,4 +1,4 @@
-//! Copies of VideoSDK's deliveries that race, in every order in which the table can come to see their calls.
+//! Races copies of VideoSDK's deliveries, with the calls reaching the table in random orders.
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
@@ -30,7 +30,7 @@ use crate::harness::{KEYS, body};
 
 const WINDOW_S: i64 = 10;
 
-/// Lets one call through to the database at a time, and only when every racer stands before it.
+/// Lets one call through to the database at a time, once every unfinished racer is waiting.
 #[derive(Clone)]
 struct Turns {
     http: reqwest::Client,
@@ -39,7 +39,7 @@ struct Turns {
     changed: Arc<Notify>,
 }
 
-async fn wait_and_pass_on(State(turns): State<Turns>, headers: HeaderMap, body: Bytes) -> Response {
+async fn wait_and_forward(State(turns): State<Turns>, headers: HeaderMap, body: Bytes) -> Response {
     let (turn, is_our_turn) = oneshot::channel();
     turns.waiting.lock().unwrap().push(turn);
     turns.changed.notify_one();
@@ -72,7 +72,7 @@ impl Race {
         };
         let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let sdk = local_sdk_config(proxy.local_addr().unwrap());
-        let app = axum::Router::new().fallback(wait_and_pass_on).with_state(turns.clone());
+        let app = axum::Router::new().fallback(wait_and_forward).with_state(turns.clone());
         tokio::spawn(axum::serve(proxy, app).into_future());
         let config = IngestConfig {
             table: "Events".into(),
@@ -84,7 +84,7 @@ impl Race {
         Self { turns, ingest: Ingest::new(config, &sdk), client: Client::new(&local_sdk_config(address)) }
     }
 
-    /// Delivers all requests at once; `order` chooses whose call the database sees next. Returns how many were new.
+    /// Delivers all requests at once; `order` chooses the next call. Returns how many events were new.
     async fn run(
         &self,
         requests: &[&Request],
@@ -105,8 +105,8 @@ impl Race {
             while unfinished.get() > 0 {
                 let turn = {
                     let mut waiting = self.turns.waiting.lock().unwrap();
-                    let all_are_there = !waiting.is_empty() && waiting.len() == unfinished.get();
-                    all_are_there.then(|| {
+                    let all_wait = !waiting.is_empty() && waiting.len() == unfinished.get();
+                    all_wait.then(|| {
                         let next = order(waiting.len());
                         waiting.swap_remove(next)
                     })
@@ -120,12 +120,12 @@ impl Race {
         join(racers, starter).await.0.into_iter().sum()
     }
 
-    /// Body hash and receive time of each item of the sequence, in its order.
+    /// The body hash and receive time of each item of the sequence, in order.
     async fn items(&self, event_key: &str) -> Vec<(String, Timestamp)> {
         let query = self.client.query().table_name("Events").key_condition_expression("event_key = :key");
         let query = query.expression_attribute_values(":key", AttributeValue::S(event_key.into()));
         let items = query.send().await.unwrap().items.unwrap_or_default();
-        let text = |item: &std::collections::HashMap<String, AttributeValue>, name| {
+        let string = |item: &std::collections::HashMap<String, AttributeValue>, name| {
             item[name].as_s().unwrap().clone()
         };
         for (index, item) in items.iter().enumerate() {
@@ -133,7 +133,7 @@ impl Race {
         }
         items
             .iter()
-            .map(|item| (text(item, "body_sha256"), text(item, "received_at").parse().unwrap()))
+            .map(|item| (string(item, "body_sha256"), string(item, "received_at").parse().unwrap()))
             .collect()
     }
 }
@@ -141,7 +141,7 @@ impl Race {
 /// A signed delivery, the key of its sequence and the hash of its body.
 fn delivery(name: &str, session: &str) -> (Request, String, String) {
     let entry = ProviderInfo::named("videosdk").unwrap();
-    let body = body("videosdk", name, |places| places.session = session.into());
+    let body = body("videosdk", name, |values| values.session = session.into());
     let keys = KEYS.signing(entry).unwrap();
     let signed = (entry.sign)(keys, body.as_bytes(), Timestamp::UNIX_EPOCH.into()).unwrap();
     let event_key = (entry.normalize)(keys, body.as_bytes(), Timestamp::UNIX_EPOCH).unwrap().event_key;
@@ -153,7 +153,7 @@ fn delivery(name: &str, session: &str) -> (Request, String, String) {
     (request, event_key, hash)
 }
 
-/// A moment of a session: how many copies of a join and of a leave come at once, and how long after the last ones.
+/// A moment of a session: the number of simultaneous copies of a join and a leave, and the seconds since the last.
 fn moment() -> impl Strategy<Value = ([usize; 2], i64)> {
     let copies = prop_oneof![
         3 => (1..5_usize).prop_map(|joins| [joins, 0]),
@@ -164,7 +164,7 @@ fn moment() -> impl Strategy<Value = ([usize; 2], i64)> {
 }
 
 #[test]
-fn copies_that_race_make_the_same_items_in_whatever_order_the_table_sees_their_calls() {
+fn racing_copies_make_the_same_items_in_any_order_of_calls() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let race = runtime.block_on(Race::prepare());
     let config = ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() };
@@ -193,7 +193,7 @@ async fn check(
         let requests = [vec![&join; *joins], vec![&leave; *leaves]].concat();
         let new = race.run(&requests, now, &mut order).await;
         let items = race.items(&key).await;
-        prop_assert_eq!(items.len(), before.len() + new, "what was called new is what is stored");
+        prop_assert_eq!(items.len(), before.len() + new, "every event reported as new is stored");
         prop_assert_eq!(&items[..before.len()], &before[..], "nothing is overwritten");
 
         let is_known = |hash: &String| {

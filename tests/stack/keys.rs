@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use crate::harness::{EXAMPLE, Example};
 use livehooks_signing::ProviderInfo;
 
-/// Secrets Manager with one secret, or out of order.
+/// A fake Secrets Manager with at most one secret.
 #[derive(Clone, Default)]
 struct Secrets {
     secret: Arc<Mutex<Option<String>>>,
@@ -68,7 +68,7 @@ fn keys(secrets: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn keys_are_read_once_in_five_minutes_and_old_ones_outlive_an_outage() {
+async fn keys_are_read_once_in_five_minutes_and_stay_in_use_during_an_outage() {
     let secrets = Secrets::default();
     let ring = secrets.serve::<ApiKeys>().await;
     secrets.set(Some(&keys(&[("a", "1")])));
@@ -97,7 +97,7 @@ async fn failed_verifications_read_the_keys_again_at_most_once_in_thirty_seconds
 }
 
 #[tokio::test]
-async fn while_the_newest_keys_cannot_be_read_a_failed_verification_is_our_fault() {
+async fn a_failed_verification_is_our_fault_while_the_keys_cannot_be_refreshed() {
     let secrets = Secrets::default();
     let ring = secrets.serve::<ApiKeys>().await;
     secrets.set(Some(&keys(&[("a", "1")])));
@@ -106,7 +106,7 @@ async fn while_the_newest_keys_cannot_be_read_a_failed_verification_is_our_fault
         secrets.set(unreadable);
         let first = after(if unreadable.is_none() { 30 } else { 60 });
         assert!(ring.newer(first).await.is_err());
-        // The sender's next attempt comes before the next reading, and must not be rejected for good either.
+        // The sender's retry comes before the next read. It must not be rejected permanently either.
         assert!(ring.newer(first + SignedDuration::from_secs(1)).await.is_err());
         ring.current(first).await.unwrap();
     }
@@ -116,7 +116,7 @@ async fn while_the_newest_keys_cannot_be_read_a_failed_verification_is_our_fault
 }
 
 #[tokio::test]
-async fn without_keys_that_can_be_read_it_is_our_fault_and_the_log_says_how_to_fill_them() {
+async fn unusable_keys_are_our_fault_and_the_log_says_how_to_set_them() {
     let secrets = Secrets::default();
     let ring = secrets.serve::<ApiKeys>().await;
     let fault = ring.current(START).await.err().unwrap();
@@ -127,7 +127,7 @@ async fn without_keys_that_can_be_read_it_is_our_fault_and_the_log_says_how_to_f
     let fault = ring.current(after(5)).await.err().unwrap().to_string();
     assert_eq!(
         fault,
-        "the keys in secret livehooks/example cannot be used: field keys.a: expected a text, found a list; \
+        "the keys in secret livehooks/example cannot be used: field keys.a: expected a string, found an array; \
          fill them with: aws secretsmanager put-secret-value --secret-id livehooks/example \
          --secret-string '{\"keys\": {\"<api key>\": \"<secret>\"}}'"
     );
@@ -142,16 +142,16 @@ async fn without_keys_that_can_be_read_it_is_our_fault_and_the_log_says_how_to_f
 }
 
 #[tokio::test]
-async fn a_secret_that_cannot_be_read_is_asked_for_after_5_s_then_10_20_and_every_30() {
+async fn an_unreadable_secret_is_retried_after_5_s_then_10_20_and_every_30() {
     let secrets = Secrets::default();
     let ring = secrets.serve::<ApiKeys>().await;
-    let mut asked_at = Vec::new();
+    let mut read_at = Vec::new();
     for seconds in 0..=100 {
         assert!(ring.current(after(seconds)).await.is_err());
         assert!(ring.newer(after(seconds)).await.is_err());
-        asked_at.extend(vec![seconds; secrets.calls() as usize]);
+        read_at.extend(vec![seconds; secrets.calls() as usize]);
     }
-    assert_eq!(asked_at, [0, 5, 15, 35, 65, 95]);
+    assert_eq!(read_at, [0, 5, 15, 35, 65, 95]);
     secrets.set(Some(&keys(&[("a", "1")])));
     assert!(ring.current(after(124)).await.is_err());
     ring.current(after(125)).await.unwrap();
@@ -170,7 +170,7 @@ async fn fault_of<K: Keys>(secret: &str) -> Fault {
 }
 
 #[tokio::test]
-async fn the_secret_of_a_new_stack_says_that_keys_were_never_set_and_how_to_set_them() {
+async fn the_fault_of_a_placeholder_secret_says_that_keys_were_never_set_and_how_to_set_them() {
     for fault in [
         fault_of::<ApiKeys>(r#"{"keys": {}}"#).await,
         fault_of::<VideoSdkKeys>(r#"{"public_keys": [], "url_tokens": ["a token that the stack has made"]}"#)
@@ -191,7 +191,7 @@ async fn the_secret_of_a_new_stack_says_that_keys_were_never_set_and_how_to_set_
 }
 
 #[tokio::test]
-async fn keys_stay_in_use_when_the_secret_is_emptied_and_what_they_do_not_fit_is_our_fault() {
+async fn keys_stay_in_use_after_the_secret_is_emptied_but_a_mismatch_is_our_fault() {
     let secrets = Secrets::default();
     let ring = secrets.serve::<ApiKeys>().await;
     secrets.set(Some(&keys(&[("a", "1")])));
@@ -201,11 +201,11 @@ async fn keys_stay_in_use_when_the_secret_is_emptied_and_what_they_do_not_fit_is
     assert!(matches!(fault, Fault::KeysInvalid { .. }), "{fault:?}");
     ring.current(after(30)).await.unwrap();
     ring.current(after(600)).await.unwrap();
-    assert!(ring.are_at_hand());
+    assert!(ring.are_available());
 }
 
 #[tokio::test]
-async fn after_a_rotation_both_keys_count_and_then_only_the_new_one() {
+async fn after_a_secret_is_replaced_only_the_new_key_counts() {
     let secrets = Secrets::default();
     let ring = secrets.serve::<ApiKeys>().await;
     let verified = async |secret: &str, now: Timestamp| {
@@ -225,6 +225,6 @@ async fn after_a_rotation_both_keys_count_and_then_only_the_new_one() {
     assert!(verified("old", START).await);
     assert!(!verified("new", after(10)).await);
     secrets.set(Some(&keys(&[("a", "new")])));
-    assert!(verified("new", after(40)).await, "a failure has the keys read again");
+    assert!(verified("new", after(40)).await, "a failed verification reads the keys again");
     assert!(!verified("old", after(41)).await);
 }

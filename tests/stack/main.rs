@@ -1,4 +1,4 @@
-//! The whole way of an event, through the functions' own handlers, the real AWS SDK and the embedded DynamoDB.
+//! End-to-end tests of the functions' handlers with the real AWS SDK and the embedded DynamoDB.
 
 #[path = "../common/fixture.rs"]
 mod fixture;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{EXAMPLE, Example, KEYS, Local, body};
 
-/// The records of `count` stored events that no notifier has seen yet, and a notifier to the stack's topic.
+/// The stream records of `count` unpublished events, and a notifier for the stack's topic.
 async fn unpublished(local: &Local, count: usize) -> (Event, Notifier) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let sdk = local_sdk_config(listener.local_addr().unwrap());
@@ -27,7 +27,7 @@ async fn unpublished(local: &Local, count: usize) -> (Event, Notifier) {
         &sdk,
     );
     for index in 0..count {
-        let body = body(EXAMPLE, "participant_joined", |places| places.id = index.to_string());
+        let body = body(EXAMPLE, "participant_joined", |values| values.id = index.to_string());
         let now = jiff::Timestamp::now();
         let signed = (entry.sign)(KEYS.signing(entry).unwrap(), body.as_bytes(), now.into()).unwrap();
         let mut request = lambda_http::Request::new(body.into());
@@ -48,7 +48,7 @@ async fn unpublished(local: &Local, count: usize) -> (Event, Notifier) {
     (event, Notifier::new(config, &local_sdk_config(local.stack.aws)))
 }
 
-/// What the notifier answers: the sequence number from which on it wants the records again.
+/// The sequence number that the notifier reports as failed. The event source continues from there.
 async fn failure(notifier: &Notifier, event: &Event) -> Option<String> {
     let response = notifier.handle(event).await;
     assert!(response.batch_item_failures.len() <= 1);
@@ -77,10 +77,10 @@ async fn records_are_published_in_order_across_batches() {
 }
 
 #[tokio::test]
-async fn a_batch_that_is_not_taken_is_wanted_again_from_its_first_record() {
+async fn a_failed_batch_is_reported_by_its_first_record() {
     let local = Local::start().await;
     let (mut event, notifier) = unpublished(&local, 25).await;
-    // The second batch fails as often as the client tries.
+    // The second batch fails on every attempt of the client.
     let faults = [vec![PublishFault::Entries(vec![])], vec![PublishFault::Whole; 3]].concat();
     *local.stack.faults.publish.lock().unwrap() = faults;
     let failed = failure(&notifier, &event).await;
@@ -93,7 +93,7 @@ async fn a_batch_that_is_not_taken_is_wanted_again_from_its_first_record() {
 }
 
 #[tokio::test]
-async fn failed_entries_of_an_answer_200_are_wanted_again_from_the_lowest() {
+async fn failed_entries_of_an_answer_200_are_reported_by_the_lowest() {
     let local = Local::start().await;
     let (event, notifier) = unpublished(&local, 10).await;
     *local.stack.faults.publish.lock().unwrap() = vec![PublishFault::Entries(vec![(7, false), (3, false)])];
@@ -102,7 +102,7 @@ async fn failed_entries_of_an_answer_200_are_wanted_again_from_the_lowest() {
 }
 
 #[tokio::test]
-async fn an_entry_that_the_answer_does_not_mention_is_wanted_again() {
+async fn an_entry_missing_from_the_answer_is_reported() {
     let local = Local::start().await;
     let (event, notifier) = unpublished(&local, 3).await;
     *local.stack.faults.publish.lock().unwrap() = vec![PublishFault::Silent(1)];
@@ -111,7 +111,7 @@ async fn an_entry_that_the_answer_does_not_mention_is_wanted_again() {
 }
 
 #[tokio::test]
-async fn what_the_topic_will_never_take_goes_to_quarantine_and_holds_nothing_up() {
+async fn an_entry_that_the_topic_rejects_permanently_is_quarantined_and_blocks_nothing() {
     let local = Local::start().await;
     let (event, notifier) = unpublished(&local, 10).await;
     *local.stack.faults.publish.lock().unwrap() = vec![PublishFault::Entries(vec![(4, true)])];
@@ -120,26 +120,26 @@ async fn what_the_topic_will_never_take_goes_to_quarantine_and_holds_nothing_up(
     assert_eq!(quarantined_ids(&local), ["4"]);
 }
 
-/// The ids of what the quarantine queue holds.
+/// The event ids in the quarantine queue.
 fn quarantined_ids(local: &Local) -> Vec<String> {
     let quarantined = local.stack.faults.quarantined.lock().unwrap();
-    let id = |whole: &String| {
-        let whole: Value = serde_json::from_str(whole).unwrap();
-        let message: Value = serde_json::from_str(whole["message"].as_str().unwrap()).unwrap();
+    let id = |notification: &String| {
+        let notification: Value = serde_json::from_str(notification).unwrap();
+        let message: Value = serde_json::from_str(notification["message"].as_str().unwrap()).unwrap();
         message["id"].as_str().unwrap().to_owned()
     };
     quarantined.iter().map(id).collect()
 }
 
-const TAKEN: PublishFault = PublishFault::Entries(vec![]);
+const ACCEPTED: PublishFault = PublishFault::Entries(vec![]);
 const INVALID: PublishFault = PublishFault::Rejected(400, "InvalidParameter");
 
 #[tokio::test]
-async fn a_batch_that_is_rejected_for_good_is_taken_apart_and_only_what_is_rejected_then_is_quarantined() {
+async fn a_rejected_batch_is_split_and_only_rejected_entries_are_quarantined() {
     let local = Local::start().await;
     let (event, notifier) = unpublished(&local, 12).await;
-    // The first batch whole, then of its ten records the fourth; the second batch is taken.
-    let singly = [vec![TAKEN; 3], vec![INVALID], vec![TAKEN; 6]].concat();
+    // Reject the first batch, then the fourth of its ten records. Accept the second batch.
+    let singly = [vec![ACCEPTED; 3], vec![INVALID], vec![ACCEPTED; 6]].concat();
     *local.stack.faults.publish.lock().unwrap() = [vec![INVALID], singly].concat();
     assert_eq!(failure(&notifier, &event).await, None);
     assert_eq!(published_ids(&local, 11).await, ids((0..12).filter(|id| *id != 3)));
@@ -147,7 +147,7 @@ async fn a_batch_that_is_rejected_for_good_is_taken_apart_and_only_what_is_rejec
 }
 
 #[tokio::test]
-async fn a_batch_that_is_too_long_as_a_whole_is_taken_apart_and_all_of_it_published() {
+async fn a_batch_that_is_too_long_is_split_and_published() {
     let local = Local::start().await;
     let (event, notifier) = unpublished(&local, 3).await;
     *local.stack.faults.publish.lock().unwrap() = vec![PublishFault::Rejected(400, "BatchRequestTooLong")];
@@ -157,22 +157,22 @@ async fn a_batch_that_is_too_long_as_a_whole_is_taken_apart_and_all_of_it_publis
 }
 
 #[tokio::test]
-async fn of_a_batch_that_is_taken_apart_the_first_record_that_cannot_be_settled_is_wanted_again() {
+async fn the_first_unsettled_record_of_a_split_batch_is_reported() {
     let local = Local::start().await;
     let (event, notifier) = unpublished(&local, 4).await;
     let throttled = vec![PublishFault::Rejected(400, "Throttling"); 3];
-    *local.stack.faults.publish.lock().unwrap() = [vec![INVALID, TAKEN, INVALID], throttled].concat();
+    *local.stack.faults.publish.lock().unwrap() = [vec![INVALID, ACCEPTED, INVALID], throttled].concat();
     assert_eq!(failure(&notifier, &event).await, event.records[2].change.sequence_number);
     assert_eq!(published_ids(&local, 1).await, ids([0]));
     assert_eq!(quarantined_ids(&local), ["1"]);
 
     local.stack.faults.reject_quarantine.store(true, Relaxed);
-    *local.stack.faults.publish.lock().unwrap() = vec![INVALID, TAKEN, INVALID];
+    *local.stack.faults.publish.lock().unwrap() = vec![INVALID, ACCEPTED, INVALID];
     assert_eq!(failure(&notifier, &event).await, event.records[1].change.sequence_number);
 }
 
 #[tokio::test]
-async fn what_is_our_own_fault_is_wanted_again_and_never_quarantined() {
+async fn our_own_faults_are_reported_and_never_quarantined() {
     let local = Local::start().await;
     let (event, notifier) = unpublished(&local, 3).await;
     for (status, code) in [
@@ -184,7 +184,7 @@ async fn what_is_our_own_fault_is_wanted_again_and_never_quarantined() {
         (403, "SignatureDoesNotMatch"),
         (400, "RequestExpired"),
     ] {
-        // As often as the client may try.
+        // Fail every attempt of the client.
         *local.stack.faults.publish.lock().unwrap() = vec![PublishFault::Rejected(status, code); 3];
         let first = &event.records[0].change.sequence_number;
         assert_eq!(&failure(&notifier, &event).await, first, "{code}");
@@ -194,28 +194,28 @@ async fn what_is_our_own_fault_is_wanted_again_and_never_quarantined() {
 }
 
 #[tokio::test]
-async fn a_record_that_is_no_event_goes_to_quarantine_and_other_changes_are_passed_over() {
+async fn a_record_without_an_event_is_quarantined_and_other_changes_are_skipped() {
     let local = Local::start().await;
     let (event, notifier) = unpublished(&local, 1).await;
     let mut records = json!(event);
     let good = records["Records"][0].clone();
-    let mut alien = good.clone();
-    alien["dynamodb"]["NewImage"] = json!({ "event_key": { "S": "alien" } });
+    let mut foreign = good.clone();
+    foreign["dynamodb"]["NewImage"] = json!({ "event_key": { "S": "foreign" } });
     let mut removal = good.clone();
     removal["eventName"] = json!("REMOVE");
-    records["Records"] = json!([alien, removal, good]);
+    records["Records"] = json!([foreign, removal, good]);
     let event: Event = serde_json::from_value(records).unwrap();
     assert_eq!(failure(&notifier, &event).await, None);
     assert_eq!(published_ids(&local, 1).await, ids(0..1));
-    assert!(local.stack.faults.quarantined.lock().unwrap()[0].contains("alien"));
+    assert!(local.stack.faults.quarantined.lock().unwrap()[0].contains("foreign"));
 }
 
 #[tokio::test]
-async fn what_stands_before_a_record_that_cannot_be_settled_is_published_first() {
+async fn records_before_an_unsettled_one_are_published() {
     let local = Local::start().await;
     let (event, notifier) = unpublished(&local, 3).await;
     let mut records = json!(event);
-    records["Records"][1]["dynamodb"]["NewImage"] = json!({ "event_key": { "S": "alien" } });
+    records["Records"][1]["dynamodb"]["NewImage"] = json!({ "event_key": { "S": "foreign" } });
     let mut event: Event = serde_json::from_value(records).unwrap();
     local.stack.faults.reject_quarantine.store(true, Relaxed);
     assert_eq!(failure(&notifier, &event).await, event.records[1].change.sequence_number);
@@ -228,7 +228,7 @@ async fn what_stands_before_a_record_that_cannot_be_settled_is_published_first()
 }
 
 #[tokio::test]
-async fn the_local_stack_publishes_again_what_was_not_taken() {
+async fn the_local_stack_retries_failed_notifications() {
     let local = Local::start().await;
     *local.stack.faults.publish.lock().unwrap() = vec![PublishFault::Whole; 3];
     local.status(EXAMPLE, body(EXAMPLE, "participant_joined", |_| ()).as_bytes()).await;
@@ -236,17 +236,17 @@ async fn the_local_stack_publishes_again_what_was_not_taken() {
 }
 
 #[tokio::test]
-async fn what_was_stored_before_a_crash_is_published_after_the_restart() {
+async fn an_event_stored_before_a_crash_is_published_after_the_restart() {
     let folder = tempfile::tempdir().unwrap();
     let start = async || {
         let data = folder.path().to_owned();
         Local::start_with(|options| options.data = Some(data)).await
     };
     let first = start().await;
-    // The topic takes nothing: the process ends with a stored event that nobody heard of.
+    // The topic rejects everything, so that the process stops with an unpublished event.
     *first.stack.faults.publish.lock().unwrap() = vec![PublishFault::Whole; 1_000];
     first
-        .status(EXAMPLE, body(EXAMPLE, "participant_joined", |places| places.id = "1".into()).as_bytes())
+        .status(EXAMPLE, body(EXAMPLE, "participant_joined", |values| values.id = "1".into()).as_bytes())
         .await;
     first.stop().await;
 

@@ -1,4 +1,4 @@
-//! Several batches on their way to SNS at once, answered in another order than they were sent in.
+//! Concurrent batches that SNS answers out of order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -15,21 +15,22 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-/// An SNS that answers the first `held` batches only when it has them all, and then the last one first.
+/// An SNS that waits for the first `held` batches, then answers them in reverse order.
 #[derive(Clone, Default)]
-struct Sns(Arc<Mutex<Inside>>);
+struct Sns(Arc<Mutex<SnsState>>);
 
 #[derive(Default)]
-struct Inside {
+struct SnsState {
     held: usize,
     waiting: BTreeMap<usize, oneshot::Sender<()>>,
-    /// The records that are not taken now, and the batches (by their first record) that get an answer 500.
+    /// Records that fail for now.
     rejected: BTreeSet<usize>,
+    /// First records of the batches that are answered with 500.
     broken: BTreeSet<usize>,
     calls: usize,
     in_flight: usize,
-    most_in_flight: usize,
-    taken: BTreeMap<usize, usize>,
+    in_flight_max: usize,
+    accepted: BTreeMap<usize, usize>,
 }
 
 impl Sns {
@@ -46,7 +47,7 @@ impl Sns {
         Notifier::new(config, &sdk)
     }
 
-    fn inside(&self) -> std::sync::MutexGuard<'_, Inside> {
+    fn state(&self) -> std::sync::MutexGuard<'_, SnsState> {
         self.0.lock().unwrap()
     }
 }
@@ -56,33 +57,33 @@ async fn publish(State(sns): State<Sns>, body: String) -> Response {
     let message = |entry: usize| form.get(&format!("PublishBatchRequestEntries.member.{entry}.Message"));
     let records: Vec<usize> = (1..).map_while(message).map(|message| number(message)).collect();
     let turn = {
-        let mut inside = sns.inside();
-        inside.calls += 1;
-        inside.in_flight += 1;
-        inside.most_in_flight = inside.most_in_flight.max(inside.in_flight);
-        (inside.calls <= inside.held).then(|| {
+        let mut state = sns.state();
+        state.calls += 1;
+        state.in_flight += 1;
+        state.in_flight_max = state.in_flight_max.max(state.in_flight);
+        (state.calls <= state.held).then(|| {
             let (release, turn) = oneshot::channel();
-            inside.waiting.insert(records[0], release);
-            if inside.waiting.len() == inside.held {
-                release_last(&mut inside);
+            state.waiting.insert(records[0], release);
+            if state.waiting.len() == state.held {
+                release_last(&mut state);
             }
             turn
         })
     };
     if let Some(turn) = turn {
         turn.await.unwrap();
-        release_last(&mut sns.inside());
+        release_last(&mut sns.state());
     }
-    sns.inside().answer(&records)
+    sns.state().answer(&records)
 }
 
-fn release_last(inside: &mut Inside) {
-    if let Some((_, release)) = inside.waiting.pop_last() {
+fn release_last(state: &mut SnsState) {
+    if let Some((_, release)) = state.waiting.pop_last() {
         release.send(()).unwrap();
     }
 }
 
-impl Inside {
+impl SnsState {
     fn answer(&mut self, records: &[usize]) -> Response {
         self.in_flight -= 1;
         if self.broken.contains(&records[0]) {
@@ -95,7 +96,7 @@ impl Inside {
                     "<member><Id>{id}</Id><Code>Busy</Code><SenderFault>false</SenderFault></member>"
                 );
             } else {
-                *self.taken.entry(*record).or_default() += 1;
+                *self.accepted.entry(*record).or_default() += 1;
                 successes += &format!("<member><Id>{id}</Id><MessageId>{record}</MessageId></member>");
             }
         }
@@ -113,7 +114,7 @@ fn number(message: &str) -> usize {
     event["id"].as_str().unwrap().parse().unwrap()
 }
 
-/// Stored events with their numbers as ids and sequence numbers.
+/// Stream records of events, numbered by id and sequence number.
 fn records(count: usize) -> Event {
     let record = |index: usize| {
         let event = json!({
@@ -148,16 +149,16 @@ async fn failure(notifier: &Notifier, event: &Event) -> Option<usize> {
 #[tokio::test]
 async fn a_thousand_records_are_a_hundred_calls_eight_at_a_time() {
     let sns = Sns::default();
-    sns.inside().held = 8;
+    sns.state().held = 8;
     let notifier = sns.clone().start().await;
     assert_eq!(failure(&notifier, &records(1_000)).await, None);
-    let inside = sns.inside();
-    assert_eq!((inside.calls, inside.most_in_flight), (100, 8));
-    assert_eq!(inside.taken, (0..1_000).map(|record| (record, 1)).collect());
+    let state = sns.state();
+    assert_eq!((state.calls, state.in_flight_max), (100, 8));
+    assert_eq!(state.accepted, (0..1_000).map(|record| (record, 1)).collect());
 }
 
 #[tokio::test]
-async fn of_failures_in_several_batches_the_lowest_record_is_wanted_again() {
+async fn the_lowest_failed_record_of_several_batches_is_reported() {
     for (rejected, broken, lowest) in [
         (vec![57, 23], vec![40], 23),
         (vec![57], vec![40, 20], 20),
@@ -167,25 +168,25 @@ async fn of_failures_in_several_batches_the_lowest_record_is_wanted_again() {
     ] {
         let sns = Sns::default();
         {
-            let mut inside = sns.inside();
-            inside.held = 8;
-            inside.rejected = rejected.into_iter().collect();
-            inside.broken = broken.into_iter().collect();
+            let mut state = sns.state();
+            state.held = 8;
+            state.rejected = rejected.into_iter().collect();
+            state.broken = broken.into_iter().collect();
         }
         let notifier = sns.clone().start().await;
         assert_eq!(failure(&notifier, &records(80)).await, Some(lowest));
-        // What stands before it never comes again.
-        let before: Vec<usize> = sns.inside().taken.range(..lowest).map(|(record, _)| *record).collect();
+        // The event source does not repeat the records before it.
+        let before: Vec<usize> = sns.state().accepted.range(..lowest).map(|(record, _)| *record).collect();
         assert_eq!(before, (0..lowest).collect::<Vec<_>>());
     }
 }
 
 #[tokio::test]
-async fn behind_a_failure_no_new_batch_is_begun_for_long() {
+async fn new_batches_stop_soon_after_a_failure() {
     let sns = Sns::default();
-    sns.inside().broken = (0..1_000).step_by(10).collect();
+    sns.state().broken = (0..1_000).step_by(10).collect();
     let notifier = sns.clone().start().await;
     assert_eq!(failure(&notifier, &records(1_000)).await, Some(0));
-    let calls = sns.inside().calls;
-    assert!(calls <= 8 * 3, "{calls} calls to a topic that takes nothing");
+    let calls = sns.state().calls;
+    assert!(calls <= 8 * 3, "{calls} calls to a topic that rejects everything");
 }

@@ -1,5 +1,5 @@
-//! What holds for every input: no panic, nothing altered is let in, nothing of a body is lost, no value of a keys
-//! file is repeated.
+//! Properties of every input: nothing panics, altered deliveries are rejected, bodies are kept byte for byte, and errors
+//! never contain keys.
 
 use http::HeaderMap;
 use livehooks::keys_file::KeysFile;
@@ -15,12 +15,12 @@ use crate::schema;
 
 const NOW: jiff::Timestamp = jiff::Timestamp::constant(1_761_815_000, 0);
 
-/// The keys with which a provider signs the body itself; 100ms also knows a header that proves nothing of it.
+/// The keys that sign the body. 100ms also has a secret header, which does not cover the body.
 fn signing(entry: &ProviderInfo) -> Value {
     entry.body_keys(KEYS.signing(entry).unwrap())
 }
 
-fn verdict(
+fn verify(
     entry: &ProviderInfo,
     keys: &Value,
     headers: &HeaderMap,
@@ -50,20 +50,20 @@ fn sample(entry: &ProviderInfo, which: Index) -> String {
 
 #[derive(Clone, Debug)]
 enum Edit {
-    Put(Index, u8),
+    Replace(Index, u8),
     Insert(Index, u8),
     Remove(Index),
-    Cut(Index),
+    Truncate(Index),
     Repeat(Index, Index),
 }
 
 fn edit() -> impl Strategy<Value = Edit> {
     let (at, byte) = (any::<Index>(), prop_oneof![any::<u8>(), select(b" \n\0\"{},:".to_vec())]);
     prop_oneof![
-        (at.clone(), byte.clone()).prop_map(|(at, byte)| Edit::Put(at, byte)),
+        (at.clone(), byte.clone()).prop_map(|(at, byte)| Edit::Replace(at, byte)),
         (at.clone(), byte).prop_map(|(at, byte)| Edit::Insert(at, byte)),
         at.clone().prop_map(Edit::Remove),
-        at.clone().prop_map(Edit::Cut),
+        at.clone().prop_map(Edit::Truncate),
         (at.clone(), at).prop_map(|(from, to)| Edit::Repeat(from, to)),
     ]
 }
@@ -71,10 +71,10 @@ fn edit() -> impl Strategy<Value = Edit> {
 fn edited(body: &[u8], edit: &Edit) -> Vec<u8> {
     let mut bytes = body.to_vec();
     match edit {
-        Edit::Put(at, byte) => bytes[at.index(body.len())] = *byte,
+        Edit::Replace(at, byte) => bytes[at.index(body.len())] = *byte,
         Edit::Insert(at, byte) => bytes.insert(at.index(body.len() + 1), *byte),
         Edit::Remove(at) => drop(bytes.remove(at.index(body.len()))),
-        Edit::Cut(at) => bytes.truncate(at.index(body.len())),
+        Edit::Truncate(at) => bytes.truncate(at.index(body.len())),
         Edit::Repeat(from, to) => {
             let (from, to) = (from.index(body.len()), to.index(body.len()));
             bytes.extend_from_within(from.min(to)..=from.max(to));
@@ -83,7 +83,7 @@ fn edited(body: &[u8], edit: &Edit) -> Vec<u8> {
     bytes
 }
 
-/// Any JSON, in the texts and numbers that providers send and in none of them.
+/// Any JSON, often with strings and numbers like those that providers send.
 fn any_json() -> impl Strategy<Value = Value> {
     let text = prop_oneof![
         ".{0,12}",
@@ -108,7 +108,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// How many values there are in this one, itself included.
+/// The number of values in this one, including itself.
 fn count(json: &Value) -> usize {
     1 + match json {
         Value::Array(list) => list.iter().map(count).sum(),
@@ -117,19 +117,19 @@ fn count(json: &Value) -> usize {
     }
 }
 
-/// Puts `new` in the place of any of the values.
+/// Replaces one of the values.
 fn replace_one(json: &mut Value, which: Index, new: Value) {
     let count = count(json);
     replace(json, which.index(count), new);
 }
 
-/// Puts `new` in the place of the value that stands at `place`, counted from the outermost.
-fn replace(json: &mut Value, mut place: usize, new: Value) {
-    if place == 0 {
+/// Replaces the value at `index`, counted in depth-first order.
+fn replace(json: &mut Value, mut index: usize, new: Value) {
+    if index == 0 {
         *json = new;
         return;
     }
-    place -= 1;
+    index -= 1;
     let values: Vec<&mut Value> = match json {
         Value::Array(list) => list.iter_mut().collect(),
         Value::Object(fields) => fields.values_mut().collect(),
@@ -137,10 +137,10 @@ fn replace(json: &mut Value, mut place: usize, new: Value) {
     };
     for value in values {
         let inside = count(value);
-        if place < inside {
-            return replace(value, place, new);
+        if index < inside {
+            return replace(value, index, new);
         }
-        place -= inside;
+        index -= inside;
     }
 }
 
@@ -148,7 +148,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
-    fn a_signed_body_that_was_changed_anywhere_is_rejected(
+    fn an_altered_signed_body_is_rejected(
         entry in provider(), which: Index, edits in vec(edit(), 1..12),
     ) {
         let keys = signing(entry);
@@ -156,16 +156,16 @@ proptest! {
         let signed = (entry.sign)(&keys, &body, NOW.into()).unwrap();
         let (keys, headers, token) = (entry.public_keys(&keys), headers(&signed), signed.url_token.as_deref());
         prop_assert!(signed.covers_body);
-        prop_assert_eq!(verdict(entry, &keys, &headers, token, &body), Ok(()));
+        prop_assert_eq!(verify(entry, &keys, &headers, token, &body), Ok(()));
         for altered in edits.iter().map(|edit| edited(&body, edit)).filter(|altered| *altered != body) {
             let authentic = Delivery { headers: &headers, url_token: token, body: &body };
             let expected = (entry.rejection)(Attack::BodyAltered, &authentic, Assurance::Signed);
-            prop_assert_eq!(verdict(entry, &keys, &headers, token, &altered).err(), expected);
+            prop_assert_eq!(verify(entry, &keys, &headers, token, &altered).err(), expected);
         }
     }
 
     #[test]
-    fn a_credential_that_was_changed_anywhere_is_rejected_or_the_same(
+    fn an_altered_credential_is_rejected(
         entry in provider(), which: Index, edits in vec(edit(), 1..12),
     ) {
         let keys = signing(entry);
@@ -175,18 +175,18 @@ proptest! {
         let name: http::HeaderName = (entry.credential_headers)(&keys)[0].parse().unwrap();
         for edit in &edits {
             let Ok(value) = http::HeaderValue::from_bytes(&edited(right[&name].as_bytes(), edit)) else { continue };
-            // Hex in capitals is the same signature.
+            // Uppercase hex is the same signature.
             if value.as_bytes().eq_ignore_ascii_case(right[&name].as_bytes()) && entry.name == "100ms" || value == right[&name] {
                 continue;
             }
             let mut altered = right.clone();
             altered.insert(name.clone(), value);
-            prop_assert!(verdict(entry, &keys, &altered, None, &body).is_err(), "{:?}", altered[&name]);
+            prop_assert!(verify(entry, &keys, &altered, None, &body).is_err(), "{:?}", altered[&name]);
         }
     }
 
     #[test]
-    fn nothing_that_comes_without_the_key_is_let_in_or_makes_the_core_panic(
+    fn a_delivery_without_the_key_is_rejected_without_a_panic(
         entry in provider(),
         names in vec(select(credential_headers()), 0..4),
         values in vec(prop_oneof![
@@ -208,18 +208,18 @@ proptest! {
             }
         }
         let keys = KEYS.secret(entry);
-        prop_assert!(verdict(entry, &keys, &map, token.as_deref(), &body).is_err());
+        prop_assert!(verify(entry, &keys, &map, token.as_deref(), &body).is_err());
     }
 
     #[test]
-    fn an_authentic_body_of_any_bytes_becomes_an_event_that_has_them_all(
+    fn an_event_holds_the_exact_bytes_of_any_authentic_body(
         entry in provider(), body in prop_oneof![vec(any::<u8>(), 0..200), ".{0,80}".prop_map(String::into_bytes)],
     ) {
         check_event(entry, &body)?;
     }
 
     #[test]
-    fn an_authentic_body_whose_fields_are_of_any_kind_becomes_an_event_that_has_them_all(
+    fn an_event_holds_the_exact_bytes_of_a_body_with_fields_of_any_type(
         entry in provider(), which: Index, changes in vec((any::<Index>(), any_json()), 1..6), is_pretty: bool,
     ) {
         let mut json: Value = serde_json::from_str(&sample(entry, which)).unwrap();
@@ -231,7 +231,7 @@ proptest! {
     }
 
     #[test]
-    fn a_keys_file_that_is_wrong_is_told_without_its_values(
+    fn the_error_for_an_invalid_keys_file_contains_none_of_its_values(
         entry in provider(), place: Index, new in any_json(), canary in "[a-z]{24}",
     ) {
         let canary = format!("canary-{canary}");

@@ -1,4 +1,4 @@
-//! What comes out of the queue is verified, and stored once.
+//! Queued deliveries are verified, and stored once.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -13,43 +13,47 @@ use livehooks_signing::Signer;
 use serde_json::json;
 
 use crate::dead_letters::reasons;
-use crate::fake_aws::{FakeAws, START, after, batch, public_keys, request, said, signed_request};
+use crate::fake_aws::{FakeAws, START, after, batch, public_keys, request, signed_request, status_of};
 use crate::harness::{EXAMPLE, Example, body};
 
 pub fn inline(provider: &str) -> KeySource {
     KeySource::Inline(public_keys(provider).to_string())
 }
 
-/// What was said of the one message, and whether it is done with.
+/// The status of the only message, and whether it is settled.
 pub fn only(recovered: &[Recovered]) -> (String, bool) {
     let [message] = recovered else { panic!("expected one message, found {recovered:?}") };
-    (said(message.result.clone().unwrap().outcome), message.is_settled())
+    (status_of(message.result.clone().unwrap().outcome), message.is_settled())
 }
 
 #[tokio::test]
-async fn a_token_that_has_expired_while_it_waited_still_counts() {
+async fn a_token_that_expires_in_the_queue_still_counts() {
     let aws = FakeAws::start().await;
     let ingest = aws.ingest::<LiveKit>(&public_keys("livekit"));
     let recover = aws.recover("livekit", inline("livekit"));
     let body = body("livekit", "participant_joined", |_| ());
     let request = request("livekit", body.as_bytes(), START);
     aws.down.table.store(true, SeqCst);
-    assert_eq!(said(ingest.receive_at(&request, START).await), "queued");
+    assert_eq!(status_of(ingest.receive_at(&request, START).await), "queued");
     assert_eq!(only(&aws.recover_batch(&recover, after(60)).await), ("503".into(), false));
     assert_eq!(aws.waiting(), 1);
 
     aws.down.table.store(false, SeqCst);
-    let (tomorrow, still) = (after(86_400), aws.queue.clone());
-    assert_eq!(said(ingest.receive_at(&request, tomorrow).await), "401", "sent again it would be rejected");
+    let tomorrow = after(86_400);
+    assert_eq!(
+        status_of(ingest.receive_at(&request, tomorrow).await),
+        "401",
+        "a new delivery would be rejected"
+    );
     assert_eq!(only(&aws.recover_batch(&recover, tomorrow).await), ("accepted".into(), true));
-    assert_eq!(still.bodies().unwrap(), (vec![], vec![]));
+    assert_eq!(aws.queue.bodies().unwrap(), (vec![], vec![]));
     let items = aws.items().await;
     assert_eq!(items.len(), 1);
     assert_eq!(items[0]["received_at"].as_s().unwrap(), "2025-10-30T09:03:20.000000000Z");
 }
 
 #[tokio::test]
-async fn an_outage_of_the_keys_at_a_cold_start_loses_nothing_and_lets_nobody_in() {
+async fn if_keys_are_unavailable_at_a_cold_start_nothing_is_lost_and_no_forgery_is_accepted() {
     let aws = FakeAws::start().await;
     *aws.secret.lock().unwrap() = public_keys(EXAMPLE).to_string();
     aws.down.secrets.store(true, SeqCst);
@@ -57,7 +61,7 @@ async fn an_outage_of_the_keys_at_a_cold_start_loses_nothing_and_lets_nobody_in(
     let recover = aws.recover(EXAMPLE, KeySource::SecretsManager("keys".into()));
     let forged = signed_request(EXAMPLE, &Example::other_keys(&public_keys(EXAMPLE)), b"{}", START);
     for request in [request(EXAMPLE, br#"{"id":"1"}"#, START), forged] {
-        assert_eq!(said(ingest.receive_at(&request, START).await), "queued");
+        assert_eq!(status_of(ingest.receive_at(&request, START).await), "queued");
     }
     for message in aws.recover_batch(&recover, after(10)).await {
         assert!(!message.is_settled(), "without keys nothing is dropped: {message:?}");
@@ -65,15 +69,15 @@ async fn an_outage_of_the_keys_at_a_cold_start_loses_nothing_and_lets_nobody_in(
 
     aws.down.secrets.store(false, SeqCst);
     let recovered = aws.recover_batch(&recover, after(20)).await;
-    let said: Vec<String> =
-        recovered.iter().map(|message| said(message.result.clone().unwrap().outcome)).collect();
-    assert_eq!(said, ["accepted", "401"]);
+    let statuses: Vec<String> =
+        recovered.iter().map(|message| status_of(message.result.clone().unwrap().outcome)).collect();
+    assert_eq!(statuses, ["accepted", "401"]);
     assert_eq!((aws.waiting(), aws.items().await.len()), (0, 1));
     assert_eq!(reasons(&aws), ["wrong_key"]);
 }
 
 #[tokio::test]
-async fn keys_that_were_added_since_they_were_read_let_in_what_they_signed() {
+async fn keys_that_are_added_after_the_first_read_are_used() {
     let aws = FakeAws::start().await;
     let keys = |secret: &str| json!({ "keys": { "a": secret } });
     *aws.secret.lock().unwrap() = keys("old").to_string();
@@ -81,21 +85,21 @@ async fn keys_that_were_added_since_they_were_read_let_in_what_they_signed() {
     let ingest = aws.ingest_with::<Example>(|_| ());
     aws.down.table.store(true, SeqCst);
     let old = signed_request(EXAMPLE, &keys("old"), br#"{"id":"1"}"#, START);
-    assert_eq!(said(ingest.receive_at(&old, START).await), "queued");
+    assert_eq!(status_of(ingest.receive_at(&old, START).await), "queued");
     aws.recover_batch(&recover, after(1)).await;
 
     *aws.secret.lock().unwrap() = json!({ "keys": { "a": "old", "b": "new" } }).to_string();
     let new = signed_request(EXAMPLE, &json!({ "keys": { "b": "new" } }), br#"{"id":"2"}"#, after(10));
     let ingest = aws.ingest_with::<Example>(|_| ());
-    assert_eq!(said(ingest.receive_at(&new, after(10)).await), "queued");
+    assert_eq!(status_of(ingest.receive_at(&new, after(10)).await), "queued");
     aws.down.table.store(false, SeqCst);
-    // Its own keys would reject the second one, and are old enough to be read again.
+    // Recover's cached keys would reject the second delivery, but are old enough to be refreshed.
     assert!(aws.recover_batch(&recover, after(32)).await.iter().all(Recovered::is_settled));
     assert_eq!(aws.items().await.len(), 2);
 }
 
 #[tokio::test]
-async fn a_message_that_comes_twice_is_one_event() {
+async fn a_message_received_twice_is_one_event() {
     for (provider, name) in [(EXAMPLE, "participant_joined"), ("videosdk", "participant-joined")] {
         let aws = FakeAws::start().await;
         let body = body(provider, name, |_| ());
@@ -115,7 +119,7 @@ async fn a_message_that_comes_twice_is_one_event() {
 async fn receive(aws: &FakeAws, provider: &str, body: &str, seconds: i64) -> String {
     let request = request(provider, body.as_bytes(), after(seconds));
     let keys = public_keys(provider);
-    said(match provider {
+    status_of(match provider {
         "videosdk" => aws.ingest::<VideoSdk>(&keys).receive_at(&request, after(seconds)).await,
         _ => aws.ingest::<Example>(&keys).receive_at(&request, after(seconds)).await,
     })
@@ -125,8 +129,8 @@ async fn queue(aws: &FakeAws, provider: &str, body: &str, seconds: i64) {
     assert_eq!(receive(aws, provider, body, seconds).await, "queued");
 }
 
-/// Events of one sequence, each received at its second: those that are queued come into the table later, in
-/// the order in which they stand here. Returns how many events there are then.
+/// Delivers events of one sequence, each received at its second. Recovers the queued ones afterwards, in this order.
+/// Returns the number of stored events.
 async fn stored(direct: &[(&str, i64)], queued: &[(&str, i64)]) -> usize {
     let aws = FakeAws::start().await;
     aws.down.table.store(true, SeqCst);
@@ -139,7 +143,7 @@ async fn stored(direct: &[(&str, i64)], queued: &[(&str, i64)]) -> usize {
     }
     let recover = aws.recover("videosdk", inline("videosdk"));
     while aws.waiting() > 0 {
-        // One by one: a batch would be put in order.
+        // One by one, because recover sorts a batch.
         let event = aws.queue.receive(1, after(1_000)).unwrap().event;
         let message = recover.recover_at(&event, after(1_000)).await.remove(0);
         assert!(message.is_settled(), "{message:?}");
@@ -152,21 +156,21 @@ const JOIN: &str = "participant-joined";
 const LEAVE: &str = "participant-left";
 
 #[tokio::test]
-async fn a_sequence_is_the_same_in_whatever_order_its_events_come_out_of_the_queue() {
-    // Two copies of a join around a leave that came after both.
+async fn a_sequence_is_the_same_in_any_order_of_recovery() {
+    // Two copies of a join, recovered before and after a later leave.
     assert_eq!(stored(&[], &[(JOIN, 0), (LEAVE, 6), (JOIN, 1)]).await, 2);
-    // The copy is already in the table, behind what came later.
+    // The copy is already stored, and so is a later leave.
     assert_eq!(stored(&[(JOIN, 1), (LEAVE, 6)], &[(JOIN, 0)]).await, 2);
-    // A join, a leave and a join again, within ten seconds, in any order: three events.
+    // A join, a leave and another join within ten seconds are three events in any order.
     assert_eq!(stored(&[], &[(LEAVE, 3), (JOIN, 6), (JOIN, 0)]).await, 3);
     assert_eq!(stored(&[], &[(JOIN, 6), (LEAVE, 3), (JOIN, 0)]).await, 3);
     assert_eq!(stored(&[(LEAVE, 3)], &[(JOIN, 6), (JOIN, 0)]).await, 3);
-    // An old join that was never stored is no repeat of a much later one.
+    // An old join that was never stored is not a repeat of a much later one.
     assert_eq!(stored(&[(JOIN, 500)], &[(JOIN, 0)]).await, 2);
 }
 
 #[tokio::test]
-async fn a_poison_message_ends_in_the_dead_letter_queue_and_holds_nothing_up() {
+async fn a_poison_message_is_dead_lettered_and_blocks_nothing() {
     let aws = FakeAws::start().await;
     aws.queue.send("poison", START).unwrap();
     aws.down.table.store(true, SeqCst);
@@ -184,7 +188,7 @@ async fn a_poison_message_ends_in_the_dead_letter_queue_and_holds_nothing_up() {
 }
 
 #[tokio::test]
-async fn whatever_is_no_delivery_of_a_known_provider_is_wanted_again() {
+async fn a_message_without_a_readable_delivery_is_retried() {
     let aws = FakeAws::start().await;
     let recover = aws.recover(EXAMPLE, inline(EXAMPLE));
     let good = json!({
@@ -204,7 +208,7 @@ async fn whatever_is_no_delivery_of_a_known_provider_is_wanted_again() {
         with("received_at", json!("yesterday")),
         with("headers", json!([["a b", ""]])),
         with("headers", json!([["a", "Cg=="]])),
-        with("body", json!("no base64")),
+        with("body", json!("not base64")),
         with("gzip", json!(true)),
     ] {
         let recovered = recover.recover_at(&batch(&message), START).await;
@@ -213,9 +217,11 @@ async fn whatever_is_no_delivery_of_a_known_provider_is_wanted_again() {
     }
     let long = with("provider", json!("x".repeat(1_000)));
     let recovered = recover.recover_at(&batch(&long), START).await;
-    let why = recovered[0].result.as_ref().unwrap_err().to_string();
-    assert!(why.len() < 200, "no text of a message reaches the log uncut: {why}");
+    let error = recovered[0].result.as_ref().unwrap_err().to_string();
+    assert!(error.len() < 200, "a long string in a message is shortened for the log: {error}");
     let recovered = recover.recover_at(&batch(&good.to_string()), START).await;
-    assert!(matches!(&recovered[0].result, Ok(taken) if matches!(taken.outcome, Outcome::Rejected(_))));
+    assert!(
+        matches!(&recovered[0].result, Ok(recovered) if matches!(recovered.outcome, Outcome::Rejected(_)))
+    );
     assert!(response(&recovered).batch_item_failures.is_empty());
 }

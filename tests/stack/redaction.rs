@@ -23,9 +23,9 @@ async fn secrets_in_bodies_stay_in_the_table() {
 
         let published = local.published_by_now().await;
         let shown = local.get("/api/events").await;
-        for text in [serde_json::to_string(&published).unwrap(), shown] {
-            assert!(!text.contains(secret.trim_matches('"')), "{pointer} is shown");
-            assert!(text.contains("[redacted]"));
+        for json in [serde_json::to_string(&published).unwrap(), shown] {
+            assert!(!json.contains(secret.trim_matches('"')), "{pointer} is shown");
+            assert!(json.contains("[redacted]"));
         }
     }
 }

@@ -9,7 +9,7 @@ pub fn padded(padding: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// Text that no compression makes much shorter.
+/// Nearly incompressible text.
 pub fn noise(bytes: usize) -> String {
     let mut state = 1_u64;
     let next = || {
@@ -20,7 +20,7 @@ pub fn noise(bytes: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_large_event_is_stored_whole_and_published_with_a_pointer() {
+async fn a_large_event_is_stored_completely_and_published_with_a_reference() {
     let local = Local::start().await;
     let body = padded(&"x".repeat(400_000));
     assert_eq!(local.status(EXAMPLE, &body).await, "accepted");
@@ -32,7 +32,7 @@ async fn a_large_event_is_stored_whole_and_published_with_a_pointer() {
 }
 
 #[tokio::test]
-async fn an_event_that_no_item_can_hold_is_rejected_for_good() {
+async fn an_event_too_large_for_an_item_is_rejected() {
     let local = Local::start().await;
     let (status, problem) = local.post(EXAMPLE, &padded(&noise(700_000))).await;
     assert_eq!(
@@ -45,7 +45,7 @@ async fn an_event_that_no_item_can_hold_is_rejected_for_good() {
 }
 
 #[tokio::test]
-async fn a_body_of_one_mebibyte_is_taken_and_one_byte_more_is_not() {
+async fn a_body_of_one_mebibyte_is_accepted_and_one_byte_more_is_not() {
     let local = Local::start().await;
     let around = padded("").len();
     let body = padded(&"x".repeat((1 << 20) - around));

@@ -1,4 +1,4 @@
-//! Everything that a provider needs is there, and nothing else names one.
+//! Each provider is complete, and no other code depends on one provider by name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{files, read, root};
 
-/// Each provider's Rust name and public name, found where it is implemented.
+/// The module name and public name of each provider, from its implementation.
 pub fn providers() -> Vec<(String, String)> {
     let found: Vec<(String, String)> = files("shared/core/src", ".rs")
         .iter()
@@ -24,23 +24,23 @@ pub fn providers() -> Vec<(String, String)> {
     found
 }
 
-/// The steps of `docs/adding-a-provider.md`, each with what it leaves behind.
+/// Checks the result of each step in `docs/adding-a-provider.md`.
 #[test]
 fn a_provider_is_complete() {
     let guide = read("docs/adding-a-provider.md");
     let steps = guide.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit())).count();
     let events: Value = serde_json::from_str(&read("events/keys.json")).unwrap();
     let texts = ["README.md", "docs/deploying.md", "template.yaml"].map(|file| (file, read(file)));
-    let mut forgotten = Vec::new();
+    let mut missing = Vec::new();
     for (module, name) in providers() {
-        let mut need = |step: usize, is_there: bool, what: String| {
+        let mut need = |step: usize, exists: bool, what: String| {
             assert!((1..=steps).contains(&step), "docs/adding-a-provider.md has no step {step}");
-            if !is_there {
-                forgotten.push(format!("{name}, step {step}: {what}"));
+            if !exists {
+                missing.push(format!("{name}, step {step}: {what}"));
             }
         };
         let has = |path: &str| root().join(path).exists();
-        let says =
+        let mentions =
             |file: &str, words: &str| texts.iter().any(|(name, text)| *name == file && text.contains(words));
         let listed = PROVIDER_NAMES.contains(&name.as_str());
         need(1, listed, "a line in the list of shared/core/src/providers/mod.rs".into());
@@ -58,19 +58,19 @@ fn a_provider_is_complete() {
             need(4, has(&path), path);
         }
         let route = format!("Path: /webhooks/{name},");
-        need(5, says("template.yaml", &route), "a function in template.yaml".into());
+        need(5, mentions("template.yaml", &route), "a function in template.yaml".into());
         need(6, events.get(&name).is_some(), "keys in events/keys.json".into());
         need(6, has(&format!("events/{name}")), format!("events/{name}"));
         let url = format!("`…/webhooks/{name}");
-        need(7, says("README.md", &url), "a row in the provider table of README.md".into());
-        let url = format!("<{}Url>", capitalised(&module));
-        need(7, says("docs/deploying.md", &url), "a section in docs/deploying.md".into());
+        need(7, mentions("README.md", &url), "a row in the provider table of README.md".into());
+        let url = format!("<{}Url>", capitalized(&module));
+        need(7, mentions("docs/deploying.md", &url), "a section in docs/deploying.md".into());
     }
-    assert!(forgotten.is_empty(), "forgotten:\n{}", forgotten.join("\n"));
+    assert!(missing.is_empty(), "missing:\n{}", missing.join("\n"));
     assert!(steps <= 7, "docs/adding-a-provider.md has {steps} steps");
 }
 
-fn capitalised(name: &str) -> String {
+fn capitalized(name: &str) -> String {
     name[..1].to_uppercase() + &name[1..]
 }
 
@@ -79,11 +79,11 @@ fn sample_names(provider: &str) -> Vec<String> {
     read(&format!("shared/signing/samples/{provider}.ndjson")).lines().map(name).collect()
 }
 
-/// Whatever else there is comes from the list. Some files have one provider as their example, or test the scheme
-/// that two of them share.
+/// All other code uses the list of providers. A few files use one provider as an example, or test the scheme that
+/// two providers share.
 #[test]
-fn a_provider_is_named_outside_its_own_files_as_an_example_only() {
-    const NAMING_MAX: usize = 25;
+fn few_files_name_a_provider_outside_its_own_files() {
+    const FILES_MAX: usize = 25;
     let own = [
         "shared/core/src/providers/plugnmeet.rs",
         "shared/signing/src/providers/plugnmeet.rs",
@@ -103,7 +103,7 @@ fn a_provider_is_named_outside_its_own_files_as_an_example_only() {
     {
         naming.extend(names_the_example(&read(file)).then(|| file.to_owned()));
     }
-    assert!(naming.len() <= NAMING_MAX, "{} files name plugNmeet:\n{naming:#?}", naming.len());
+    assert!(naming.len() <= FILES_MAX, "{} files name plugNmeet:\n{naming:#?}", naming.len());
 }
 
 fn names_the_example(text: &str) -> bool {
@@ -126,7 +126,7 @@ fn the_schema_names_all_providers() {
     assert_eq!(found, expected);
 }
 
-/// `docs/vocabulary.md`, made of the samples and of what their fixtures become.
+/// Renders `docs/vocabulary.md` from the samples and the events expected for their fixtures.
 fn vocabulary_page() -> String {
     let mut names: BTreeMap<(String, &str), Vec<String>> = BTreeMap::new();
     for provider in PROVIDER_NAMES {
@@ -138,9 +138,9 @@ fn vocabulary_page() -> String {
         }
     }
     let mut page = String::from(
-        "# Vocabulary\n\nThis table maps each provider's event types to the common types. The part after a `+` names the content that \
-         decides the type. `UPDATE_EXPECT=1 cargo test -p livehooks-tests --test tidy` generates this page from the \
-         fixtures.\n\n",
+        "# Vocabulary\n\nThis table maps each provider's event types to the common types. The part after a `+` names the \
+         content that decides the type. `UPDATE_EXPECT=1 cargo test -p livehooks-tests --test tidy` generates this \
+         page from the fixtures.\n\n",
     );
     let rule = "---|".repeat(PROVIDER_NAMES.len() + 1);
     page += &format!("| type | {} |\n|{rule}\n", PROVIDER_NAMES.join(" | "));
@@ -155,7 +155,7 @@ fn vocabulary_page() -> String {
 }
 
 #[test]
-fn the_vocabulary_page_is_what_the_fixtures_say() {
+fn the_vocabulary_page_matches_the_fixtures() {
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         fs::write(root().join("docs/vocabulary.md"), vocabulary_page()).unwrap();
     }

@@ -1,14 +1,14 @@
-//! How secrets are held and compared, as far as the text of the core shows it.
+//! Checks in the core's source how secrets are stored and compared.
 
 use std::collections::BTreeMap;
 
-use livehooks_signing::{PROVIDERS, ProviderInfo};
+use livehooks_signing::ProviderInfo;
 use serde_json::{Map, Value, json};
 
 use crate::providers::providers;
 use crate::{files, read};
 
-/// The functions of the core that compare what came with what is secret, by file and name, with their text.
+/// The source of the core's functions that compare input with secrets, by file and function name.
 fn verifying_functions() -> BTreeMap<(String, String), String> {
     let mut found = BTreeMap::new();
     for (path, text) in files("shared/core/src", ".rs") {
@@ -16,7 +16,7 @@ fn verifying_functions() -> BTreeMap<(String, String), String> {
         let mut rest = code;
         while let Some((_, from_name)) = rest.split_once("fn verify") {
             let name = format!("verify{}", from_name.split(['(', '<']).next().unwrap());
-            // A function ends where a brace stands as far to the left as its first line.
+            // A function ends at the closing brace with the indentation of its first line.
             let line = code[..code.len() - from_name.len()].rsplit('\n').next().unwrap();
             let indent = line.len() - line.trim_start().len();
             let end = format!("\n{}}}\n", " ".repeat(indent));
@@ -49,12 +49,12 @@ fn secrets_are_compared_in_constant_time_only() {
         let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
         for line in lines.filter(|line| !line.contains(".len()")) {
             let found = variable_time.iter().find(|operator| line.contains(**operator));
-            assert!(found.is_none(), "{path}, {name}: a comparison that takes its time: {}", line.trim());
+            assert!(found.is_none(), "{path}, {name}: comparison in variable time: {}", line.trim());
         }
         let is_constant = constant_time.iter().any(|function| text.contains(function));
         assert!(
             is_constant || !comparing.contains(&name.as_str()),
-            "{path}, {name} compares by none of {constant_time:?}"
+            "{path}, {name} uses none of {constant_time:?}"
         );
     }
     for (module, _) in providers() {
@@ -62,12 +62,12 @@ fn secrets_are_compared_in_constant_time_only() {
         let has_own =
             functions.iter().any(|((file, name), _)| *file == path && comparing.contains(&name.as_str()));
         let shares = read(&path).contains("livekit_token::verify(");
-        assert!(has_own || shares, "{path}: the function that compares is called none of {comparing:?}");
+        assert!(has_own || shares, "{path}: expected a function named one of {comparing:?}");
     }
 }
 
 #[test]
-fn keys_can_neither_be_shown_nor_compared_by_accident() {
+fn keys_cannot_be_printed_or_compared_by_accident() {
     let holders = ["ApiKeys", "HmsKeys", "SecretHeader", "VideoSdkKeys"];
     for (path, text) in files("shared/core/src", ".rs") {
         for holder in holders {
@@ -81,31 +81,31 @@ fn keys_can_neither_be_shown_nor_compared_by_accident() {
             let attributes: Vec<&str> =
                 before.lines().rev().skip(1).take_while(|line| !line.is_empty()).collect();
             let derives = attributes.iter().any(|line| line.trim_start().starts_with("#[derive("));
-            assert!(!derives, "{path}: {holder} derives something");
+            assert!(!derives, "{path}: {holder} derives a trait");
         }
     }
     for (_, text) in files("shared/core/src", ".rs") {
         for name in text.split("type Keys = ").skip(1).map(|rest| rest.split(';').next().unwrap()) {
-            assert!(holders.contains(&name) || name.contains(':'), "{name} is not looked at by this test");
+            assert!(holders.contains(&name) || name.contains(':'), "this test does not check {name}");
         }
     }
 }
 
-/// The verifying keys of a provider, each alone.
+/// One secret for each verifying key of a provider.
 fn each_alone(entry: &ProviderInfo, secret: &Map<String, Value>) -> Vec<Value> {
     let fields = secret.iter().filter(|(name, _)| !entry.private_fields.contains(&name.as_str()));
     let alone = |(field, keys): (&String, &Value)| -> Vec<Value> {
         match keys {
             Value::Array(keys) => keys.iter().map(|key| json!({ field: [key] })).collect(),
             Value::Object(keys) => keys.iter().map(|(name, key)| json!({ field: { name: key } })).collect(),
-            other => panic!("{field}: {other} is not looked at by this test"),
+            other => panic!("{field}: this test cannot split {other}"),
         }
     };
     fields.flat_map(alone).collect()
 }
 
 #[test]
-fn every_development_key_in_events_is_known_as_published() {
+fn every_development_key_in_events_counts_as_published() {
     let file: Map<String, Value> = serde_json::from_str(&read("events/keys.json")).unwrap();
     for (name, secret) in &file {
         let entry = ProviderInfo::named(name).unwrap();
@@ -122,8 +122,8 @@ fn every_development_key_in_events_is_known_as_published() {
 }
 
 #[test]
-fn made_keys_are_never_weak() {
-    for entry in PROVIDERS {
+fn generated_keys_are_never_weak() {
+    for entry in livehooks_signing::PROVIDERS {
         assert_eq!((entry.check_keys)(&without_private(entry)).unwrap(), None, "{}", entry.name);
     }
 }

@@ -134,7 +134,7 @@ impl Signer<'_> {
     ) -> Result<Value, CommandError> {
         let mut body = sample.body(&self.values).into_bytes();
         let validity = match alteration {
-            Alteration::Expired if !self.provider.knows_time => {
+            Alteration::Expired if !self.provider.expires => {
                 return Err(CommandError::NeverExpires(self.provider.name));
             }
             Alteration::Expired => Validity::from(self.validity.now - SignedDuration::from_hours(24)),
@@ -213,7 +213,7 @@ fn write(folder: &Path) -> Result<(), CommandError> {
                     "tampered.json".into(),
                     signer.envelope(&sample, Alteration::Tampered, Form::default())?,
                 ));
-                if provider.knows_time {
+                if provider.expires {
                     let expired = signer.envelope(&sample, Alteration::Expired, Form::default())?;
                     files.push(("expired.json".into(), expired));
                 }

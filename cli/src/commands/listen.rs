@@ -243,8 +243,10 @@ impl<'a> Listener<'a> {
         let occurrence = stored.occurrence.to_string();
         let notification =
             Notification::new(&stored.json, &self.source.table, &stored.event_key, &occurrence);
-        let notification =
-            notification.map_err(|why| HistoryError::NoEvent { event_key: stored.event_key.clone(), why })?;
+        let notification = notification.map_err(|why| HistoryError::NoEvent {
+            event_key: stored.event_key.clone(),
+            why: why.to_string(),
+        })?;
         let attributes: Vec<(&str, &str)> =
             notification.attributes.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let on_failure = |why: &str| anstream::eprintln!("{}  {}", styled(YELLOW, "waiting"), safe(why, 400));

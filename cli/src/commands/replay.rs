@@ -274,8 +274,10 @@ impl Replay {
             let json = with_replay_id(&stored.json, &run.replay_id(key));
             let occurrence = key.occurrence.to_string();
             let notification = Notification::new(&json, &source.table, &key.event_key, &occurrence);
-            let notification = notification
-                .map_err(|why| HistoryError::NoEvent { event_key: key.event_key.clone(), why })?;
+            let notification = notification.map_err(|why| HistoryError::NoEvent {
+                event_key: key.event_key.clone(),
+                why: why.to_string(),
+            })?;
             bytes += notification.bytes();
             if !batch.is_empty() && bytes > livehooks_aws::notification::MESSAGE_BYTES_MAX {
                 break;

@@ -96,7 +96,7 @@ fn curl(stored: &Stored, sending: &Sending) -> Result<Snippet, String> {
     let now = Timestamp::now();
     let signed = (provider.sign)(&provider.body_keys(keys), &body, now.into());
     let static_credentials = (provider.sign)(keys, &body, now.into()).map_err(|error| error.to_string())?;
-    let mut note = match provider.knows_time {
+    let mut note = match provider.expires {
         true => "Signed with the local stack's keys; valid for five minutes.".to_owned(),
         false => "Signed with the local stack's keys.".to_owned(),
     };

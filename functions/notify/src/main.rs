@@ -1,4 +1,4 @@
-//! Lambda function: stored events to SNS.
+//! Lambda function: publishes stored events to SNS.
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {

@@ -1,4 +1,4 @@
-//! The function as Lambda runs it: the real binary, the runtime API, and what it writes to its log.
+//! The function as Lambda runs it: the real binary, the runtime API, the log.
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 mod run;
@@ -16,27 +16,27 @@ fn secret() -> String {
     event("env.json")["PlugnmeetFunction"]["PROVIDER_SECRET"].as_str().unwrap().to_owned()
 }
 
-fn said(answer: &Value) -> Value {
+fn status(answer: &Value) -> Value {
     let body: Value = serde_json::from_str(answer["body"].as_str().unwrap_or("null")).unwrap();
     json!([answer["statusCode"], body["status"]])
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_binary_answers_counts_and_logs_and_keeps_every_secret_to_itself() {
+async fn the_binary_answers_counts_and_logs_and_never_leaks_a_secret() {
     let database = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", database.local_addr().unwrap());
     tokio::spawn(Database::open(None).unwrap().serve(database));
     let mut invocations: Vec<Value> = ["participant", "duplicate", "tampered", "expired"]
         .map(|name| event(&format!("plugnmeet/{name}.json")))
         .into();
-    // A body that is said to be base64 and is not is answered as everything else.
+    // A body that is flagged as base64 but is not gets an answer too.
     let participant = invocations[0].clone();
-    let mut lie = participant.clone();
-    lie["isBase64Encoded"] = json!(true);
-    invocations.extend([lie, participant]);
+    let mut mislabeled = participant.clone();
+    mislabeled["isBase64Encoded"] = json!(true);
+    invocations.extend([mislabeled, participant]);
     let run = Run::of(BINARY, &endpoint, &[("PROVIDER_SECRET", &secret())], &invocations).await;
 
-    let statuses: Vec<Value> = run.answers.iter().map(said).collect();
+    let statuses: Vec<Value> = run.answers.iter().map(status).collect();
     let rejected = json!([401, 401]);
     let expected =
         json!([[200, "accepted"], [200, "duplicate"], rejected, rejected, [400, 400], [200, "duplicate"]]);
@@ -51,10 +51,10 @@ async fn the_binary_answers_counts_and_logs_and_keeps_every_secret_to_itself() {
     assert!(run.lines.iter().any(|line| line["AckLatency"].is_array()), "{}", run.log);
     let is_rejection = |line: &Value| line["reason"] == "expired" && line["level"] == "WARN";
     assert!(run.lines.iter().any(is_rejection), "{}", run.log);
-    run.keeps_every_secret(&secret(), &invocations);
+    run.assert_no_secrets(&secret(), &invocations);
 }
 
-/// What anybody can write into a request beside its body and its credential, as API Gateway passes it on.
+/// Events in which a sender controls everything but body and credential, as API Gateway forwards them.
 fn hostile(event: &Value) -> Vec<Value> {
     let path = if event["version"] == "2.0" { "rawPath" } else { "path" };
     let texts = ["<", "\"", " ", "{", "%", "\u{0}", "ä"];
@@ -77,11 +77,11 @@ fn hostile(event: &Value) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_a_sender_writes_beside_body_and_credential_ends_an_invocation() {
+async fn no_path_query_or_header_makes_an_invocation_fail() {
     let database = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", database.local_addr().unwrap());
     tokio::spawn(Database::open(None).unwrap().serve(database));
-    // Of an HTTP API, and of a REST API.
+    // The first is from an HTTP API, the second from a REST API.
     let authentic = ["participant", "duplicate"].map(|name| event(&format!("plugnmeet/{name}.json")));
     let with_header = |event: &Value, name: &str, value: &str| {
         let mut event = event.clone();
@@ -108,18 +108,18 @@ async fn nothing_that_a_sender_writes_beside_body_and_credential_ends_an_invocat
         expected.push(json!([400, 400]));
         invocations.push(with_header(event, "X", "\u{0}"));
     }
-    for nothing in [json!({}), json!(null), json!("text"), json!({ "Records": [] })] {
+    for not_a_request in [json!({}), json!(null), json!("text"), json!({ "Records": [] })] {
         expected.push(json!([400, 400]));
-        invocations.push(nothing);
+        invocations.push(not_a_request);
     }
     expected[0] = json!([200, "accepted"]);
     let run = Run::of(BINARY, &endpoint, &[("PROVIDER_SECRET", &secret())], &invocations).await;
     for (index, answer) in run.answers.iter().enumerate() {
-        assert_eq!(said(answer), expected[index], "{}", invocations[index]);
+        assert_eq!(status(answer), expected[index], "{}", invocations[index]);
     }
 }
 
-/// The table and the keys are out of order, the queue is not.
+/// The table and the keys are unavailable; the queue works.
 async fn outage(headers: HeaderMap) -> Response {
     match headers["x-amz-target"].to_str().unwrap() {
         "AmazonSQS.SendMessage" => axum::Json(json!({ "MessageId": "message" })).into_response(),
@@ -128,7 +128,7 @@ async fn outage(headers: HeaderMap) -> Response {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_an_outage_the_binary_queues_and_tells_why_and_nothing_of_what_it_queues() {
+async fn during_an_outage_the_binary_queues_and_logs_the_fault_but_not_the_delivery() {
     let aws = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", aws.local_addr().unwrap());
     tokio::spawn(axum::serve(aws, axum::Router::new().fallback(outage)).into_future());
@@ -141,8 +141,8 @@ async fn in_an_outage_the_binary_queues_and_tells_why_and_nothing_of_what_it_que
         let run = Run::of(BINARY, &endpoint, &[(keys.0, &keys.1), queue], &invocations).await;
         assert_eq!(run.answers[0]["body"], r#"{"id":"message","status":"queued"}"#);
         assert!(run.counted("Queued", "fault", fault), "{}", run.log);
-        let is_told = |line: &Value| line["fault"] == fault && line["id"] == "message";
-        assert!(run.lines.iter().any(is_told), "{}", run.log);
-        run.keeps_every_secret(&secret(), &invocations);
+        let is_logged = |line: &Value| line["fault"] == fault && line["id"] == "message";
+        assert!(run.lines.iter().any(is_logged), "{}", run.log);
+        run.assert_no_secrets(&secret(), &invocations);
     }
 }

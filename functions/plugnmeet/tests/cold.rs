@@ -1,4 +1,4 @@
-//! What happens before the first event: the connections are open when it comes.
+//! Cold start: the connections are open before the first event arrives.
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 #[path = "../../../tests/common/lambda.rs"]
@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-/// TLS in front of a service without, as AWS has it; counts the handshakes.
+/// Terminates TLS in front of a plain-text service, and counts the handshakes.
 struct Tls {
     url: String,
     handshakes: Arc<AtomicUsize>,
@@ -51,7 +51,7 @@ impl Tls {
     }
 }
 
-/// DynamoDB and Secrets Manager behind TLS, and a file with the certificate of both.
+/// DynamoDB and Secrets Manager behind TLS, and a file with their common certificate.
 struct Aws {
     table: Tls,
     secrets: Tls,
@@ -102,17 +102,17 @@ async fn the_first_event_finds_every_connection_open() {
     let bundle = aws.certificate.path().to_str().unwrap();
     let mut function = aws.function(&[("AWS_CA_BUNDLE", bundle)]).await;
     function.ready().await;
-    assert_eq!(aws.handshakes(), [1, 1], "one with the table and one for the keys, before the first event");
+    assert_eq!(aws.handshakes(), [1, 1], "one for the table and one for the keys, before the first event");
 
     for expected in ["accepted", "duplicate"] {
         let (answer, _) = function.invoke(event("plugnmeet/participant.json").to_string()).await;
         assert!(answer["body"].as_str().unwrap().contains(expected), "{answer}");
     }
-    assert_eq!(aws.handshakes(), [1, 1], "an event shook hands");
+    assert_eq!(aws.handshakes(), [1, 1], "no event causes a handshake");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_table_that_no_authority_vouches_for_gets_no_event() {
+async fn a_table_with_an_untrusted_certificate_gets_no_event() {
     let aws = Aws::start().await;
     let secret = event("env.json")["PlugnmeetFunction"]["PROVIDER_SECRET"].as_str().unwrap().to_owned();
     let others = [("PROVIDER_SECRET_ID", ""), ("PROVIDER_SECRET", &secret)];

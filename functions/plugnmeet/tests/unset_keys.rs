@@ -1,7 +1,7 @@
-//! What the real binary does while its secret is the placeholder of a new stack, or cannot be read.
+//! The real binary, while its secret is the placeholder of a new stack, or cannot be read.
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
-#[allow(dead_code, reason = "this program asks for less than bootstrap")]
+#[allow(dead_code, reason = "this test uses less of it than bootstrap does")]
 mod run;
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_plugnmeet");
 
 #[derive(Clone)]
 struct Aws {
-    /// The text of the secret; without one Secrets Manager is out of order.
+    /// The value of the secret; `None` if Secrets Manager is unavailable.
     secret: Option<&'static str>,
     calls: Arc<Mutex<BTreeMap<String, usize>>>,
 }
@@ -30,7 +30,7 @@ async fn answer(State(aws): State<Aws>, headers: HeaderMap) -> Response {
     match (operation, aws.secret) {
         ("SendMessage", _) => axum::Json(json!({ "MessageId": "message" })).into_response(),
         ("GetSecretValue", Some(secret)) => axum::Json(json!({ "SecretString": secret })).into_response(),
-        // No SDK tries this again.
+        // SDKs do not retry this error.
         ("GetSecretValue", None) => {
             let denied = json!({ "__type": "AccessDeniedException", "Message": "not allowed" });
             (StatusCode::BAD_REQUEST, axum::Json(denied)).into_response()
@@ -39,7 +39,7 @@ async fn answer(State(aws): State<Aws>, headers: HeaderMap) -> Response {
     }
 }
 
-/// The function with this secret, and how often it called what.
+/// Runs the function with this secret, and counts its calls by operation.
 async fn run(secret: Option<&'static str>, invocations: &[Value]) -> (Run, BTreeMap<String, usize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -52,32 +52,32 @@ async fn run(secret: Option<&'static str>, invocations: &[Value]) -> (Run, BTree
     (run, calls)
 }
 
-/// Five posts of 900 KB that carry no credential.
+/// Five requests of 900 KB without a credential.
 fn flood() -> Vec<Value> {
-    let mut noise = event("plugnmeet/participant.json");
-    noise["body"] = json!("x".repeat(900 << 10));
-    noise["isBase64Encoded"] = json!(false);
-    let headers = noise["headers"].as_object_mut().unwrap();
+    let mut junk = event("plugnmeet/participant.json");
+    junk["body"] = json!("x".repeat(900 << 10));
+    junk["isBase64Encoded"] = json!(false);
+    let headers = junk["headers"].as_object_mut().unwrap();
     headers.retain(|name, _| !matches!(name.to_lowercase().as_str(), "authorization" | "hash-token"));
-    vec![noise; 5]
+    vec![junk; 5]
 }
 
 fn statuses(run: &Run) -> Vec<&Value> {
     run.answers.iter().map(|answer| &answer["statusCode"]).collect()
 }
 
-/// Lines that are about the keys, and not about one delivery.
+/// How many log lines are about the keys rather than a delivery.
 fn key_lines(run: &Run) -> usize {
     let is = |line: &&Value| line["target"] == "livehooks_aws::keys";
     run.lines.iter().filter(is).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn noise_at_a_stack_without_keys_is_rejected_and_costs_one_reading_of_the_secret() {
+async fn without_keys_a_flood_is_rejected_and_causes_one_read_of_the_secret() {
     for secret in [Some(r#"{"keys": {}}"#), None] {
         let (run, calls) = run(secret, &flood()).await;
         assert_eq!(statuses(&run), [401; 5], "{secret:?}");
-        assert_eq!(calls.get("GetSecretValue"), Some(&1), "at the start: {calls:?}");
+        assert_eq!(calls.get("GetSecretValue"), Some(&1), "at startup: {calls:?}");
         assert_eq!(calls.get("SendMessage"), None, "{calls:?}");
         assert_eq!(key_lines(&run), 1, "{}", run.log);
         let lines = run.lines.iter().filter(|line| line.get("message").is_some()).count();
@@ -86,7 +86,7 @@ async fn noise_at_a_stack_without_keys_is_rejected_and_costs_one_reading_of_the_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_might_be_authentic_is_queued_unless_keys_were_never_set() {
+async fn a_possibly_authentic_delivery_is_queued_unless_keys_were_never_set() {
     let invocations = vec![event("plugnmeet/participant.json"); 3];
     let (unset, calls) = run(Some(r#"{"keys": {}}"#), &invocations).await;
     assert_eq!(statuses(&unset), [503; 3]);
@@ -107,7 +107,7 @@ async fn what_might_be_authentic_is_queued_unless_keys_were_never_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn published_or_short_keys_of_a_deployed_stack_are_taken_and_counted() {
+async fn published_or_short_keys_of_a_deployed_stack_work_and_are_counted() {
     let published = event("env.json")["PlugnmeetFunction"]["PROVIDER_SECRET"].as_str().unwrap().to_owned();
     let short = json!({ "keys": { "plugnmeet-dev": "fifteen bytes.." } }).to_string();
     let own = json!({ "keys": { "plugnmeet-dev": "0123456789abcdef" } }).to_string();
@@ -123,7 +123,7 @@ async fn published_or_short_keys_of_a_deployed_stack_are_taken_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rejection_is_said_to_follow_a_good_signature_only_when_keys_have_shown_it() {
+async fn a_rejection_counts_as_after_signature_only_if_keys_verified_the_signature() {
     let secret = event("env.json")["PlugnmeetFunction"]["PROVIDER_SECRET"].as_str().unwrap().to_owned();
     let expired = [event("plugnmeet/expired.json")];
     let (with_keys, _) = run(Some(secret.leak()), &expired).await;

@@ -1,4 +1,4 @@
-//! Lambda function: deliveries that were queued in an outage, to the table.
+//! Lambda function: stores deliveries that were queued during an outage.
 
 use livehooks_aws::recover::{ProviderPipeline, run};
 use livehooks_core::for_each_provider;

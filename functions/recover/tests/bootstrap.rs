@@ -1,4 +1,4 @@
-//! The function as Lambda runs it: the real binary, a batch of the queue, and what it writes to its log.
+//! The function as Lambda runs it: the real binary, a batch from the queue, the log.
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
 
 #[path = "../../plugnmeet/tests/run/mod.rs"]
@@ -17,7 +17,7 @@ use run::{Run, event};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// What ingest would have queued of an envelope.
+/// The message that ingest would queue for an envelope.
 fn queued(envelope: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap().parse().unwrap();
     let headers = envelope["headers"].as_object().unwrap().iter();
@@ -26,8 +26,8 @@ fn queued(envelope: &Value) -> String {
     delivery(&headers, envelope["body"].as_str().unwrap())
 }
 
-/// The same of a delivery that is signed with another key.
-fn queued_of_a_stranger(body: &str) -> String {
+/// The message for a delivery that is signed with another key.
+fn queued_with_another_key(body: &str) -> String {
     let keys = json!({ "keys": { "plugnmeet-dev": "another secret, of as many letters" } });
     let sign = ProviderInfo::named("plugnmeet").unwrap().sign;
     let signed = sign(&keys, body.as_bytes(), jiff::Timestamp::now().into()).unwrap();
@@ -43,14 +43,14 @@ fn delivery(headers: &HeaderMap, body: &str) -> String {
     message::<PlugNmeet>(&delivery, jiff::Timestamp::now(), &Fault::StoreTimeout(1_600)).unwrap()
 }
 
-/// An SQS that takes everything, and where it is.
+/// An SQS that accepts everything: its endpoint, and the calls.
 async fn sqs() -> (String, Arc<Mutex<Vec<Value>>>) {
     let sent: Arc<Mutex<Vec<Value>>> = Arc::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let taken = sent.clone();
+    let calls = sent.clone();
     let answer = async move |body: axum::body::Bytes| {
-        taken.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+        calls.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
         axum::Json(json!({ "MessageId": "1", "MD5OfMessageBody": "" }))
     };
     tokio::spawn(axum::serve(listener, axum::Router::new().fallback(answer)).into_future());
@@ -58,12 +58,12 @@ async fn sqs() -> (String, Arc<Mutex<Vec<Value>>>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_binary_stores_dead_letters_drops_or_wants_again_and_keeps_every_secret_to_itself() {
+async fn the_binary_stores_drops_dead_letters_or_retries_and_never_leaks_a_secret() {
     let database = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", database.local_addr().unwrap());
     tokio::spawn(Database::open(None).unwrap().serve(database));
     let (queue, dead_letters) = sqs().await;
-    let strange = queued_of_a_stranger(r#"{"event":"room_created","isAdmin":true}"#);
+    let other_key = queued_with_another_key(r#"{"event":"room_created","isAdmin":true}"#);
     let envelopes = ["participant", "tampered"].map(|name| event(&format!("plugnmeet/{name}.json")));
     let record = |(id, body): (&str, String)| {
         json!({
@@ -74,7 +74,7 @@ async fn the_binary_stores_dead_letters_drops_or_wants_again_and_keeps_every_sec
     let messages = [
         ("authentic", queued(&envelopes[0])),
         ("forged", queued(&envelopes[1])),
-        ("strange", strange.clone()),
+        ("other key", other_key.clone()),
         ("poison", "poison".into()),
         ("again", queued(&envelopes[0])),
     ];
@@ -94,7 +94,7 @@ async fn the_binary_stores_dead_letters_drops_or_wants_again_and_keeps_every_sec
     assert!(run.counted("DeadLettered", "reason", "wrong_key"), "{}", run.log);
     assert_eq!(dead_letters.lock().unwrap().len(), 1);
     let letter = &dead_letters.lock().unwrap()[0];
-    assert_eq!(letter["MessageBody"], strange.as_str());
+    assert_eq!(letter["MessageBody"], other_key.as_str());
     assert_eq!(letter["QueueUrl"], "http://localhost/dead-letters");
     for (name, value) in [("reason", "wrong_key"), ("provider", "plugnmeet")] {
         assert_eq!(letter["MessageAttributes"][name]["StringValue"], value);
@@ -102,5 +102,5 @@ async fn the_binary_stores_dead_letters_drops_or_wants_again_and_keeps_every_sec
     assert!(run.lines.iter().any(|line| line["Recovered"] == 2), "{}", run.log);
     assert!(run.lines.iter().any(|line| line["RecoverFailed"] == 1), "{}", run.log);
     assert!(run.lines.iter().any(|line| line["RecoverLag"].is_array()), "{}", run.log);
-    run.keeps_every_secret(&secret, &envelopes);
+    run.assert_no_secrets(&secret, &envelopes);
 }

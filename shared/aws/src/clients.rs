@@ -1,5 +1,5 @@
-//! The AWS clients of a function: where they find AWS, and how patient they are. A sender waits for us, and its
-//! own patience ends after a few seconds.
+//! The AWS clients of a function: endpoints, credentials and timeouts. Timeouts are short, because a sender that waits
+//! for the response gives up after a few seconds.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,12 +17,12 @@ use rustls::RootCertStore;
 use crate::config::env;
 use crate::http_client::{self, CaBundleError};
 
-/// The configuration of every client in a function, from the variables that Lambda sets and those that redirect
-/// a client (`AWS_ENDPOINT_URL`, also by service, and `AWS_CA_BUNDLE`). No file is looked for, no other service
-/// is asked.
+/// The configuration of every client in a function, from the variables that Lambda sets and those that redirect a
+/// client: `AWS_ENDPOINT_URL`, its variants per service, and `AWS_CA_BUNDLE`. Reads no files but that bundle, and calls
+/// no service.
 ///
 /// # Errors
-/// Where `AWS_CA_BUNDLE` names no certificates.
+/// If `AWS_CA_BUNDLE` names a file without usable certificates.
 pub fn from_env() -> Result<SdkConfig, CaBundleError> {
     let roots = roots()?;
     let credentials = Credentials::new(
@@ -43,10 +43,10 @@ pub fn from_env() -> Result<SdkConfig, CaBundleError> {
     Ok(config.build())
 }
 
-/// The certificate authorities that `AWS_CA_BUNDLE` names, or Mozilla's.
+/// The certificate authorities in `AWS_CA_BUNDLE`, or Mozilla's.
 ///
 /// # Errors
-/// Where `AWS_CA_BUNDLE` names no certificates.
+/// If `AWS_CA_BUNDLE` names a file without usable certificates.
 pub fn roots() -> Result<RootCertStore, CaBundleError> {
     match set("AWS_CA_BUNDLE") {
         Some(file) => http_client::ca_bundle(Path::new(&file)),
@@ -54,7 +54,7 @@ pub fn roots() -> Result<RootCertStore, CaBundleError> {
     }
 }
 
-/// What every configuration begins with: how calls are repeated, and the one HTTP client that all share.
+/// The common base of every configuration: retries, and the HTTP client that all AWS clients share.
 pub fn base(roots: RootCertStore) -> aws_types::sdk_config::Builder {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -63,7 +63,7 @@ pub fn base(roots: RootCertStore) -> aws_types::sdk_config::Builder {
         .retry_config(retries())
 }
 
-/// A whole call, retries included, ends within 2.2 s. Connecting ends within 700 ms.
+/// A call, retries included, takes at most 2.2 s. Connecting takes at most 700 ms.
 pub fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .operation_attempt_timeout(Duration::from_millis(1_000))
@@ -71,7 +71,7 @@ pub fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// Three attempts, the second one soon.
+/// Three attempts, with short delays.
 pub fn retries() -> RetryConfig {
     RetryConfig::standard()
         .with_max_attempts(3)
@@ -79,7 +79,7 @@ pub fn retries() -> RetryConfig {
         .with_max_backoff(Duration::from_millis(400))
 }
 
-/// Settings that hold for one service, such as `AWS_ENDPOINT_URL_DYNAMODB`.
+/// Settings for one service, such as `AWS_ENDPOINT_URL_DYNAMODB`.
 #[derive(Debug)]
 struct PerService;
 
@@ -94,7 +94,7 @@ fn is_true(name: &str) -> bool {
     set(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
-/// `sam local` sets to an empty string what it does not know.
+/// The variable, if it is not empty: `sam local` sets unknown variables to the empty string.
 fn set(name: &str) -> Option<String> {
     env(name).filter(|value| !value.trim().is_empty())
 }

@@ -1,4 +1,4 @@
-//! Settings from the environment. All that is missing or wrong is named at once.
+//! Settings from the environment. An error names every missing or invalid setting.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-/// No provider's body comes near.
+/// The largest accepted body; no provider's bodies come close.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 
-/// Ingest reads keys and writes to the table within this time; what is left then goes to the fallback queue, which
-/// has [`FALLBACK_DEADLINE`]. Together 2.4 s: a sender has no timeout of its own, but the room's next events wait
+/// How long ingest may take to read keys and write to the table. After that the delivery goes to the fallback queue,
+/// within [`FALLBACK_DEADLINE`]. Together that is 2.4 s: some senders have no timeout, and the room's next events wait
 /// behind this one.
 pub const INGEST_DEADLINE: Duration = Duration::from_millis(1_600);
 
-/// How long the fallback queue may take to take a delivery.
+/// How long the fallback queue may take to accept a delivery.
 pub const FALLBACK_DEADLINE: Duration = Duration::from_millis(800);
 
-/// How long recover may take for one delivery: ten of them have to fit into the function's 30 s.
+/// How long recover may take for one delivery: a batch of ten must fit into the function's 30 s.
 pub const RECOVER_DEADLINE: Duration = Duration::from_millis(2_400);
 
 /// The settings of an ingest function.
@@ -27,11 +27,11 @@ pub struct IngestConfig {
     pub table: String,
     /// `PROVIDER_SECRET_ID` (a secret in Secrets Manager) or `PROVIDER_SECRET` (the JSON itself).
     pub keys: KeySource,
-    /// `RETENTION_DAYS`, 90 where it is not set, at least 35: 100ms can replay what is 30 days old.
+    /// `RETENTION_DAYS`, by default 90, at least 35: 100ms can replay events that are 30 days old.
     pub retention: SignedDuration,
-    /// How long reading the keys and writing may take together; not from the environment.
+    /// How long reading keys and writing may take together; not from the environment.
     pub deadline: Duration,
-    /// Where deliveries go that cannot be stored now; without it the sender has to come back.
+    /// The queue for deliveries that cannot be stored now. Without it the sender has to retry.
     pub fallback: Option<FallbackConfig>,
 }
 
@@ -40,7 +40,7 @@ pub struct IngestConfig {
 pub struct FallbackConfig {
     /// `FALLBACK_QUEUE_URL`.
     pub queue_url: String,
-    /// How long it may take to take a delivery; not from the environment.
+    /// How long it may take to accept a delivery; not from the environment.
     pub deadline: Duration,
 }
 
@@ -49,11 +49,11 @@ pub struct FallbackConfig {
 pub struct RecoverConfig {
     /// `TABLE_NAME`.
     pub table: String,
-    /// `PROVIDER_SECRET_ID_<NAME>` or `PROVIDER_SECRET_<NAME>` of each provider, its name in capitals.
+    /// `PROVIDER_SECRET_ID_<NAME>` or `PROVIDER_SECRET_<NAME>` of each provider; the name is in upper case.
     pub keys: BTreeMap<String, KeySource>,
-    /// `RETENTION_DAYS`, as ingest has it.
+    /// `RETENTION_DAYS`, as for ingest.
     pub retention: SignedDuration,
-    /// `DEAD_LETTER_QUEUE_URL`, for what other keys might let in.
+    /// `DEAD_LETTER_QUEUE_URL`, for rejected deliveries that other keys might accept.
     pub dead_letter_queue_url: String,
     /// How long one delivery may take; not from the environment.
     pub deadline: Duration,
@@ -80,23 +80,23 @@ impl std::fmt::Debug for KeySource {
 /// The settings of the notifier.
 #[derive(Clone, Debug)]
 pub struct NotifyConfig {
-    /// `TABLE_NAME`, for the pointer in events that travel without their raw part.
+    /// `TABLE_NAME`, for the `dataref` of events that are published without their raw part.
     pub table: String,
     /// `TOPIC_ARN`.
     pub topic_arn: String,
-    /// `QUARANTINE_QUEUE_URL`, for what SNS will never take.
+    /// `QUARANTINE_QUEUE_URL`, for records that SNS will never accept.
     pub quarantine_queue_url: String,
-    /// How many batches are on their way to SNS at once; not from the environment. With one the order of the
-    /// stream is kept, which a standard topic would not do anyway.
+    /// How many batches are published concurrently; not from the environment. One at a time would keep the order of
+    /// the stream, but a standard topic does not keep it anyway.
     pub batches_at_once: usize,
 }
 
-/// Settings that are missing or wrong, all of them.
+/// All missing and invalid settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the function's environment is not complete:{0}")]
+#[error("the function's environment is incomplete or invalid:{0}")]
 pub struct ConfigError(String);
 
-/// PublishBatch takes SNS some 20 ms, and a full shard's 1,000 records a second are 100 batches.
+/// PublishBatch takes about 20 ms, and a full shard's 1,000 records per second make 100 batches.
 const BATCHES_AT_ONCE: usize = 8;
 const RETENTION_DAYS: i64 = 90;
 const RETENTION_DAYS_MIN: i64 = 35;
@@ -105,12 +105,12 @@ impl IngestConfig {
     /// Reads the settings through `lookup`, which is `std::env::var` in a function.
     ///
     /// # Errors
-    /// Names every setting that is missing or wrong.
+    /// Names every missing or invalid setting.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut settings = Settings::new(lookup);
         let table = settings.required("TABLE_NAME", "the name of the events table");
         let keys = settings.keys("").unwrap_or_else(|| {
-            settings.wrong("PROVIDER_SECRET_ID or PROVIDER_SECRET", "the provider's keys", "neither");
+            settings.invalid("PROVIDER_SECRET_ID or PROVIDER_SECRET", "the provider's keys", "neither");
             KeySource::Inline(String::new())
         });
         let retention = settings.retention();
@@ -121,11 +121,11 @@ impl IngestConfig {
 }
 
 impl RecoverConfig {
-    /// Reads the settings through `lookup`, which is `std::env::var` in a function, with the keys of those of
+    /// Reads the settings through `lookup`, which is `std::env::var` in a function. Reads the keys of those
     /// `providers` that have any.
     ///
     /// # Errors
-    /// Names every setting that is missing or wrong.
+    /// Names every missing or invalid setting.
     pub fn read(providers: &[&str], lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut settings = Settings::new(lookup);
         let table = settings.required("TABLE_NAME", "the name of the events table");
@@ -138,7 +138,7 @@ impl RecoverConfig {
             }
         }
         if keys.is_empty() {
-            settings.wrong("PROVIDER_SECRET_ID_<NAME>", "the keys of at least one provider", "none");
+            settings.invalid("PROVIDER_SECRET_ID_<NAME>", "the keys of at least one provider", "none");
         }
         let retention = settings.retention();
         settings.finish(Self { table, keys, retention, dead_letter_queue_url, deadline: RECOVER_DEADLINE })
@@ -149,7 +149,7 @@ impl NotifyConfig {
     /// Reads the settings through `lookup`, which is `std::env::var` in a function.
     ///
     /// # Errors
-    /// Names every setting that is missing.
+    /// Names every missing setting.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut settings = Settings::new(lookup);
         let config = Self {
@@ -162,7 +162,7 @@ impl NotifyConfig {
     }
 }
 
-/// `std::env::var`, where text that is not Unicode counts as absent.
+/// The variable, if it is set and valid Unicode.
 pub fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
@@ -184,7 +184,7 @@ impl<L: Fn(&str) -> Option<String>> Settings<L> {
     fn required(&mut self, name: &str, expected: &str) -> String {
         let value = self.optional(name);
         if value.is_none() {
-            self.wrong(name, expected, "nothing");
+            self.invalid(name, expected, "nothing");
         }
         value.unwrap_or_default()
     }
@@ -197,7 +197,7 @@ impl<L: Fn(&str) -> Option<String>> Settings<L> {
             (None, Some(json)) => Some(KeySource::Inline(json)),
             (None, None) => None,
             (Some(_), Some(keys)) => {
-                self.wrong(&format!("{id} or {json}"), "one of the two", "both");
+                self.invalid(&format!("{id} or {json}"), "one of the two", "both");
                 Some(KeySource::Inline(keys))
             }
         }
@@ -210,14 +210,14 @@ impl<L: Fn(&str) -> Option<String>> Settings<L> {
             Ok(days) if (RETENTION_DAYS_MIN..=36_500).contains(&days) => days,
             _ => {
                 let expected = format!("a number of days, at least {RETENTION_DAYS_MIN}");
-                self.wrong("RETENTION_DAYS", &expected, &format!("{:?}", days.unwrap_or_default()));
+                self.invalid("RETENTION_DAYS", &expected, &format!("{:?}", days.unwrap_or_default()));
                 RETENTION_DAYS
             }
         };
         SignedDuration::from_hours(24 * days)
     }
 
-    fn wrong(&mut self, name: &str, expected: &str, found: &str) {
+    fn invalid(&mut self, name: &str, expected: &str, found: &str) {
         // Writing to a String cannot fail.
         let _ = write!(self.problems, "\n  {name}: expected {expected}, found {found}");
     }
@@ -241,7 +241,7 @@ mod tests {
         let error = IngestConfig::read(days).unwrap_err().to_string();
         assert_eq!(
             error,
-            "the function's environment is not complete:\
+            "the function's environment is incomplete or invalid:\
              \n  TABLE_NAME: expected the name of the events table, found nothing\
              \n  PROVIDER_SECRET_ID or PROVIDER_SECRET: expected the provider's keys, found neither\
              \n  RETENTION_DAYS: expected a number of days, at least 35, found \"7\""
@@ -249,14 +249,14 @@ mod tests {
     }
 
     #[test]
-    fn an_inline_secret_is_never_shown() {
+    fn debug_output_hides_an_inline_secret() {
         let secret = |name: &str| Some(if name == "PROVIDER_SECRET_ID" { "" } else { "35" }.to_owned());
         let config = IngestConfig::read(secret).unwrap();
         assert_eq!(format!("{:?}", config.keys), "PROVIDER_SECRET");
     }
 
     #[test]
-    fn recover_has_the_keys_of_the_providers_that_are_switched_on() {
+    fn recover_has_the_keys_of_the_enabled_providers() {
         let lookup = |name: &str| match name {
             "TABLE_NAME" => Some("Events".to_owned()),
             "DEAD_LETTER_QUEUE_URL" => Some("https://queue".to_owned()),

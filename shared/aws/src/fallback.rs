@@ -1,7 +1,7 @@
-//! The second durable sink: a queue that takes deliveries as they were received, when the table or the keys fail.
+//! The fallback queue, which stores deliveries as they were received while the table or the keys fail.
 //!
-//! A message holds what verification reads, the body's exact bytes and when they were received. Who takes it out
-//! believes nothing of it: it is verified then.
+//! A message holds the headers that verification reads, the body's exact bytes and the time of receipt. It is not
+//! trusted: `recover` verifies it.
 
 use std::io::{Read, Write};
 
@@ -18,24 +18,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::Fault;
 use crate::config::{BODY_BYTES_MAX, FallbackConfig};
-use crate::fault::describe;
+use crate::fault::{QueueError, describe};
 
-/// What SQS takes as one message, its attributes included.
+/// The largest message that SQS accepts, attributes included.
 pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
-/// What a queued delivery may have of it: a dead letter has attributes beside it.
+/// The largest queued delivery: leaves room for the attributes of a dead letter.
 pub const QUEUED_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 256;
 
-/// The way into the queue.
+/// Sends deliveries to the fallback queue.
 pub(crate) struct Fallback {
     sqs: Client,
     config: FallbackConfig,
 }
 
-/// A delivery that waits in the queue, or comes out of it.
+/// A delivery in the fallback queue.
 #[derive(Clone, Debug)]
 pub struct QueuedDelivery {
-    /// Whose it claims to be.
+    /// The provider that it claims to come from.
     pub provider: String,
     /// When it was received.
     pub received_at: Timestamp,
@@ -44,15 +44,35 @@ pub struct QueuedDelivery {
     body: Vec<u8>,
 }
 
-/// A message's JSON. Bytes are in base64.
+/// Why a message is not a queued delivery. Never repeats the message.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnreadableMessage {
+    /// The message is not JSON of the expected shape.
+    #[error("expected a queued delivery, found none at line {line} column {column}")]
+    NotADelivery {
+        /// The line of the first error.
+        line: usize,
+        /// The column of the first error.
+        column: usize,
+    },
+    /// A part of the message is not what it should be.
+    #[error("expected {0}, found none")]
+    Missing(&'static str),
+    /// The unpacked body is larger than any delivery.
+    #[error("expected a body of at most {BODY_BYTES_MAX} bytes, found a larger one")]
+    BodyTooLarge,
+}
+
+/// A message as JSON, with bytes in base64.
 #[derive(Deserialize, Serialize)]
 struct Message {
     provider: String,
     received_at: Timestamp,
-    /// The code of the fault, for people who look into the queue.
+    /// The code of the fault, for people who inspect the queue.
     fault: String,
     url_token: Option<String>,
-    /// Names and values; a header that came twice stands here twice.
+    /// Names and values; repeated headers are repeated here.
     headers: Vec<(String, String)>,
     body: String,
     gzip: bool,
@@ -63,31 +83,31 @@ impl Fallback {
         Self { sqs: Client::new(sdk), config }
     }
 
-    /// Puts a delivery into the queue and returns the message's id.
+    /// Queues a delivery and returns the message's id.
     pub(crate) async fn put<P: Provider>(
         &self,
         delivery: &Delivery<'_>,
         received_at: Timestamp,
         fault: &Fault,
-    ) -> Result<String, String> {
+    ) -> Result<String, QueueError> {
         let message = message::<P>(delivery, received_at, fault)?;
         let send = self.sqs.send_message().queue_url(&self.config.queue_url).message_body(message).send();
-        let late = |_| format!("no answer within {} ms", self.config.deadline.as_millis());
+        let late = |_| QueueError::Timeout(self.config.deadline.as_millis());
         let sent = tokio::time::timeout(self.config.deadline, send).await.map_err(late)?;
-        let sent = sent.map_err(|error| describe(&error))?;
-        sent.message_id.ok_or_else(|| "an answer without a message's id".into())
+        let sent = sent.map_err(|error| QueueError::Sqs(describe(&error)))?;
+        sent.message_id.ok_or_else(|| QueueError::Sqs("a response without a message id".into()))
     }
 }
 
-/// A delivery as a message: compressed only where it would be too large otherwise.
+/// A delivery as a message, compressed only if it would be too large otherwise.
 ///
 /// # Errors
-/// Says by how much it is too large even so. The table would not take such a body either: an item holds less.
+/// [`QueueError::TooLarge`] if it is still too large.
 pub fn message<P: Provider>(
     delivery: &Delivery<'_>,
     received_at: Timestamp,
     fault: &Fault,
-) -> Result<String, String> {
+) -> Result<String, QueueError> {
     let headers = delivery.headers.iter().filter(|(name, _)| P::reads(name));
     let mut message = Message {
         provider: P::NAME.into(),
@@ -98,16 +118,19 @@ pub fn message<P: Provider>(
         body: BASE64.encode(delivery.body),
         gzip: false,
     };
-    let json = |message: &Message| serde_json::to_string(message).map_err(|error| error.to_string());
+    let json = |message: &Message| {
+        serde_json::to_string(message).map_err(|error| QueueError::Unbuildable(error.to_string()))
+    };
     let text = json(&message)?;
     if text.len() <= QUEUED_BYTES_MAX {
         return Ok(text);
     }
-    message.body = BASE64.encode(&gzip(delivery.body).map_err(|error| error.to_string())?);
+    message.body =
+        BASE64.encode(&gzip(delivery.body).map_err(|error| QueueError::Unbuildable(error.to_string()))?);
     message.gzip = true;
     match json(&message)? {
         text if text.len() <= QUEUED_BYTES_MAX => Ok(text),
-        text => Err(format!("expected a message of at most {QUEUED_BYTES_MAX} bytes, found {}", text.len())),
+        text => Err(QueueError::TooLarge { bytes: text.len(), bytes_max: QUEUED_BYTES_MAX }),
     }
 }
 
@@ -115,22 +138,20 @@ impl QueuedDelivery {
     /// Reads a message.
     ///
     /// # Errors
-    /// Says what is not as it should be; never what was found there.
-    pub fn read(message: &str) -> Result<Self, String> {
+    /// Says what was expected; never repeats what was found.
+    pub fn read(message: &str) -> Result<Self, UnreadableMessage> {
+        use UnreadableMessage::Missing;
         let message: Message = serde_json::from_str(message).map_err(|error| {
-            format!(
-                "expected a queued delivery, found none at line {} column {}",
-                error.line(),
-                error.column()
-            )
+            let (line, column) = (error.line(), error.column());
+            UnreadableMessage::NotADelivery { line, column }
         })?;
-        let decode = |text: &str| BASE64.decode(text.as_bytes()).map_err(|_| "expected base64, found none");
+        let decode = |text: &str| BASE64.decode(text.as_bytes()).map_err(|_| Missing("base64"));
         let mut headers = HeaderMap::new();
         for (name, value) in &message.headers {
             let name = HeaderName::from_bytes(name.as_bytes());
-            let name = name.map_err(|_| "expected the name of a header, found none")?;
+            let name = name.map_err(|_| Missing("the name of a header"))?;
             let value = HeaderValue::from_bytes(&decode(value)?);
-            headers.append(name, value.map_err(|_| "expected the value of a header, found none")?);
+            headers.append(name, value.map_err(|_| Missing("the value of a header"))?);
         }
         let body = decode(&message.body)?;
         Ok(Self {
@@ -142,7 +163,7 @@ impl QueuedDelivery {
         })
     }
 
-    /// The delivery, as it was received.
+    /// The delivery as it was received.
     pub fn delivery(&self) -> Delivery<'_> {
         Delivery { headers: &self.headers, url_token: self.url_token.as_deref(), body: &self.body }
     }
@@ -154,12 +175,12 @@ fn gzip(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-fn gunzip(gzip: &[u8]) -> Result<Vec<u8>, String> {
+fn gunzip(gzip: &[u8]) -> Result<Vec<u8>, UnreadableMessage> {
     let mut body = Vec::new();
     let read = GzDecoder::new(gzip).take(BODY_BYTES_MAX as u64 + 1).read_to_end(&mut body);
-    read.map_err(|error| format!("expected gzip, found none: {error}"))?;
+    read.map_err(|_| UnreadableMessage::Missing("gzip"))?;
     match body.len() {
         0..=BODY_BYTES_MAX => Ok(body),
-        _ => Err(format!("expected a body of at most {BODY_BYTES_MAX} bytes, found a larger one")),
+        _ => Err(UnreadableMessage::BodyTooLarge),
     }
 }

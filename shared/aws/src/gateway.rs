@@ -1,4 +1,4 @@
-//! API Gateway's events and answers, and its clock.
+//! API Gateway's events, responses and clock.
 
 use std::collections::BTreeMap;
 use std::mem::take;
@@ -10,26 +10,26 @@ use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::{Body, Request, RequestExt, Response};
 use serde::Serialize;
 
-/// No gateway waits longer for its function. What an event says beyond that is not the time of this request: the
-/// event was written for a test, or is sent again by hand.
-const GATEWAY_WAITS_MAX: SignedDuration = SignedDuration::from_mins(5);
+/// No gateway waits longer for its function. An older time is not the time of this request: the event was written for a
+/// test, or resent by hand.
+const REQUEST_AGE_MAX: SignedDuration = SignedDuration::from_mins(5);
 
-/// An event that is no request.
+/// An event that is not a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedEvent {
-    /// Neither an HTTP API's nor a REST API's, or with a header that HTTP does not know.
-    #[error("expected an event of API Gateway, found another")]
+    /// It is from neither an HTTP API nor a REST API, or has an invalid header.
+    #[error("expected an event from API Gateway, found something else")]
     NotARequest,
-    /// Its body is flagged as base64, and is none.
-    #[error("expected a body in base64, as its flag says, found another")]
+    /// Its body is flagged as base64, but is not.
+    #[error("expected a body in base64, as isBase64Encoded says, found something else")]
     NotBase64,
 }
 
-/// Reads an event of an HTTP API or a REST API. Path, query, host and scheme, of which no function reads any, are left
-/// out: `lambda_http` makes a URI of them, and panics where a sender has written what makes none.
+/// Reads an event from an HTTP API or a REST API. Drops path, query, host and scheme, which no function reads:
+/// `lambda_http` builds a URI from them, and panics if a sender has made that impossible.
 ///
 /// # Errors
-/// Where the event is no request. Never says what stands in it.
+/// If the event is not a request. The error never repeats the event.
 pub fn request(event: &str) -> Result<Request, MalformedEvent> {
     let mut event: LambdaRequest = serde_json::from_str(event).map_err(|_| MalformedEvent::NotARequest)?;
     let (headers, body, is_base64) = match &mut event {
@@ -64,7 +64,7 @@ pub fn request(event: &str) -> Result<Request, MalformedEvent> {
     Ok(request)
 }
 
-/// An answer as both kinds of API take it.
+/// A response in the format that both kinds of API accept.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Answer {
@@ -87,23 +87,22 @@ impl From<Response<Body>> for Answer {
     }
 }
 
-/// Knows when one instance's deliveries were received.
+/// Determines when the deliveries of one function instance were received.
 #[derive(Debug, Default)]
 pub(crate) struct ReceiveClock {
     last: Mutex<Timestamp>,
 }
 
 impl ReceiveClock {
-    /// API Gateway's time, or `now` where it gives none, or none that can be true. Never later than `now`, the clock
-    /// of the handler.
+    /// API Gateway's time, or `now` if that is missing or implausible. Never later than `now`, the handler's clock.
     pub(crate) fn received_at(&self, request: &Request, now: Timestamp) -> Timestamp {
         match gateway_time(request) {
-            Some(time) if time <= now && now.duration_since(time) <= GATEWAY_WAITS_MAX => self.in_order(time),
+            Some(time) if time <= now && now.duration_since(time) <= REQUEST_AGE_MAX => self.in_order(time),
             _ => now,
         }
     }
 
-    /// The gateway counts milliseconds: deliveries within one keep the order of their handling.
+    /// The gateway's clock has milliseconds: deliveries within one millisecond keep the order of handling.
     fn in_order(&self, time: Timestamp) -> Timestamp {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let is_same = last.as_millisecond() == time.as_millisecond();
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_sender_writes_beside_headers_and_body_is_no_uri_and_does_no_harm() {
+    fn hostile_paths_queries_and_hosts_are_dropped() {
         let hostile =
             ["<", "\"", " ", "{", "\\", "#", "?", "%", "%zz", "\u{0}", "\n", "ä", "[", ":", "//", "\u{202e}"];
         for hostile in hostile.map(str::to_owned).into_iter().chain(["/".repeat(70_000)]) {
@@ -157,7 +156,7 @@ mod tests {
             for event in [&mut http_api, &mut rest_api] {
                 let request = request(&event.to_string()).unwrap();
                 assert_eq!(request.headers()["authorization"], "token");
-                assert_eq!(request.headers()["x-forwarded-proto"], "<", "verification reads what came");
+                assert_eq!(request.headers()["x-forwarded-proto"], "<", "verification reads the original");
                 assert_eq!(request.body().as_ref(), b"{}");
                 let parameters = request.path_parameters_ref().unwrap();
                 assert_eq!(parameters.first("token"), Some(hostile.as_str()));
@@ -166,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_an_error_and_no_panic() {
+    fn an_event_that_is_not_a_request_is_an_error() {
         let event = |headers: Value, body: &str| {
             let context = json!({ "http": { "method": "POST" } });
             json!({ "requestContext": context, "headers": headers, "body": body, "isBase64Encoded": true })
@@ -186,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_was_received_when_the_gateway_says() {
+    fn the_gateway_says_when_a_delivery_was_received() {
         let earlier = NOW - SignedDuration::from_millis(2_345);
         for request in [http_api, rest_api] {
             let request = request(earlier.as_millisecond());
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_cannot_be_true_gives_way_to_the_handlers_clock() {
+    fn the_handlers_clock_replaces_an_implausible_time() {
         let ms = NOW.as_millisecond();
         for time in [0, -1, i64::MIN, i64::MAX, ms + 1, ms + 60_000, ms - 300_001, ms - 86_400_000] {
             for request in [http_api, rest_api] {

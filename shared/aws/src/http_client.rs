@@ -1,7 +1,7 @@
-//! The HTTP client below all AWS clients: one connection pool, one TLS configuration.
+//! The HTTP client of all AWS clients: one connection pool, one TLS configuration.
 //!
-//! `aws-smithy-http-client` would do the same and more (HTTP/2, proxies). It knows the system's certificates or a PEM
-//! file and not those that are compiled in: reading the system's doubles a cold start (docs/performance.md).
+//! `aws-smithy-http-client` does the same and more (HTTP/2, proxies), but supports only the system's certificates or a
+//! PEM file, not compiled-in ones. Reading the system's certificates doubles a cold start (docs/performance.md).
 
 use std::error::Error;
 use std::path::Path;
@@ -24,19 +24,19 @@ use rustls::{ClientConfig, RootCertStore};
 /// How long a function waits for a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(700);
 
-/// Certificates that cannot be used.
+/// Why the certificates in `AWS_CA_BUNDLE` cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum CaBundleError {
     #[error("AWS_CA_BUNDLE: expected a file with certificates in PEM, found: {0}")]
     Pem(#[from] pem::Error),
-    #[error("AWS_CA_BUNDLE: expected certificates of authorities, found: {0}")]
+    #[error("AWS_CA_BUNDLE: expected certificates of certificate authorities, found: {0}")]
     Certificate(#[from] rustls::Error),
     #[error("AWS_CA_BUNDLE: expected certificates, found none")]
     Empty,
 }
 
-/// A client that trusts these certificate authorities and waits so long for a connection.
+/// A client that trusts these certificate authorities.
 pub fn client(roots: RootCertStore, connect_timeout: Duration) -> SharedHttpClient {
     let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     let mut tcp = Tcp::new();
@@ -50,12 +50,12 @@ pub fn client(roots: RootCertStore, connect_timeout: Duration) -> SharedHttpClie
     http_client_fn(move |_, _| connector.clone())
 }
 
-/// Mozilla's certificate authorities, which are compiled in.
+/// Mozilla's certificate authorities, compiled in.
 pub fn mozilla() -> RootCertStore {
     webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()
 }
 
-/// The certificates in a PEM file.
+/// The certificate authorities in a PEM file.
 ///
 /// # Errors
 /// Says what is wrong with the file.
@@ -76,16 +76,16 @@ impl HttpConnector for Https {
             Ok(request) => request,
             Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
         };
-        let answer = self.0.request(request);
+        let response = self.0.request(request);
         HttpConnectorFuture::new(async {
-            let answer = answer.await.map_err(connector_error)?;
-            HttpResponse::try_from(answer.map(SdkBody::from_body_1_x))
+            let response = response.await.map_err(connector_error)?;
+            HttpResponse::try_from(response.map(SdkBody::from_body_1_x))
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })
     }
 }
 
-/// Sorts out what is worth another attempt: everything that befell the connection.
+/// Classifies errors: those of the connection are worth a retry.
 fn connector_error(error: hyper_util::client::legacy::Error) -> ConnectorError {
     let hyper = source::<hyper::Error>(&error);
     if error.is_connect()

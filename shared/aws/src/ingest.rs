@@ -1,4 +1,5 @@
-//! From a request to its answer: the table, else the fallback queue, and the status contract.
+//! Handles a request: stores the delivery in the table or, failing that, the fallback queue, and maps the outcome to a
+//! response.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use tracing::{error, warn};
 
 use crate::config::{IngestConfig, env};
 use crate::fallback::Fallback;
+use crate::fault::QueueError;
 use crate::gateway::{Answer, MalformedEvent, ReceiveClock};
 use crate::outcome::{Outcome, Receipt};
 use crate::pipeline::Pipeline;
@@ -25,7 +27,7 @@ use crate::{Fault, KeyRing, Store, clients, gateway, telemetry};
 /// Runs one provider's function until Lambda stops it.
 ///
 /// # Errors
-/// Settings that are missing or wrong, all of them at once; then Lambda's own.
+/// If settings are missing or invalid, or if Lambda's runtime fails.
 pub async fn run<P: Provider>() -> Result<(), lambda_http::Error> {
     let telemetry = telemetry::init()?;
     let config = IngestConfig::read(env)?;
@@ -40,7 +42,7 @@ pub async fn run<P: Provider>() -> Result<(), lambda_http::Error> {
     .await
 }
 
-/// One provider's way in.
+/// One provider's handler.
 pub struct Ingest<P: Provider> {
     pipeline: Pipeline<P>,
     fallback: Option<Fallback>,
@@ -48,7 +50,7 @@ pub struct Ingest<P: Provider> {
 }
 
 impl<P: Provider> Ingest<P> {
-    /// A way in to the table and the queue and with the keys that `config` names.
+    /// A handler that uses the table, the queue and the keys named by `config`.
     pub fn new(config: IngestConfig, sdk: &SdkConfig) -> Self {
         let keys = KeyRing::new(P::NAME, config.keys, aws_sdk_secretsmanager::Client::new(sdk));
         let store = Store::new(aws_sdk_dynamodb::Client::new(sdk), config.table, config.retention);
@@ -60,14 +62,13 @@ impl<P: Provider> Ingest<P> {
         }
     }
 
-    /// Reads the keys and opens the connection to the table before the first delivery: Lambda gives a
-    /// function more processor time while it starts than ever after. What fails is logged now and reported
-    /// by each answer later.
+    /// Reads the keys and opens the connection to the table before the first delivery, because Lambda gives a
+    /// function more CPU time during startup. Failures are logged; deliveries try again.
     pub async fn warm_up(&self) {
         let _ = tokio::join!(self.pipeline.keys.current(Timestamp::now()), self.pipeline.store.warm_up());
     }
 
-    /// Answers one event of API Gateway, whatever stands in it.
+    /// Answers an event from API Gateway, however malformed.
     pub async fn handle_event(&self, event: &str) -> Response<Body> {
         match gateway::request(event) {
             Ok(request) => self.handle(&request).await,
@@ -78,7 +79,7 @@ impl<P: Provider> Ingest<P> {
         }
     }
 
-    /// Answers one request, and logs and counts the outcome.
+    /// Answers a request, and records the outcome in the log and the metrics.
     pub async fn handle(&self, request: &Request) -> Response<Body> {
         let started = Instant::now();
         let outcome = self.receive(request).await;
@@ -86,13 +87,13 @@ impl<P: Provider> Ingest<P> {
         outcome.into_response()
     }
 
-    /// Processes one request.
+    /// Processes a request.
     pub async fn receive(&self, request: &Request) -> Outcome {
         self.receive_at(request, Timestamp::now()).await
     }
 
-    /// Processes one request that is handled at `now`, and was received then if API Gateway says nothing else.
-    /// Nothing but a fault of ours leads to the queue.
+    /// Processes a request at `now`, which is also the time of receipt unless API Gateway names one. Only faults lead to
+    /// the queue.
     pub async fn receive_at(&self, request: &Request, now: Timestamp) -> Outcome {
         let received_at = self.clock.received_at(request, now);
         let path = request.path_parameters_ref();
@@ -122,7 +123,7 @@ impl<P: Provider> Ingest<P> {
 }
 
 impl Outcome {
-    /// The whole status contract. What the outside sees never says why authentication failed.
+    /// Maps outcomes to responses. A response never says why authentication failed.
     pub fn into_response(self) -> Response<Body> {
         match self {
             Self::Stored(Receipt { written: PutOutcome::New { id }, .. }) => success("accepted", &id),
@@ -135,7 +136,7 @@ impl Outcome {
             }
             Self::TooLarge { .. } => problem(StatusCode::PAYLOAD_TOO_LARGE, "The delivery is too large."),
             Self::Failed(_) => {
-                // Without Retry-After: LiveKit would come back sooner for it, and give up sooner.
+                // No Retry-After: it would make LiveKit retry sooner, and so give up sooner.
                 problem(StatusCode::SERVICE_UNAVAILABLE, "The delivery could not be stored. Send it again.")
             }
         }
@@ -162,7 +163,7 @@ fn response(status: StatusCode, content_type: &'static str, body: &serde_json::V
     response
 }
 
-/// Logs and counts what became of a delivery.
+/// Logs and counts the outcome of a delivery.
 pub fn record(provider: &'static str, outcome: &Outcome, elapsed: Duration) {
     histogram!("AckLatency", "provider" => provider).record(elapsed.as_secs_f64() * 1e3);
     match outcome {
@@ -183,20 +184,20 @@ pub fn record(provider: &'static str, outcome: &Outcome, elapsed: Duration) {
         }
         Outcome::Failed(fault) => {
             let code = fault.code();
-            error!(provider, fault = code, "delivery not taken: {fault}");
+            error!(provider, fault = code, "delivery neither stored nor queued: {fault}");
             counter!("Failed", "provider" => provider, "fault" => code).increment(1);
         }
     }
 }
 
-/// Logs and counts an event that is no request.
+/// Logs and counts an event that is not a request.
 fn record_malformed(provider: &'static str, malformed: MalformedEvent) {
     let reason = "malformed_request";
     warn!(provider, reason, detail = %malformed, "delivery rejected");
     counter!("Rejected", "provider" => provider, "reason" => reason).increment(1);
 }
 
-/// Logs why the fallback queue has not taken a delivery.
-fn record_not_queued(provider: &'static str, why: &str) {
-    error!(provider, "the fallback queue did not take a delivery: {why}");
+/// Logs why the fallback queue did not accept a delivery.
+fn record_not_queued(provider: &'static str, why: &QueueError) {
+    error!(provider, "the fallback queue did not accept a delivery: {why}");
 }

@@ -1,4 +1,4 @@
-//! A provider's keys, held in memory: re-read when old, and when a verification fails.
+//! A provider's keys, cached in memory. They are read again when they are old, and when verification fails.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use crate::Fault;
 use crate::config::KeySource;
 use crate::fault::describe;
 
-/// A key that was added to the secret is known after this time at the latest, without any delivery failing.
+/// A key that is added to the secret is picked up within this time, even if no delivery fails.
 const MAX_AGE: SignedDuration = SignedDuration::from_mins(5);
-/// Forged deliveries must not turn into a stream of calls to Secrets Manager.
+/// Limits how often forged deliveries can cause calls to Secrets Manager.
 const REFRESH_INTERVAL: SignedDuration = SignedDuration::from_secs(30);
 
-/// For how long a reading that failed is not tried again; doubled by each that follows, up to the longest.
+/// The delay after a failed read; doubles with each further failure, up to the maximum.
 const RETRY_DELAY: SignedDuration = SignedDuration::from_secs(5);
 const RETRY_DELAY_MAX: SignedDuration = SignedDuration::from_secs(30);
 
@@ -33,7 +33,7 @@ pub struct KeyRing<K> {
 struct State<K> {
     keys: Option<Arc<K>>,
     read_at: Timestamp,
-    /// The latest reading, if it failed: then the keys may not be the newest.
+    /// The latest read, if it failed: the keys may be out of date.
     failure: Option<Failure>,
 }
 
@@ -43,7 +43,7 @@ struct Failure {
 }
 
 impl<K: Keys> KeyRing<K> {
-    /// A ring that has read nothing yet. `provider` is for the log and the metrics.
+    /// An empty ring, which reads the keys on first use. `provider` is for the log and the metrics.
     pub fn new(provider: &'static str, source: KeySource, client: Client) -> Self {
         Self {
             provider,
@@ -53,20 +53,20 @@ impl<K: Keys> KeyRing<K> {
         }
     }
 
-    /// Whether no call is needed to have keys, newest or not.
-    pub fn are_at_hand(&self) -> bool {
+    /// Whether keys, current or not, are available without a call.
+    pub fn are_available(&self) -> bool {
         match self.source {
             KeySource::Inline(_) => true,
-            // While somebody reads them, everybody else waits.
+            // The lock is held while they are read.
             KeySource::SecretsManager(_) => self.state.try_lock().is_ok_and(|state| state.keys.is_some()),
         }
     }
 
-    /// The keys, read again where they are older than five minutes. Where they cannot be read again the
-    /// old ones stay in use, and the log says so.
+    /// The keys, read again if they are older than five minutes. If reading fails, the cached keys stay in use, and the
+    /// failure is logged.
     ///
     /// # Errors
-    /// A [`Fault`] where there are no keys at all: nothing is ever accepted without.
+    /// A [`Fault`] if there are no keys: nothing is ever accepted without keys.
     pub async fn current(&self, now: Timestamp) -> Result<Arc<K>, Fault> {
         let mut state = self.state.lock().await;
         match &state.keys {
@@ -82,11 +82,10 @@ impl<K: Keys> KeyRing<K> {
         }
     }
 
-    /// Keys that are newer than the ones with which a verification has just failed, where there may be
-    /// any: at most one attempt in 30 s.
+    /// Newer keys than those with which verification just failed, if there may be any. Reads at most once in 30 s.
     ///
     /// # Errors
-    /// A [`Fault`] where the newest keys could not be read: then nobody can say that a delivery is forged.
+    /// A [`Fault`] if the current keys could not be read: then a failed verification does not prove a forgery.
     pub async fn newer(&self, now: Timestamp) -> Result<Option<Arc<K>>, Fault> {
         let mut state = self.state.lock().await;
         if matches!(self.source, KeySource::Inline(_)) {
@@ -105,8 +104,8 @@ impl<K: Keys> KeyRing<K> {
         state.read_at = now;
         let doubled = |failure: &Failure| (failure.retry_delay * 2).min(RETRY_DELAY_MAX);
         let retry_delay = state.failure.as_ref().map_or(RETRY_DELAY, doubled);
-        // A reading that the caller gives up has failed as well.
-        state.failure = Some(Failure { fault: self.unavailable("no answer in time"), retry_delay });
+        // If the caller cancels this read, it counts as failed.
+        state.failure = Some(Failure { fault: self.unavailable("no response in time"), retry_delay });
         let had_keys = state.keys.is_some();
         match self.fetch().await.and_then(|json| self.parse(&json, had_keys)) {
             Ok(keys) => {
@@ -123,7 +122,7 @@ impl<K: Keys> KeyRing<K> {
         }
     }
 
-    /// Keys in the environment are those of a laptop, and are not counted.
+    /// Weak keys in the environment are for local development: they are logged, but not counted.
     fn report_weakness(&self, keys: &K) {
         match (keys.weakness(), &self.source) {
             (Some(weakness), KeySource::SecretsManager(_)) => {
@@ -142,7 +141,7 @@ impl<K: Keys> KeyRing<K> {
         };
         let answer = self.client.get_secret_value().secret_id(id).send().await;
         let answer = answer.map_err(|error| self.unavailable(describe(&error)))?;
-        answer.secret_string.ok_or_else(|| self.unavailable("a secret without text"))
+        answer.secret_string.ok_or_else(|| self.unavailable("the secret has no SecretString"))
     }
 
     /// The fault of keys that cannot be read.
@@ -150,13 +149,13 @@ impl<K: Keys> KeyRing<K> {
         Fault::KeysUnavailable { from: format!("{:?}", self.source), why: why.into() }
     }
 
-    /// A placeholder in the place of keys that were there is a mistake: what comes meanwhile is not to be lost.
+    /// If a placeholder replaces keys, that is a mistake: deliveries are queued until it is corrected.
     fn parse(&self, json: &str, had_keys: bool) -> Result<K, Fault> {
         let (from, remedy) = (format!("{:?}", self.source), self.remedy());
         let value = match serde_json::from_str(json) {
             Ok(value) => value,
             Err(error) => {
-                // serde_json's own messages quote what they stumble over: only the position is reported.
+                // serde_json's messages quote the input, so only the position is reported.
                 let (line, column) = (error.line(), error.column());
                 let why = format!("expected JSON, found none at line {line} column {column}");
                 return Err(Fault::KeysInvalid { from, why, remedy });
@@ -179,7 +178,7 @@ impl<K: Keys> KeyRing<K> {
 }
 
 impl<K> State<K> {
-    /// Why the latest reading failed, for as long as it is not to be tried again.
+    /// Why the latest read failed, until the next attempt is due.
     fn remembered_failure(&self, now: Timestamp) -> Option<Fault> {
         let failure = self.failure.as_ref()?;
         (now.duration_since(self.read_at) < failure.retry_delay).then(|| failure.fault.clone())

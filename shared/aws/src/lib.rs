@@ -1,11 +1,11 @@
-//! Everything of livehooks that touches AWS or Lambda.
+//! The parts of livehooks that touch AWS or Lambda.
 //!
 //! ```text
 //! ingest::run::<P>()   API Gateway -> verify -> normalize -> Store (one conditional write)
-//!                      our fault -> fallback queue
+//!                      fault -> fallback queue
 //! recover::run()       fallback queue -> verify -> normalize -> Store
-//!                      other keys might let it in -> dead-letter queue
-//! notify::run()         DynamoDB stream -> Notifier -> SNS
+//!                      rejected, but maybe valid under other keys -> dead-letter queue
+//! notify::run()        DynamoDB stream -> Notifier -> SNS
 //! ```
 //!
 //! Ingest never publishes and the notifier never writes to the table: the stored item is the outbox.
@@ -29,11 +29,11 @@ mod outcome;
 mod pipeline;
 mod publish_error;
 
-pub use fault::{Fault, describe};
+pub use fault::{Fault, QueueError, describe};
 pub use ingest::Ingest;
 pub use keys::KeyRing;
 pub use notification::Notification;
 pub use notify::Notifier;
 pub use outcome::{Outcome, Receipt};
 pub use recover::Recover;
-pub use store::Store;
+pub use store::{Store, UnreadableEvent};

@@ -1,7 +1,7 @@
-//! Stream records to SNS: in batches, several at a time, at least once.
+//! Publishes stream records to SNS: in batches, concurrently, at least once.
 //!
-//! What SNS cannot take now is reported to the event source, which delivers it again from there on. What
-//! SNS will never take goes complete to a quarantine queue, so that it holds nothing else up.
+//! The first record that SNS cannot accept now is reported to the event source, which retries from there. Records that
+//! SNS will never accept go to a quarantine queue, so that they do not block the others.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -21,17 +21,17 @@ use tracing::{error, warn};
 use crate::config::{NotifyConfig, env};
 use crate::fault::describe;
 use crate::notification::MESSAGE_BYTES_MAX;
-use crate::publish_error::{PublishError, is_entry_rejected_for_good};
-use crate::store::gunzip;
+use crate::publish_error::{PublishError, is_entry_permanent};
+use crate::store::{UnreadableEvent, gunzip};
 use crate::{Notification, clients, telemetry};
 
-/// What SNS takes as one batch.
+/// How many entries SNS accepts in a batch.
 const BATCH_ENTRIES_MAX: usize = 10;
 
 /// Runs the notifier's function until Lambda stops it.
 ///
 /// # Errors
-/// Settings that are missing, all of them at once; then Lambda's own.
+/// If settings are missing, or if Lambda's runtime fails.
 pub async fn run() -> Result<(), lambda_runtime::Error> {
     let telemetry = telemetry::init()?;
     let notifier = Notifier::new(NotifyConfig::read(env)?, &clients::from_env()?);
@@ -45,37 +45,39 @@ pub async fn run() -> Result<(), lambda_runtime::Error> {
     .await
 }
 
-/// Publishes the table's stream on the topic.
+/// Publishes records of the table's stream to the topic.
 pub struct Notifier {
     config: NotifyConfig,
     sns: aws_sdk_sns::Client,
     sqs: aws_sdk_sqs::Client,
 }
 
-/// A record that is to be published.
+/// A record to publish.
 struct Pending {
     sequence_number: String,
     notification: Notification,
 }
 
+/// The sequence number of the first record to retry.
+struct RetryFrom(String);
+
 impl Notifier {
-    /// A notifier to the topic that `config` names.
+    /// A notifier for the topic that `config` names.
     pub fn new(config: NotifyConfig, sdk: &SdkConfig) -> Self {
         Self { config, sns: aws_sdk_sns::Client::new(sdk), sqs: aws_sdk_sqs::Client::new(sdk) }
     }
 
-    /// Opens the connection that the first batch will find open: SNS rejects a batch of nothing, and that is
-    /// answer enough.
+    /// Opens the connection for the first batch. SNS rejects the empty batch, which does not matter.
     pub async fn warm_up(&self) {
-        let nothing = self.sns.publish_batch().topic_arn(&self.config.topic_arn);
-        let _ = nothing.set_publish_batch_request_entries(Some(Vec::new())).send().await;
+        let empty = self.sns.publish_batch().topic_arn(&self.config.topic_arn);
+        let _ = empty.set_publish_batch_request_entries(Some(Vec::new())).send().await;
     }
 
-    /// Publishes a batch of stream records. The answer names the first record that was not taken, if any:
-    /// the event source delivers again from there on.
+    /// Publishes a batch of stream records. The response names the first record that failed, if any; the event source
+    /// retries from there.
     pub async fn handle(&self, event: &Event) -> DynamoDbEventResponse {
         let mut response = DynamoDbEventResponse::default();
-        if let Err(sequence_number) = self.publish_records(&event.records).await {
+        if let Err(RetryFrom(sequence_number)) = self.publish_records(&event.records).await {
             counter!("PublishFailed").increment(1);
             let mut failure = DynamoDbBatchItemFailure::default();
             failure.item_identifier = Some(sequence_number);
@@ -84,62 +86,63 @@ impl Notifier {
         response
     }
 
-    async fn publish_records(&self, records: &[EventRecord]) -> Result<(), String> {
+    async fn publish_records(&self, records: &[EventRecord]) -> Result<(), RetryFrom> {
         let mut pending = Vec::with_capacity(records.len());
-        let mut settled = Ok(());
+        let mut result = Ok(());
         for record in records.iter().filter(|record| record.event_name == "INSERT") {
             let sequence_number = sequence_number(record);
             match self.notification(record) {
                 Ok(notification) => pending.push(Pending { sequence_number, notification }),
                 Err(why) => {
-                    let whole = json!(record).to_string();
-                    if self.quarantine("unreadable", &why, whole).await.is_err() {
-                        settled = Err(sequence_number);
+                    let record = json!(record).to_string();
+                    if self.quarantine("unreadable", &why.to_string(), record).await.is_err() {
+                        result = Err(RetryFrom(sequence_number));
                         break;
                     }
                 }
             }
         }
-        // What stands before a record that has to come again counts as done: it has to be published first.
-        // The answers are taken in the order of the batches, whichever comes first, so that the first failure is
-        // the lowest. Batches behind it that are under way are let go: they come again anyway.
+        // Records before the reported one count as done, so they must be published first. `buffered` yields the responses
+        // in the order of the batches, so the first failure is the earliest one. It cancels the later batches, which
+        // will be retried anyway.
         let publishing = batches(&pending).into_iter().map(|batch| self.publish(&pending[batch]));
         stream::iter(publishing).buffered(self.config.batches_at_once).try_collect::<()>().await?;
-        settled
+        result
     }
 
-    fn notification(&self, record: &EventRecord) -> Result<Notification, String> {
+    fn notification(&self, record: &EventRecord) -> Result<Notification, UnreadableEvent> {
         use serde_dynamo::AttributeValue;
         let image = &record.change.new_image;
+        let missing = |name, expected| UnreadableEvent::Attribute { name, expected };
         let json = match image.get("event") {
             Some(AttributeValue::S(json)) => json.clone(),
             Some(AttributeValue::B(gzip)) => gunzip(gzip)?,
-            _ => return Err("expected text or bytes in attribute event, found neither".into()),
+            _ => return Err(missing("event", "a string or bytes")),
         };
         let key = match image.get("event_key") {
             Some(AttributeValue::S(key)) => key,
-            _ => return Err("expected a text in attribute event_key, found none".into()),
+            _ => return Err(missing("event_key", "a string")),
         };
         let occurrence = match image.get("occurrence") {
             Some(AttributeValue::N(number)) => number,
-            _ => return Err("expected a number in attribute occurrence, found none".into()),
+            _ => return Err(missing("occurrence", "a number")),
         };
         Notification::new(&json, &self.config.table, key, occurrence)
     }
 
-    /// Publishes one batch, or returns the sequence number of the first record that has to come again.
-    async fn publish(&self, batch: &[Pending]) -> Result<(), String> {
+    /// Publishes one batch.
+    async fn publish(&self, batch: &[Pending]) -> Result<(), RetryFrom> {
         let Some(first) = batch.first() else { return Ok(()) };
         match self.publish_batch(batch).await {
-            Ok(answer) => self.settle(batch, &answer).await,
+            Ok(response) => self.settle(batch, &response).await,
             Err(PublishError::Retryable(why)) => {
-                error!(records = batch.len(), "the topic did not take a batch: {why}");
-                Err(first.sequence_number.clone())
+                error!(records = batch.len(), "the topic did not accept a batch: {why}");
+                Err(RetryFrom(first.sequence_number.clone()))
             }
             Err(PublishError::Permanent(why)) if batch.len() > 1 => {
                 warn!(
                     records = batch.len(),
-                    "the topic rejects a batch, which is published one by one: {why}"
+                    "the topic rejected a batch, whose records are now published one by one: {why}"
                 );
                 for pending in batch {
                     Box::pin(self.publish(slice::from_ref(pending))).await?;
@@ -149,7 +152,7 @@ impl Notifier {
             Err(PublishError::Permanent(why)) => {
                 let quarantined =
                     self.quarantine("sender_fault", &why, json!(first.notification).to_string());
-                quarantined.await.map_err(|()| first.sequence_number.clone())
+                quarantined.await.map_err(|()| RetryFrom(first.sequence_number.clone()))
             }
         }
     }
@@ -165,16 +168,16 @@ impl Notifier {
         sent.map_err(|error| PublishError::new(&error))
     }
 
-    /// SNS answers 200 also where it took only some of the entries. What it says nothing about counts as not taken.
-    async fn settle(&self, batch: &[Pending], answer: &PublishBatchOutput) -> Result<(), String> {
+    /// SNS responds with 200 even if it accepted only some entries. Entries that it does not mention count as failed.
+    async fn settle(&self, batch: &[Pending], response: &PublishBatchOutput) -> Result<(), RetryFrom> {
         let mut failures: HashMap<&str, _> =
-            answer.failed().iter().map(|entry| (entry.id(), entry)).collect();
-        let taken: HashSet<&str> = answer.successful().iter().filter_map(|entry| entry.id()).collect();
-        let mut again = None;
+            response.failed().iter().map(|entry| (entry.id(), entry)).collect();
+        let accepted: HashSet<&str> = response.successful().iter().filter_map(|entry| entry.id()).collect();
+        let mut retry_from = None;
         for (index, pending) in batch.iter().enumerate() {
             let id = index.to_string();
             let failure = failures.remove(id.as_str());
-            if failure.is_none() && taken.contains(id.as_str()) {
+            if failure.is_none() && accepted.contains(id.as_str()) {
                 record_published(&pending.notification);
                 continue;
             }
@@ -182,25 +185,25 @@ impl Notifier {
                 || "expected a result, found none".to_owned(),
                 |failure| format!("{}: {}", failure.code(), failure.message().unwrap_or("no message")),
             );
-            let is_settled = failure.is_some_and(is_entry_rejected_for_good)
+            let is_settled = failure.is_some_and(is_entry_permanent)
                 && self
                     .quarantine("sender_fault", &why, json!(pending.notification).to_string())
                     .await
                     .is_ok();
             if !is_settled {
                 let sequence_number = &pending.sequence_number;
-                warn!(sequence_number, "the topic did not take a record: {why}");
-                again.get_or_insert_with(|| sequence_number.clone());
+                warn!(sequence_number, "the topic did not accept a record: {why}");
+                retry_from.get_or_insert_with(|| RetryFrom(sequence_number.clone()));
             }
         }
-        again.map_or(Ok(()), Err)
+        retry_from.map_or(Ok(()), Err)
     }
 
-    async fn quarantine(&self, reason: &'static str, why: &str, whole: String) -> Result<(), ()> {
-        error!(reason, "a record can never be published and goes to quarantine: {why}");
+    async fn quarantine(&self, reason: &'static str, why: &str, message: String) -> Result<(), ()> {
+        error!(reason, "a record can never be published and goes to the quarantine queue: {why}");
         let queue = self.sqs.send_message().queue_url(&self.config.quarantine_queue_url);
-        queue.message_body(whole).send().await.map_err(|error| {
-            error!("the quarantine queue did not take a record: {}", describe(&error));
+        queue.message_body(message).send().await.map_err(|error| {
+            error!("the quarantine queue did not accept a record: {}", describe(&error));
         })?;
         counter!("Quarantined", "reason" => reason).increment(1);
         Ok(())
@@ -211,7 +214,7 @@ fn sequence_number(record: &EventRecord) -> String {
     record.change.sequence_number.clone().unwrap_or_default()
 }
 
-/// The fewest runs of consecutive entries that SNS takes as a batch each.
+/// Splits the records into as few batches of consecutive records as SNS's limits allow.
 fn batches(pending: &[Pending]) -> Vec<Range<usize>> {
     let mut batches: Vec<Range<usize>> = Vec::new();
     let mut bytes = 0;

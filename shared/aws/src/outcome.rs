@@ -1,4 +1,4 @@
-//! What became of a delivery: for the answer, the log and the metrics.
+//! The outcome of a delivery, for the response, the log and the metrics.
 
 use livehooks_core::{EventType, Normalized, Rejection};
 use metrics::counter;
@@ -7,12 +7,12 @@ use tracing::{info, warn};
 use crate::Fault;
 use crate::store::PutOutcome;
 
-/// What became of a delivery.
+/// The outcome of a delivery.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// Authentic, and in the table.
     Stored(Receipt),
-    /// In the fallback queue as it was received, because of our fault.
+    /// In the fallback queue as it was received, because of a fault of ours.
     Queued {
         /// The queue's id of the message.
         id: String,
@@ -21,18 +21,18 @@ pub enum Outcome {
     },
     /// Not authentic: the sender's fault.
     Rejected(Rejection),
-    /// Too large to be taken: the sender's fault.
+    /// Too large: the sender's fault.
     TooLarge {
-        /// The size that was found, in bytes.
+        /// The size found, in bytes.
         bytes: usize,
-        /// The size that would have been taken.
+        /// The largest accepted size.
         bytes_max: usize,
     },
-    /// Not taken: our fault.
+    /// Neither stored nor queued: our fault.
     Failed(Fault),
 }
 
-/// What is worth telling about an event that is in the table.
+/// What the log and the metrics need about a stored event.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the names are those of the event's attributes")]
 pub struct Receipt {
@@ -58,7 +58,7 @@ impl Receipt {
         }
     }
 
-    /// Logs and counts an event that is in the table.
+    /// Logs and counts a stored event.
     pub(crate) fn record(&self, provider: &'static str) {
         let kind = self.r#type.as_str();
         let (PutOutcome::New { id } | PutOutcome::Duplicate { id, .. }) = &self.written;
@@ -81,7 +81,7 @@ impl Receipt {
                 info!(provider, r#type = kind, id, "duplicate");
                 counter!("Duplicate", "provider" => provider).increment(1);
                 if *altered {
-                    warn!(provider, id, "a repeated id came with another body: the first one stays");
+                    warn!(provider, id, "a repeated id came with another body: the first one is kept");
                     counter!("DuplicateAltered", "provider" => provider).increment(1);
                 }
             }
@@ -89,7 +89,7 @@ impl Receipt {
     }
 }
 
-/// A text of a delivery, made fit for a log line.
+/// Text from a delivery, made safe for a log line.
 pub(crate) fn cut(text: &str) -> String {
     let mut cut: String = text.chars().take(TEXT_CHARACTERS_MAX).flat_map(char::escape_debug).collect();
     if text.chars().nth(TEXT_CHARACTERS_MAX).is_some() {

@@ -1,4 +1,4 @@
-//! What ingest and recover share: verify, normalize, store, within a deadline.
+//! The pipeline that ingest and recover share: verify, normalize, store, within a deadline.
 
 use std::time::Duration;
 
@@ -12,17 +12,16 @@ use crate::outcome::{Outcome, Receipt};
 use crate::store::PutError;
 use crate::{Fault, KeyRing, Store};
 
-/// One provider's way into the table.
+/// One provider's pipeline into the table.
 pub(crate) struct Pipeline<P: Provider> {
     pub(crate) keys: KeyRing<P::Keys>,
     pub(crate) store: Store,
-    /// How long reading keys, and all reading and writing of the table, may take together.
+    /// How long reading keys and accessing the table may take together.
     pub(crate) deadline: Duration,
 }
 
 impl<P: Provider> Pipeline<P> {
-    /// Processes a delivery that was received at `received_at`, which is the clock of its verification. `now` is
-    /// the keys' clock.
+    /// Processes a delivery. It is verified as of `received_at`; `now` decides whether the keys are old.
     pub(crate) async fn process(
         &self,
         delivery: &Delivery<'_>,
@@ -35,11 +34,11 @@ impl<P: Provider> Pipeline<P> {
         let until = Instant::now() + self.deadline;
         let late_ms = self.deadline.as_millis();
         let verified = timeout_at(until, self.verify(delivery, received_at, now)).await;
-        let late = |_| Err(self.keys.unavailable(format!("no answer within {late_ms} ms")));
+        let late = |_| Err(self.keys.unavailable(format!("no response within {late_ms} ms")));
         let verified = match verified.unwrap_or_else(late) {
             Ok(Ok(verified)) => verified,
             Ok(Err(rejection)) => return Outcome::Rejected(rejection),
-            // What no keys could let in does not wait for them.
+            // Without keys, reject what is invalid under any keys.
             Err(fault) => {
                 return match P::precheck(delivery, received_at) {
                     Ok(()) => Outcome::Failed(fault),
@@ -56,15 +55,15 @@ impl<P: Provider> Pipeline<P> {
         }
     }
 
-    /// A key may have been added since the keys were read: a failure that other keys could heal is final only with
-    /// the newest ones. Nothing else has keys read because it came.
+    /// A key may have been added since the keys were read, so a failure that depends on the keys is final only with the
+    /// newest ones. No other delivery triggers a read.
     async fn verify<'a>(
         &self,
         delivery: &Delivery<'a>,
         received_at: Timestamp,
         now: Timestamp,
     ) -> Result<Result<Verified<'a, P>, Rejection>, Fault> {
-        if !self.keys.are_at_hand()
+        if !self.keys.are_available()
             && let Err(rejection) = P::precheck(delivery, received_at)
         {
             return Ok(Err(rejection));
@@ -84,8 +83,7 @@ impl<P: Provider> Pipeline<P> {
     }
 }
 
-/// Counts what the real sender has signed and was rejected all the same: nobody can forge that, so an alarm can ring at
-/// one.
+/// Counts rejections after a valid signature. They cannot be forged, so a single one can raise an alarm.
 fn count_after_signature(provider: &'static str, rejection: &Rejection) {
     if rejection.follows_signature() {
         let reason = rejection.code();

@@ -1,4 +1,4 @@
-//! Which of SNS's errors are about the records, and which will pass.
+//! Classifies SNS's errors: permanent ones, caused by the records, and retryable ones.
 
 use aws_sdk_sns::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sns::operation::publish_batch::PublishBatchError;
@@ -6,11 +6,11 @@ use aws_sdk_sns::types::BatchResultErrorEntry;
 
 use crate::fault::describe;
 
-/// Why SNS took nothing of a batch.
+/// Why SNS accepted nothing of a batch.
 pub(crate) enum PublishError {
-    /// An outage, or something of ours that is out of order: it has to come again.
+    /// An outage, or a fault of ours that can be fixed: the records are retried.
     Retryable(String),
-    /// What the request says, which will not be any better the next time.
+    /// SNS rejects the request's content, and would reject it again.
     Permanent(String),
 }
 
@@ -19,25 +19,26 @@ impl PublishError {
         let why = describe(error);
         let status = error.raw_response().map(|response| response.status().as_u16());
         let (code, message) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
-        match status.is_some_and(|status| is_rejected_for_good(status, code, message)) {
+        match status.is_some_and(|status| is_permanent(status, code, message)) {
             true => Self::Permanent(why),
             false => Self::Retryable(why),
         }
     }
 }
 
-/// Whether SNS rejects one entry of a batch for what it says. `SenderFault` is not enough: SNS also sets it for what an
-/// operator can fix.
-pub(crate) fn is_entry_rejected_for_good(entry: &BatchResultErrorEntry) -> bool {
-    entry.sender_fault() && is_rejected_for_good(400, entry.code(), entry.message().unwrap_or_default())
+/// Whether SNS rejects the content of one entry of a batch. `SenderFault` is not enough: SNS also sets it for errors that
+/// an operator can fix.
+pub(crate) fn is_entry_permanent(entry: &BatchResultErrorEntry) -> bool {
+    entry.sender_fault() && is_permanent(400, entry.code(), entry.message().unwrap_or_default())
 }
 
-/// Whether SNS rejects what a request says. Throttling, and whatever an operator fixes (permissions, credentials, clocks,
-/// keys of KMS, the topic), passes; so does a 4xx without a code, which does not come from SNS.
+/// Whether SNS rejects the request's content. Throttling is temporary, and so is anything that an operator can fix:
+/// permissions, credentials, clocks, KMS keys, the topic. A 4xx without a code does not come from SNS, so it is
+/// temporary too.
 /// <https://docs.aws.amazon.com/sns/latest/api/CommonErrors.html>
-fn is_rejected_for_good(status: u16, code: &str, message: &str) -> bool {
-    const PASSING_STATUSES: [u16; 5] = [401, 403, 404, 408, 429];
-    const PASSING_CODES: [&str; 19] = [
+fn is_permanent(status: u16, code: &str, message: &str) -> bool {
+    const TEMPORARY_STATUSES: [u16; 5] = [401, 403, 404, 408, 429];
+    const TEMPORARY_CODES: [&str; 19] = [
         "Throttl",
         "TooManyRequests",
         "LimitExceeded",
@@ -58,12 +59,12 @@ fn is_rejected_for_good(status: u16, code: &str, message: &str) -> bool {
         "TimeTooSkewed",
         "RequestInTheFuture",
     ];
-    let passes = code.is_empty()
-        || PASSING_STATUSES.contains(&status)
-        || PASSING_CODES.iter().any(|passing| code.contains(passing))
-        // An invalid parameter that all batches have in common.
+    let is_temporary = code.is_empty()
+        || TEMPORARY_STATUSES.contains(&status)
+        || TEMPORARY_CODES.iter().any(|temporary| code.contains(temporary))
+        // An invalid parameter that all batches share.
         || message.contains("TopicArn");
-    (400..500).contains(&status) && !passes
+    (400..500).contains(&status) && !is_temporary
 }
 
 #[cfg(test)]
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_request_says_is_rejected_for_good() {
+    fn only_errors_about_the_content_are_permanent() {
         for (status, code, message) in [
             (400, "InvalidParameter", "Invalid parameter: Message too long"),
             (400, "ParameterValueInvalid", ""),
@@ -82,7 +83,7 @@ mod tests {
             (413, "RequestEntityTooLarge", ""),
             (400, "SomethingNew", ""),
         ] {
-            assert!(is_rejected_for_good(status, code, message), "{status} {code}");
+            assert!(is_permanent(status, code, message), "{status} {code}");
         }
         for (status, code, message) in [
             (400, "Throttling", ""),
@@ -118,7 +119,7 @@ mod tests {
             (500, "InternalError", ""),
             (503, "ServiceUnavailable", ""),
         ] {
-            assert!(!is_rejected_for_good(status, code, message), "{status} {code}");
+            assert!(!is_permanent(status, code, message), "{status} {code}");
         }
     }
 }

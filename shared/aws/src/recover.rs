@@ -1,9 +1,9 @@
-//! Deliveries that were queued while the table or the keys failed: verified, normalized and stored as if they came
-//! now, by the clock of their arrival.
+//! Recovers deliveries that were queued while the table or the keys failed: verifies them as of their time of receipt,
+//! normalizes and stores them.
 //!
-//! A message is deleted when its event is in the table, or when no change of keys could make it an event. What other
-//! keys might let in goes to the dead-letter queue first. Everything else comes again, and after too many attempts SQS
-//! puts it there.
+//! A message is deleted if its event is in the table, or if no keys could make it valid. A delivery that other keys might
+//! accept goes to the dead-letter queue first. Everything else is retried, and SQS moves it to the dead-letter queue
+//! after too many attempts.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -20,18 +20,19 @@ use tracing::error;
 
 use crate::config::{KeySource, RecoverConfig, env};
 use crate::dead_letters::DeadLetterQueue;
-use crate::fallback::QueuedDelivery;
+use crate::fallback::{QueuedDelivery, UnreadableMessage};
+use crate::fault::QueueError;
 use crate::outcome::{Outcome, cut};
 use crate::pipeline::Pipeline;
 use crate::{Fault, KeyRing, Store, clients, telemetry};
 
-/// The reason of a delivery that the table cannot hold.
+/// The reason for dead-lettering a delivery that is too large for the table.
 pub const TOO_LARGE: &str = "too_large";
 
 /// Runs the function for these providers until Lambda stops it.
 ///
 /// # Errors
-/// Settings that are missing or wrong, all of them at once; then Lambda's own.
+/// If settings are missing or invalid, or if Lambda's runtime fails.
 pub async fn run(pipelines: &[ProviderPipeline]) -> Result<(), lambda_runtime::Error> {
     let telemetry = telemetry::init()?;
     let names: Vec<&str> = pipelines.iter().map(|pipeline| pipeline.name).collect();
@@ -59,46 +60,46 @@ impl ProviderPipeline {
     }
 }
 
-/// The pipeline from the queue to the table, for every provider whose keys it has.
+/// The pipelines from the queue to the table, one for each provider whose keys are configured.
 pub struct Recover {
     pipelines: BTreeMap<&'static str, Box<dyn Process>>,
     dead_letters: DeadLetterQueue,
     deadline: Duration,
 }
 
-/// What became of one message.
+/// The result for one message.
 #[derive(Clone, Debug)]
 pub struct Recovered {
     /// The queue's id of the message.
     pub message_id: String,
-    /// What became of the delivery in it, or why there is none.
+    /// The delivery and its outcome, or why the message cannot be processed.
     pub result: Result<RecoveredDelivery, Unrecoverable>,
 }
 
-/// What became of a delivery that came out of the queue.
+/// The outcome of a queued delivery.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the names are the documentation")]
 pub struct RecoveredDelivery {
     pub provider: &'static str,
     pub received_at: Timestamp,
     pub outcome: Outcome,
-    /// Whether it is in the dead-letter queue: it was rejected, or too large, and other keys might let it in.
+    /// Whether it is in the dead-letter queue: it was too large, or rejected although other keys might accept it.
     pub is_dead_lettered: bool,
 }
 
-/// Why a message cannot be processed. It comes again until SQS dead-letters it.
+/// Why a message cannot be processed. It is retried until SQS moves it to the dead-letter queue.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Unrecoverable {
-    /// The message is no delivery.
+    /// The message is not a delivery.
     #[error("{0}")]
-    Unreadable(String),
-    /// The provider is switched off here, or unknown.
+    Unreadable(UnreadableMessage),
+    /// The provider is disabled or unknown.
     #[error("expected a provider whose keys are configured, found {0:?}")]
     NoKeys(String),
 }
 
 impl Recover {
-    /// The pipelines of those providers that `config` has keys for.
+    /// Opens the pipelines of the providers for which `config` has keys.
     pub fn new(pipelines: &[ProviderPipeline], config: RecoverConfig, sdk: &SdkConfig) -> Self {
         let shared = Shared {
             secrets: aws_sdk_secretsmanager::Client::new(sdk),
@@ -119,7 +120,7 @@ impl Recover {
         }
     }
 
-    /// Processes a batch, and logs and counts the outcomes. The answer names the messages that are to come again.
+    /// Processes a batch, and records the outcomes in the log and the metrics. The response names the messages to retry.
     pub async fn handle(&self, event: &SqsEvent) -> SqsBatchResponse {
         let now = Timestamp::now();
         let recovered = self.recover_at(event, now).await;
@@ -127,7 +128,7 @@ impl Recover {
         response(&recovered)
     }
 
-    /// Processes a batch at `now`, in the order in which its deliveries were received.
+    /// Processes a batch at `now`, in order of receipt.
     pub async fn recover_at(&self, event: &SqsEvent, now: Timestamp) -> Vec<Recovered> {
         let mut messages: Vec<_> = event.records.iter().map(read).collect();
         messages.sort_by_key(|(_, read)| read.as_ref().ok().map(|queued| queued.received_at));
@@ -162,7 +163,7 @@ impl Recover {
             _ => return Ok(RecoveredDelivery { provider, received_at, outcome, is_dead_lettered: false }),
         };
         let put = self.dead_letters.put(message, reason, provider, received_at);
-        let late = |_| Err(format!("no answer within {} ms", self.deadline.as_millis()));
+        let late = |_| Err(QueueError::Timeout(self.deadline.as_millis()));
         Ok(match timeout_at(until, put).await.unwrap_or_else(late) {
             Ok(()) => RecoveredDelivery { provider, received_at, outcome, is_dead_lettered: true },
             Err(why) => {
@@ -174,10 +175,10 @@ impl Recover {
 }
 
 impl Recovered {
-    /// Whether the message is done with: stored, dead-lettered, or rejected whatever the keys.
+    /// Whether the message can be deleted: stored, dead-lettered, or invalid under any keys.
     pub fn is_settled(&self) -> bool {
         match &self.result {
-            Ok(taken) => match taken.outcome {
+            Ok(delivery) => match delivery.outcome {
                 Outcome::Stored(_) | Outcome::Rejected(_) | Outcome::TooLarge { .. } => true,
                 Outcome::Failed(_) | Outcome::Queued { .. } => false,
             },
@@ -186,14 +187,14 @@ impl Recovered {
     }
 }
 
-/// The answer to the event source: which messages are to come again.
+/// The response to the event source, which names the messages to retry.
 pub fn response(recovered: &[Recovered]) -> SqsBatchResponse {
     let mut response = SqsBatchResponse::default();
     response.set_failures(recovered.iter().filter(|it| !it.is_settled()).map(|it| it.message_id.clone()));
     response
 }
 
-fn read(message: &SqsMessage) -> (&SqsMessage, Result<QueuedDelivery, String>) {
+fn read(message: &SqsMessage) -> (&SqsMessage, Result<QueuedDelivery, UnreadableMessage>) {
     (message, QueuedDelivery::read(body(message)))
 }
 
@@ -217,7 +218,7 @@ trait Process: Send + Sync {
         now: Timestamp,
     ) -> Processing<'a>;
 
-    /// Whether other keys might let in what these have rejected.
+    /// Whether other keys might accept a delivery that these keys reject.
     fn depends_on_keys(&self, delivery: &Delivery<'_>, received_at: Timestamp) -> bool;
 }
 
@@ -241,31 +242,31 @@ fn open<P: Provider>(keys: KeySource, shared: &Shared) -> Box<dyn Process> {
     Box::new(Pipeline::<P> { keys, store: shared.store.clone(), deadline: shared.deadline })
 }
 
-/// Logs and counts what became of a message of the fallback queue.
+/// Logs and counts the result for a message.
 fn record_recovered(recovered: &Recovered, now: Timestamp) {
     let message_id = &recovered.message_id;
-    let taken = match &recovered.result {
-        Ok(taken) => taken,
+    let delivery = match &recovered.result {
+        Ok(delivery) => delivery,
         Err(why) => {
             error!(message_id, "a message of the fallback queue cannot be recovered: {why}");
             counter!("RecoverFailed").increment(1);
             return;
         }
     };
-    let provider = taken.provider;
+    let provider = delivery.provider;
     let rejected = |reason: &'static str, detail: &str, advice: &str| {
-        let (metric, what) = match taken.is_dead_lettered {
+        let (metric, what) = match delivery.is_dead_lettered {
             true => ("DeadLettered", "queued delivery dead-lettered"),
             false => ("Dropped", "queued delivery dropped"),
         };
         error!(provider, message_id, reason, detail, advice, "{what}");
         counter!(metric, "provider" => provider, "reason" => reason).increment(1);
     };
-    match &taken.outcome {
+    match &delivery.outcome {
         Outcome::Stored(receipt) => {
             receipt.record(provider);
             counter!("Recovered", "provider" => provider).increment(1);
-            let lag = now.duration_since(taken.received_at);
+            let lag = now.duration_since(delivery.received_at);
             histogram!("RecoverLag").record(lag.as_secs_f64() * 1e3);
         }
         Outcome::Rejected(rejection) => {
@@ -276,7 +277,7 @@ fn record_recovered(recovered: &Recovered, now: Timestamp) {
             rejected(TOO_LARGE, &detail, "the table cannot hold it: read the message, then delete it");
         }
         Outcome::Queued { fault, .. } | Outcome::Failed(fault) => {
-            error!(provider, message_id, fault = fault.code(), "queued delivery not taken yet: {fault}");
+            error!(provider, message_id, fault = fault.code(), "queued delivery not recovered yet: {fault}");
             counter!("RecoverFailed").increment(1);
         }
     }

@@ -1,4 +1,4 @@
-//! One conditional write is the whole commit: the item is the event, its outbox and its dedupe record.
+//! The events table. One conditional write commits an event: the item is the event, its outbox and its dedupe record.
 //!
 //! Table: hash key `event_key` (S), range key `occurrence` (N), index `by_room` over `room_key` and
 //! `occurred_at`, time to live `expires_at`, stream NEW_IMAGE.
@@ -21,23 +21,22 @@ use uuid::Uuid;
 use crate::Fault;
 use crate::fault::describe;
 
-/// A repeat of the event before is the same event for this long. No retry of a provider without ids is documented, and
-/// who leaves and comes back may look like a repeat while the leave is on its way.
+/// Within this time, a repeat of the previous event is the same event. Providers without ids document no retries, and a
+/// participant who leaves and rejoins may look like a repeat until the leave event arrives.
 const SEQUENCE_WINDOW: SignedDuration = SignedDuration::from_secs(10);
-/// How many of the latest items of a sequence are looked at: those that were queued in an outage come later than they
-/// were received.
-const NEIGHBOURS: i32 = 10;
-/// How many places of a sequence are tried before the sender is asked to come back.
+/// How many of the latest items of a sequence are compared: events that were queued in an outage are stored out of order.
+const NEIGHBORS: i32 = 10;
+/// How many occurrences are tried before the write fails.
 const ATTEMPTS: u32 = 10;
-/// From this size on events are compressed: DynamoDB charges by the kilobyte.
+/// Events of this size and above are compressed, because DynamoDB charges by the kilobyte.
 const COMPRESS_FROM_BYTES: usize = 16 * 1024;
-/// DynamoDB takes 400 KB; the other attributes need a few of them.
+/// DynamoDB's limit is 400 KB for an item; the other attributes need a few.
 const EVENT_BYTES_MAX: usize = 390 * 1024;
 
-/// An item, by its attributes' names.
+/// An item: values by attribute name.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// The table of events.
+/// The events table.
 #[derive(Clone, Debug)]
 pub struct Store {
     client: Client,
@@ -45,7 +44,7 @@ pub struct Store {
     retention: SignedDuration,
 }
 
-/// What a write has found.
+/// The outcome of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PutOutcome {
     /// The event is new.
@@ -53,11 +52,11 @@ pub enum PutOutcome {
         /// Its id.
         id: String,
     },
-    /// The event was there.
+    /// The event was already stored.
     Duplicate {
         /// Its id.
         id: String,
-        /// Whether this time the provider sent another body under the same id.
+        /// Whether the provider sent another body under the same id.
         altered: bool,
     },
 }
@@ -69,7 +68,7 @@ pub enum PutError {
     TooLarge {
         /// Its size after compression.
         bytes: usize,
-        /// The size that would have fitted.
+        /// The largest size that fits.
         bytes_max: usize,
     },
     /// Our fault.
@@ -82,18 +81,18 @@ impl Store {
         Self { client, table: table.into(), retention }
     }
 
-    /// Opens the connection that the first write will find open. Any answer will do.
+    /// Opens the connection for the first write. The result of the query does not matter.
     pub async fn warm_up(&self) {
         let key = AttributeValue::S("warm-up".into());
         if let Err(PutError::Fault(fault)) = self.latest(key).await {
-            warn!(fault = fault.code(), "the connection to the table was not opened beforehand: {fault}");
+            warn!(fault = fault.code(), "no connection to the table at startup: {fault}");
         }
     }
 
-    /// Writes the event unless it is there already. May be given up at any time, and tried again.
+    /// Writes the event unless it is already stored. May be cancelled at any time, and retried.
     ///
     /// # Errors
-    /// [`PutError::TooLarge`] where the event fits into no item, a [`Fault`] for everything else.
+    /// [`PutError::TooLarge`] if the event does not fit into an item, a [`Fault`] for everything else.
     pub async fn put(&self, event: &mut Normalized<'_>) -> Result<PutOutcome, PutError> {
         match event.dedupe {
             Dedupe::ProviderId(_) => self.put_by_id(event).await,
@@ -105,7 +104,7 @@ impl Store {
         let id = event.dedupe.event_id(0);
         Ok(match self.put_if_absent(event, 0).await? {
             None => PutOutcome::New { id },
-            Some(there) => PutOutcome::Duplicate { id, altered: !has_body(&there, event) },
+            Some(stored) => PutOutcome::Duplicate { id, altered: !has_body(&stored, event) },
         })
     }
 
@@ -126,18 +125,18 @@ impl Store {
                             (event.dedupe.event_id(twin.occurrence), twin.distance.as_secs());
                         info!(
                             id,
-                            same_as, seconds, "kept as new, though the event next to it has the same body"
+                            same_as, seconds, "stored as new, although the adjacent event has the same body"
                         );
                     }
                     return Ok(PutOutcome::New { id });
                 }
-                Some(there) => known.push(there),
+                Some(stored) => known.push(stored),
             }
         }
         Err(PutError::Fault(Fault::Contention(ATTEMPTS)))
     }
 
-    /// The item that is in the event's place, or `None` where the event was put there.
+    /// Returns the item already stored at this key and occurrence, or `None` if the event was stored there.
     async fn put_if_absent(
         &self,
         event: &mut Normalized<'_>,
@@ -157,9 +156,9 @@ impl Store {
             Err(error) => error,
         };
         match condition_failure(&error) {
-            // The first attempt of this very call had landed, and its answer was lost.
-            Some(there) if text(there, "write_id") == Some(&write_id) => Ok(None),
-            Some(there) => Ok(Some(there.clone())),
+            // An earlier attempt of this call succeeded, but its response was lost.
+            Some(stored) if string(stored, "write_id") == Some(&write_id) => Ok(None),
+            Some(stored) => Ok(Some(stored.clone())),
             None => Err(store_fault(&error)),
         }
     }
@@ -174,9 +173,9 @@ impl Store {
             .projection_expression("occurrence, body_sha256, received_at")
             .scan_index_forward(false)
             .consistent_read(true)
-            .limit(NEIGHBOURS);
-        let answer = query.send().await.map_err(|error| store_fault(&error))?;
-        Ok(answer.items.unwrap_or_default())
+            .limit(NEIGHBORS);
+        let output = query.send().await.map_err(|error| store_fault(&error))?;
+        Ok(output.items.unwrap_or_default())
     }
 
     fn item(
@@ -192,7 +191,7 @@ impl Store {
         let mut item = Item::from([
             ("event_key".into(), AttributeValue::S(normalized.event_key())),
             ("occurrence".into(), AttributeValue::N(occurrence.to_string())),
-            ("event".into(), packed(json)?),
+            ("event".into(), pack(json)?),
             ("type".into(), AttributeValue::S(event.r#type.as_str().into())),
             ("occurred_at".into(), AttributeValue::S(sortable(event.time))),
             ("received_at".into(), AttributeValue::S(sortable(event.recordedtime))),
@@ -207,34 +206,67 @@ impl Store {
     }
 }
 
-/// The hash key of the index `by_room`; a room whose id is longer than a key may be is not indexed.
+/// The hash key of the index `by_room`; `None` if the room's id is too long for a key, so the room is not indexed.
 pub fn room_key(provider: &str, room_id: &str) -> Option<String> {
     const KEY_BYTES_MAX: usize = 2_048;
     let key = format!("{provider}#{room_id}");
     (key.len() <= KEY_BYTES_MAX).then_some(key)
 }
 
-/// The CloudEvents JSON in an `event` attribute, text or gzip.
+/// The CloudEvents JSON in an `event` attribute, which holds a string or gzip.
 ///
 /// # Errors
 /// Says what was found instead.
-pub fn unpack(event: Option<&AttributeValue>) -> Result<String, String> {
+pub fn unpack(event: Option<&AttributeValue>) -> Result<String, UnreadableEvent> {
     match event {
         Some(AttributeValue::S(json)) => Ok(json.clone()),
         Some(AttributeValue::B(bytes)) => gunzip(bytes.as_ref()),
-        Some(_) => Err("expected text or bytes in attribute event, found another kind".into()),
-        None => Err("expected an attribute event, found none".into()),
+        _ => Err(UnreadableEvent::Attribute { name: "event", expected: "a string or bytes" }),
     }
 }
 
 /// A compressed event's JSON.
-pub(crate) fn gunzip(bytes: &[u8]) -> Result<String, String> {
+pub(crate) fn gunzip(bytes: &[u8]) -> Result<String, UnreadableEvent> {
     let mut json = String::new();
     let read = GzDecoder::new(bytes).read_to_string(&mut json);
-    read.map(|_| json).map_err(|error| format!("expected gzip in attribute event, found none: {error}"))
+    read.map(|_| json).map_err(|_| UnreadableEvent::Attribute { name: "event", expected: "gzip" })
 }
 
-fn packed(json: String) -> Result<AttributeValue, PutError> {
+/// Why an item of the table cannot be published or shown. Never repeats the item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnreadableEvent {
+    /// An attribute is missing, or holds something else.
+    #[error("expected {expected} in attribute {name}, found none")]
+    Attribute {
+        /// The attribute's name.
+        name: &'static str,
+        /// What it has to hold.
+        expected: &'static str,
+    },
+    /// The JSON is not an event. Only the position is reported, because serde_json's messages quote the input.
+    #[error("expected an event, found none at line {line} column {column}")]
+    NotAnEvent {
+        /// The line of the first error.
+        line: usize,
+        /// The column of the first error.
+        column: usize,
+    },
+    /// The event stays too large for SNS without its raw part and its data.
+    #[error("expected an event that can be reduced to {bytes_max} bytes, found a larger one")]
+    TooLarge {
+        /// The largest message that SNS accepts.
+        bytes_max: usize,
+    },
+}
+
+impl From<serde_json::Error> for UnreadableEvent {
+    fn from(error: serde_json::Error) -> Self {
+        Self::NotAnEvent { line: error.line(), column: error.column() }
+    }
+}
+
+fn pack(json: String) -> Result<AttributeValue, PutError> {
     if json.len() < COMPRESS_FROM_BYTES {
         return Ok(AttributeValue::S(json));
     }
@@ -251,12 +283,12 @@ fn packed(json: String) -> Result<AttributeValue, PutError> {
     }
 }
 
-/// Fixed width, so that the order of the texts is the order of the times.
+/// Fixed width, so that string order is chronological.
 fn sortable(time: Timestamp) -> String {
     format!("{time:.9}")
 }
 
-/// A neighbour of an event with the same body.
+/// A neighbor of an event with the same body.
 #[derive(Clone, Copy)]
 struct Twin {
     occurrence: u64,
@@ -264,19 +296,19 @@ struct Twin {
     distance: SignedDuration,
 }
 
-/// The nearer of the event's neighbours in the order of receiving that has the same body, if any. Items may have been
-/// written in another order.
+/// The nearest neighbor with the same body, if any. Neighbors are adjacent in order of receipt, in which items were not
+/// necessarily written.
 fn twin(known: &[Item], event: &Normalized<'_>) -> Option<Twin> {
     let received_at = event.event.recordedtime;
-    let place = |item| {
-        let time: Timestamp = text(item, "received_at")?.parse().ok()?;
+    let position = |item| {
+        let time: Timestamp = string(item, "received_at")?.parse().ok()?;
         Some((time, number(item, "occurrence")?, item))
     };
-    let mut placed: Vec<(Timestamp, u64, &Item)> = known.iter().filter_map(place).collect();
-    placed.sort_by_key(|(time, occurrence, _)| (*time, *occurrence));
-    let (before, after) = placed.split_at(placed.partition_point(|(time, ..)| *time <= received_at));
-    let neighbours = before.last().into_iter().chain(after.first());
-    let twins = neighbours.filter(|(_, _, item)| has_body(item, event)).map(|(time, occurrence, _)| Twin {
+    let mut sorted: Vec<(Timestamp, u64, &Item)> = known.iter().filter_map(position).collect();
+    sorted.sort_by_key(|(time, occurrence, _)| (*time, *occurrence));
+    let (before, after) = sorted.split_at(sorted.partition_point(|(time, ..)| *time <= received_at));
+    let neighbors = before.last().into_iter().chain(after.first());
+    let twins = neighbors.filter(|(_, _, item)| has_body(item, event)).map(|(time, occurrence, _)| Twin {
         occurrence: *occurrence,
         distance: received_at.duration_since(*time).abs(),
     });
@@ -284,10 +316,10 @@ fn twin(known: &[Item], event: &Normalized<'_>) -> Option<Twin> {
 }
 
 fn has_body(item: &Item, event: &Normalized<'_>) -> bool {
-    text(item, "body_sha256") == Some(&event.body_hash.to_string())
+    string(item, "body_sha256") == Some(&event.body_hash.to_string())
 }
 
-fn text<'a>(item: &'a Item, name: &str) -> Option<&'a String> {
+fn string<'a>(item: &'a Item, name: &str) -> Option<&'a String> {
     item.get(name)?.as_s().ok()
 }
 

@@ -1,6 +1,4 @@
-//! What the operator sees: one JSON log line for what went wrong, metrics for everything.
-//!
-//! Neither ever holds a secret, a token, a signature or a body.
+//! Logs in JSON, and metrics. Neither ever contains a secret, a token, a signature or a body.
 
 use std::io;
 
@@ -13,14 +11,14 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::env;
 
-/// The CloudWatch namespace of all metrics, where `METRICS_NAMESPACE` does not set another.
+/// The CloudWatch namespace of all metrics, unless `METRICS_NAMESPACE` sets another.
 const NAMESPACE: &str = "livehooks";
 
 /// A function's log and metrics.
 pub struct Telemetry(&'static Collector);
 
 impl Telemetry {
-    /// Writes what was counted since the last time, in CloudWatch's embedded metric format.
+    /// Writes the metrics since the last flush, in CloudWatch's embedded metric format.
     pub fn flush(&self) {
         if let Err(error) = self.0.flush(io::stdout()) {
             error!(%error, "the metrics could not be written");
@@ -28,12 +26,12 @@ impl Telemetry {
     }
 }
 
-/// Starts the log and the metrics of a function. `LOG_LEVEL` sets the level of our own lines; those of libraries
-/// stay at `warn`, because below it they may hold headers and bodies. It is not `AWS_LAMBDA_LOG_LEVEL`: by that
-/// Lambda filters too, and a line of metrics, which has no level, would be lost above `INFO`.
+/// Starts the log and the metrics of a function. `LOG_LEVEL` sets the level of livehooks' own lines. Libraries stay at
+/// `warn`, because more verbose levels may log headers and bodies. `AWS_LAMBDA_LOG_LEVEL` is not used: Lambda filters by
+/// it as well, and above `INFO` it would drop the metrics, whose lines have no level.
 ///
 /// # Errors
-/// Where a log or a recorder was started before.
+/// If a log or a recorder was started before.
 pub fn init() -> Result<Telemetry, lambda_http::Error> {
     let level = env("LOG_LEVEL").and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
     let targets = Targets::new().with_default(LevelFilter::WARN).with_target("livehooks_aws", level);

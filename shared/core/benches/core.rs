@@ -1,5 +1,5 @@
-//! Times: each provider's verify, normalize and serialize, and the whole of it beside the baseline.
-#![allow(missing_docs, reason = "criterion's macros write functions without")]
+//! Measures time: each provider's verify, normalize and serialize, and all three together against the baseline.
+#![allow(missing_docs, reason = "criterion's macros generate undocumented functions")]
 
 mod common;
 
@@ -11,12 +11,12 @@ use livehooks_core::for_each_provider;
 use livehooks_core::livekit::LiveKit;
 use livehooks_signing::Signer;
 
-fn whole(criterion: &mut Criterion) {
+fn complete(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("livekit participant_joined, 695 bytes");
     let case = Case::<LiveKit>::signed(JOINED);
     assert_eq!(case.body.len(), 695);
     group.bench_function("baseline", |bench| bench.iter(|| baseline(&case.body)));
-    group.bench_function("whole", |bench| bench.iter(|| case.whole()));
+    group.bench_function("complete", |bench| bench.iter(|| case.process()));
     group.finish();
 }
 
@@ -25,8 +25,8 @@ fn by_size(criterion: &mut Criterion) {
     for kib in [1, 10, 100, 1024] {
         let case = Case::<LiveKit>::padded(kib * 1024);
         group.throughput(Throughput::Bytes(case.body.len() as u64));
-        group.bench_function(BenchmarkId::new("whole", format!("{kib} KiB")), |bench| {
-            bench.iter(|| case.whole());
+        group.bench_function(BenchmarkId::new("complete", format!("{kib} KiB")), |bench| {
+            bench.iter(|| case.process());
         });
     }
     group.finish();
@@ -53,5 +53,5 @@ fn steps(criterion: &mut Criterion) {
     for_each_provider!(P => steps_of::<P>(criterion));
 }
 
-criterion_group!(core, whole, by_size, steps);
+criterion_group!(core, complete, by_size, steps);
 criterion_main!(core);

@@ -1,16 +1,16 @@
-//! Counts instructions under valgrind and compares them with `instructions.txt`, which is checked in: unlike
-//! times they are the same on a busy machine. More than 5 % above a figure is a failure.
+//! Counts instructions under valgrind and compares them with `instructions.txt`, which is checked in. Unlike
+//! times, counts do not depend on load. A count more than 5 % above the one checked in is a failure.
 //!
 //! ```text
 //! cargo bench -p livehooks-core --bench instructions                    compare
-//! UPDATE_EXPECT=1 cargo bench -p livehooks-core --bench instructions    rewrite the figures
-//! cargo bench -p livehooks-core --bench instructions -- --slower        has to fail: verifies twice
+//! UPDATE_EXPECT=1 cargo bench -p livehooks-core --bench instructions    rewrite the file
+//! cargo bench -p livehooks-core --bench instructions -- --slower        verify twice, which must fail
 //! ```
 //!
-//! valgrind runs this very program once for each case and number of rounds. The difference between two numbers
-//! of rounds is the cost of a round alone.
-#![allow(clippy::unwrap_used, reason = "a benchmark that cannot be made is to end")]
-#![allow(clippy::print_stdout, reason = "that is what it is for")]
+//! valgrind runs this program with few and with many rounds of each case. The difference, divided by the number of
+//! additional rounds, is the cost of one round.
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot be set up must stop")]
+#![allow(clippy::print_stdout, reason = "the report goes to standard output")]
 #![allow(clippy::disallowed_methods, reason = "a benchmark is not the core")]
 
 mod common;
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         }
         [] => compare(false),
         [flag] if flag == "--slower" => compare(true),
-        // `cargo test --all-targets` runs benchmarks as well, to see that they still run.
+        // `cargo test --all-targets` runs benchmarks too, to check that they still work.
         [flag] if flag == "--test" => {
             cases().iter().for_each(|case| run(case, 1, false));
             ExitCode::SUCCESS
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 
 fn cases() -> Vec<String> {
     let mut cases =
-        vec!["baseline/695B".to_owned(), "livekit/whole/695B".into(), "livekit/whole/1MiB".into()];
+        vec!["baseline/695B".to_owned(), "livekit/complete/695B".into(), "livekit/complete/1MiB".into()];
     for provider in PROVIDER_NAMES {
         for (size, _) in SIZES {
             cases.extend(STEPS.iter().map(|step| format!("{provider}/{step}/{size}")));
@@ -62,7 +62,7 @@ fn cases() -> Vec<String> {
 fn run(case: &str, rounds: u64, slower: bool) {
     match case.split('/').collect::<Vec<_>>()[..] {
         ["baseline", _] => repeat(rounds, || baseline(JOINED.as_bytes())),
-        ["livekit", "whole", size] => {
+        ["livekit", "complete", size] => {
             let case = match size {
                 "695B" => Case::<LiveKit>::signed(JOINED),
                 _ => Case::<LiveKit>::padded((1 << 20) - 200),
@@ -71,7 +71,7 @@ fn run(case: &str, rounds: u64, slower: bool) {
                 if slower {
                     black_box(case.verify());
                 }
-                case.whole()
+                case.process()
             });
         }
         [provider, step, size] => {
@@ -105,52 +105,52 @@ fn repeat<T>(rounds: u64, mut round: impl FnMut() -> T) {
 
 fn compare(slower: bool) -> ExitCode {
     let expected = read();
-    let (mut page, mut failed) = (String::new(), false);
-    println!("{:<28} {:>12} {:>12}", "instructions a round", "now", "checked in");
-    for case in cases().into_iter().filter(|case| !slower || case.contains("whole")) {
+    let (mut report, mut failed) = (String::new(), false);
+    println!("{:<28} {:>12} {:>12}", "instructions per round", "now", "checked in");
+    for case in cases().into_iter().filter(|case| !slower || case.contains("complete")) {
         let [few, many] = if case.ends_with("100kB") || case.ends_with("1MiB") { [2, 12] } else { [20, 120] };
-        // Making an RSA signature takes a random number of instructions, which more rounds dilute.
-        let is_diluted = case.starts_with("videosdk") && !case.contains("verify");
-        let rounds = [few, if is_diluted { 10 * many } else { many }];
+        // An RSA signature takes a random number of instructions; more rounds average it out.
+        let is_averaged = case.starts_with("videosdk") && !case.contains("verify");
+        let rounds = [few, if is_averaged { 10 * many } else { many }];
         let [few, many] = rounds.map(|rounds| count(&case, rounds, slower));
         let found = (many - few) / (rounds[1] - rounds[0]);
-        writeln!(page, "{case:<28} {found}").unwrap();
+        writeln!(report, "{case:<28} {found}").unwrap();
         let Some(before) = expected.get(&case) else {
             failed = true;
             println!("{case:<28} {found:>12} {:>12}", "none");
             continue;
         };
         let change = found as f64 / *before as f64 - 1.0;
-        let verdict = match change {
+        let note = match change {
             change if change > TOLERANCE => {
                 failed = true;
                 "  SLOWER"
             }
-            change if change < -TOLERANCE => "  faster: rewrite the figures",
+            change if change < -TOLERANCE => "  faster: update the file",
             _ => "",
         };
-        println!("{case:<28} {found:>12} {before:>12} {:>+7.1} %{verdict}", change * 100.0);
+        println!("{case:<28} {found:>12} {before:>12} {:>+7.1} %{note}", change * 100.0);
     }
     if std::env::var_os("UPDATE_EXPECT").is_some() {
-        let head = format!("# Instructions a round, by {}; see instructions.rs.\n", compiler());
-        std::fs::write(file(), head + &page).unwrap();
+        let head = format!("# Instructions per round, compiled by {}; see instructions.rs.\n", compiler());
+        std::fs::write(file(), head + &report).unwrap();
         return ExitCode::SUCCESS;
     }
     if failed {
-        println!("\nThe figures were made by another compiler? They name it; this is {}.", compiler());
+        println!("\nDid another compiler produce the counts? The file names it; this one is {}.", compiler());
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
 }
 
-/// The instructions of a whole run of this program.
+/// How many instructions one run of this program takes.
 fn count(case: &str, rounds: u64, slower: bool) -> u64 {
     let run = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(std::env::current_exe().unwrap())
         .args(["--run", case, &rounds.to_string(), &slower.to_string()])
         .output()
-        .expect("expected the program valgrind, found none");
+        .expect("valgrind is installed");
     let log = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success(), "{log}");
     let collected = log.split("Collected : ").nth(1).and_then(|rest| rest.lines().next());
@@ -160,11 +160,11 @@ fn count(case: &str, rounds: u64, slower: bool) -> u64 {
 fn read() -> BTreeMap<String, u64> {
     let text = std::fs::read_to_string(file()).unwrap_or_default();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
-    let figure = |line: &str| {
+    let count = |line: &str| {
         let (case, count) = line.split_once(' ')?;
         Some((case.to_owned(), count.trim().parse().ok()?))
     };
-    lines.filter_map(figure).collect()
+    lines.filter_map(count).collect()
 }
 
 fn file() -> PathBuf {

@@ -1,7 +1,7 @@
-//! The identity of an event: which two deliveries are the same one.
+//! The identity of an event: which deliveries count as the same one.
 //!
-//! Made only from bytes that were authenticated. Parts are hashed with their lengths, so that no two lists
-//! of parts collide by concatenation.
+//! It is derived from authenticated bytes only. Parts are hashed with their lengths, so two different lists
+//! of parts never collide by concatenation.
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -9,21 +9,21 @@ use std::fmt;
 
 use crate::DedupeBasis;
 
-/// What makes two deliveries one event.
+/// What makes two deliveries the same event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dedupe {
     /// The provider's own event id: every repeat is a duplicate, for as long as the item lives.
     ProviderId(String),
-    /// The provider gives no id. Events form a sequence, named by this hash; an event is a duplicate if
-    /// and only if the latest one of its sequence has the same body and is young.
+    /// The provider sends no id. Events form a sequence, named by this hash. An event is a duplicate if and
+    /// only if the latest one in its sequence has the same body and is recent.
     Sequence(String),
 }
 
 impl Dedupe {
-    /// The longest provider id that is taken as a key; DynamoDB's own limit is 2,048 bytes.
+    /// The longest provider id that can be a key; DynamoDB's own limit is 2,048 bytes.
     const ID_BYTES_MAX: usize = 512;
 
-    /// By the provider's id; without a usable one, by the body itself, which is never a shared key.
+    /// Uses the provider's id. Without a usable one it uses the body, so unrelated events never share a key.
     pub(crate) fn by_id(provider: &str, id: Option<&str>, body: &[u8]) -> Self {
         match id.filter(|id| id.len() <= Self::ID_BYTES_MAX) {
             Some(id) => Self::ProviderId(id.to_owned()),
@@ -31,7 +31,7 @@ impl Dedupe {
         }
     }
 
-    /// A sequence of one resource; without all of its parts, one of the body itself.
+    /// The sequence of one resource. If a part is missing, the body names the sequence.
     pub(crate) fn by_sequence(provider: &str, name: &str, parts: &[Option<&str>], body: &[u8]) -> Self {
         let Some(parts) = parts.iter().copied().collect::<Option<Vec<_>>>() else {
             return Self::by_body(provider, body);
@@ -50,7 +50,7 @@ impl Dedupe {
         format!("{provider}#{name}")
     }
 
-    /// The event's id, when it is the given occurrence of its key.
+    /// The id of the event that is the given occurrence of its key.
     pub fn event_id(&self, occurrence: u64) -> String {
         match self {
             Self::ProviderId(id) => id.clone(),
@@ -58,7 +58,7 @@ impl Dedupe {
         }
     }
 
-    /// As subscribers see it.
+    /// The event's `dedupebasis`.
     pub fn basis(&self) -> DedupeBasis {
         match self {
             Self::ProviderId(_) => DedupeBasis::ProviderId,
@@ -95,7 +95,7 @@ impl fmt::Debug for BodyHash {
     }
 }
 
-/// The first 128 bits of SHA-256 over the parts, each behind its length; hex.
+/// The first 128 bits of SHA-256 over the parts, each prefixed with its length; hex.
 fn hash_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hash = Sha256::new();
     for part in parts {
@@ -111,18 +111,18 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn an_absent_or_unusable_id_is_never_a_shared_key() {
+    fn events_without_a_usable_id_never_share_a_key() {
         let long = "x".repeat(3_000);
         for id in [None, Some(long.as_str())] {
-            let (one, other) = (Dedupe::by_id("p", id, b"1"), Dedupe::by_id("p", id, b"2"));
-            assert_ne!(one, other);
-            assert_eq!(one.basis(), DedupeBasis::Sequence);
-            assert!(one.event_key("p").len() < 100);
+            let (first, second) = (Dedupe::by_id("p", id, b"1"), Dedupe::by_id("p", id, b"2"));
+            assert_ne!(first, second);
+            assert_eq!(first.basis(), DedupeBasis::Sequence);
+            assert!(first.event_key("p").len() < 100);
         }
     }
 
     #[test]
-    fn a_sequence_without_all_its_parts_is_one_of_the_body() {
+    fn a_sequence_with_a_missing_part_is_named_by_the_body() {
         let of = |parts: &[Option<&str>], body: &[u8]| Dedupe::by_sequence("p", "presence", parts, body);
         assert_eq!(of(&[Some("s"), Some("u")], b"1"), of(&[Some("s"), Some("u")], b"2"));
         assert_ne!(of(&[Some("s"), None], b"1"), of(&[Some("s"), None], b"2"));

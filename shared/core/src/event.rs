@@ -10,14 +10,14 @@ use std::borrow::Cow;
 use crate::json::{Document, Object};
 use crate::{BodyHash, Dedupe, EventType, Provider, Verified};
 
-/// An event and its identity: all that there is to store.
+/// An event and its identity: everything the store needs.
 #[derive(Clone, Debug)]
 pub struct Normalized<'a> {
-    /// The event; its `id` is that of the key's first occurrence.
+    /// The event. Its `id` is that of its key's first occurrence.
     pub event: Event<'a>,
-    /// What makes two deliveries this one event.
+    /// What makes two deliveries this event.
     pub dedupe: Dedupe,
-    /// SHA-256 of the whole body.
+    /// SHA-256 of the body.
     pub body_hash: BodyHash,
 }
 
@@ -30,7 +30,7 @@ impl Normalized<'_> {
     /// The event as CloudEvents JSON, as the given occurrence of its key.
     ///
     /// # Errors
-    /// None that an event can cause; serde_json's signature has one.
+    /// No event causes one; serde_json's signature requires it.
     pub fn to_json(&mut self, occurrence: u64) -> serde_json::Result<String> {
         self.event.id = self.dedupe.event_id(occurrence);
         let raw_bytes = self.event.data.raw.map_or(0, |raw| raw.get().len());
@@ -40,7 +40,7 @@ impl Normalized<'_> {
     }
 }
 
-/// What an event mostly needs beside its raw part.
+/// How many bytes most events need besides their raw part.
 const AROUND_RAW_BYTES: usize = 1_024;
 
 /// A CloudEvent. Attributes are those of the specification and of `schema/event.schema.json`.
@@ -65,15 +65,15 @@ pub struct Event<'a> {
     pub timebasis: TimeBasis,
     /// The provider's name.
     pub provider: &'static str,
-    /// The provider's own name for the type; absent where the body names none.
+    /// The provider's own name for the type; absent if the body names none.
     pub providertype: Option<Cow<'a, str>>,
-    /// What the verification has proven.
+    /// What verification has proven.
     pub assurance: Assurance,
-    /// How duplicates are recognized.
+    /// How duplicates are detected.
     pub dedupebasis: DedupeBasis,
     /// Media type of `data`, always `application/json`.
     pub datacontenttype: &'static str,
-    /// What is known about it.
+    /// What is known about the event.
     pub data: Data<'a>,
 }
 
@@ -87,20 +87,20 @@ pub enum TimeBasis {
     Received,
 }
 
-/// What a verification has proven.
+/// What verification has proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Assurance {
-    /// A key of this account over this body.
+    /// A key of this account signed this body.
     Signed,
-    /// The provider signed this body, for whichever of its accounts.
+    /// The provider signed this body, for any of its accounts.
     ProviderSigned,
-    /// A static header that only the provider should know; the body is not covered.
+    /// The delivery has a static header that only the provider should know. The body is not covered.
     SharedSecret,
 }
 
 impl Assurance {
-    /// As in the event's `assurance`.
+    /// The value of the event's `assurance`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Signed => "signed",
@@ -110,17 +110,17 @@ impl Assurance {
     }
 }
 
-/// How duplicates are recognized.
+/// How duplicates are detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DedupeBasis {
     /// By the provider's event id.
     ProviderId,
-    /// By the latest event of the same sequence; a doubtful repeat is kept.
+    /// By the latest event of the same sequence. If in doubt, a repeat is kept.
     Sequence,
 }
 
-/// Normalized objects, each present only when known, and the provider's own JSON.
+/// Normalized objects, each present only if known, and the provider's own JSON.
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, Serialize)]
 #[expect(missing_docs, reason = "the names are the documentation")]
@@ -138,7 +138,7 @@ pub struct Data<'a> {
     pub error: Option<ErrorInfo<'a>>,
     /// The provider's JSON, byte for byte.
     pub raw: Option<&'a RawValue>,
-    /// The body in base64, where it is not JSON.
+    /// The body in base64, if it is not JSON.
     pub raw_base64: Option<String>,
 }
 
@@ -150,7 +150,7 @@ macro_rules! objects {
             $(#[$doc])*
             #[skip_serializing_none]
             #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-            #[expect(missing_docs, reason = "the names are the documentation; schema/ has the rest")]
+            #[expect(missing_docs, reason = "the names are the documentation; details are in schema/")]
             pub struct $name<'a> {
                 $(pub $field: $kind,)*
             }
@@ -159,11 +159,11 @@ macro_rules! objects {
 }
 
 objects! {
-    /// The room in which it happened: the place, which outlives its sessions.
+    /// The room in which it happened. A room outlives its sessions.
     Room { id: Option<Text<'a>>, sid: Option<Text<'a>>, name: Option<Text<'a>>, }
-    /// One stretch of a room's use, from first join to last leave.
+    /// One use of a room, from the first join to the last leave.
     Session { id: Option<Text<'a>>, started_at: Option<Timestamp>, ended_at: Option<Timestamp>, duration_s: Option<f64>, }
-    /// Who it was. `id` is the provider's id of the participant, `user_id` the application's.
+    /// The participant. `id` is assigned by the provider, `user_id` by the application.
     Participant {
         id: Option<Text<'a>>,
         sid: Option<Text<'a>>,
@@ -176,9 +176,9 @@ objects! {
     }
     /// A media track. `kind` and `source` are in lower case.
     Track { id: Option<Text<'a>>, kind: Option<Text<'a>>, source: Option<Text<'a>>, mime_type: Option<Text<'a>>, }
-    /// A recording, of what `scope` names.
+    /// A recording; `scope` says of what.
     Recording { id: Option<Text<'a>>, scope: Option<RecordingScope>, files: Option<Vec<File<'a>>>, }
-    /// A file that the provider made. A `url` may be presigned: a secret that expires.
+    /// A file that the provider made. Its `url` may be presigned, which makes it a secret until it expires.
     File {
         url: Option<Text<'a>>,
         path: Option<Text<'a>>,
@@ -193,7 +193,7 @@ objects! {
         playback_urls: Option<Vec<Cow<'a, str>>>,
         destinations: Option<Vec<Cow<'a, str>>>,
     }
-    /// A stream from outside into the room.
+    /// An external stream into the room.
     Ingress {
         id: Option<Text<'a>>,
         name: Option<Text<'a>>,
@@ -204,9 +204,9 @@ objects! {
     }
     /// A transcription, live or after the session.
     Transcription { id: Option<Text<'a>>, mode: Option<Text<'a>>, files: Option<Vec<File<'a>>>, }
-    /// Something else that the provider made out of the session.
+    /// Anything else that the provider made from the session.
     Artifact { id: Option<Text<'a>>, kind: Option<Text<'a>>, file: Option<File<'a>>, }
-    /// What is charged for.
+    /// Billable usage.
     Usage {
         user_id: Option<Text<'a>>,
         total: Option<i64>,
@@ -217,7 +217,7 @@ objects! {
         duration_s: Option<f64>,
         estimated_cost: Option<f64>,
     }
-    /// Why something failed.
+    /// The reason for a failure.
     ErrorInfo { code: Option<Text<'a>>, r#type: Option<Text<'a>>, message: Option<Text<'a>>, }
 }
 
@@ -243,8 +243,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) data: Data<'a>,
 }
 
-/// Makes an event of a verified body. `read` is called for JSON objects only; whatever else an authentic
-/// body holds becomes `live.unknown`.
+/// Makes an event from a verified body. `read` is called for JSON objects only; any other authentic body
+/// becomes `live.unknown`.
 pub(crate) fn normalize<'a, P: Provider>(
     verified: &Verified<'a, P>,
     received_at: Timestamp,
@@ -286,7 +286,7 @@ fn source(provider: &str, account: Option<&str>) -> String {
     }
 }
 
-/// The value, unless nothing in it is known.
+/// The value, unless every field is unknown.
 pub(crate) fn known<T: Default + PartialEq>(value: T) -> Option<T> {
     (value != T::default()).then_some(value)
 }
@@ -297,7 +297,7 @@ pub(crate) fn some<T>(list: impl IntoIterator<Item = T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
 }
 
-/// In lower case, without a copy where it is so already.
+/// Converts to lower case, without a copy if it is lower case already.
 pub(crate) fn lower(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.chars().any(char::is_uppercase) { text.to_lowercase().into() } else { text }
 }

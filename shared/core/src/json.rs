@@ -1,7 +1,7 @@
-//! A lenient reader over an authentic body: a field of an unexpected kind is absent, not an error.
+//! A lenient reader for authentic bodies: a field of an unexpected type is absent, not an error.
 //!
-//! serde_json decides what is valid JSON. A second pass records where each value stands, at any depth, and a value is
-//! read only when it is asked for. Nesting costs no stack.
+//! serde_json decides what is valid JSON. A second pass records the position of each value, at any depth; values are
+//! read on demand. Nesting uses no stack.
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
@@ -9,26 +9,26 @@ use std::borrow::Cow;
 
 use crate::time;
 
-/// A JSON document and the places of all its values, in their order.
+/// A JSON document and the positions of all its values, in document order.
 #[derive(Clone, Debug)]
 pub(crate) struct Document<'a> {
     json: &'a str,
     fields: Vec<Field<'a>>,
 }
 
-/// A value: of an object, of an array (then the name is empty), or the document itself.
+/// A value: in an object, in an array (the name is empty), or the document itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Field<'a> {
     /// Unescaped.
     pub(crate) name: Cow<'a, str>,
     pub(crate) start: usize,
     pub(crate) end: usize,
-    /// How many of the fields after this one belong to its value.
+    /// How many of the following fields belong to its value.
     inside: usize,
 }
 
 impl<'a> Document<'a> {
-    /// `None` if the text is not JSON.
+    /// `None` if `text` is not JSON.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         serde_json::from_str(text).ok().map(Self::of)
     }
@@ -45,8 +45,8 @@ impl<'a> Document<'a> {
     }
 }
 
-/// The values of valid JSON, each followed by those inside it. In any other text the places are meaningless, but they
-/// stay within the text.
+/// The values of valid JSON, each followed by those inside it. For any other text the positions are meaningless, but
+/// within the text.
 pub(crate) fn fields(json: &str) -> Vec<Field<'_>> {
     let bytes = json.as_bytes();
     let mut fields: Vec<Field<'_>> = Vec::with_capacity((json.len() / FIELD_BYTES).min(64));
@@ -114,7 +114,7 @@ fn is_name(json: &[u8], end: usize) -> bool {
     json[end..].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':')
 }
 
-/// The fields of a JSON object, unread.
+/// The fields of a JSON object, not yet read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Object<'d, 'a> {
     json: &'a str,
@@ -122,7 +122,7 @@ pub(crate) struct Object<'d, 'a> {
 }
 
 impl<'d, 'a> Object<'d, 'a> {
-    /// The fields of the object or list itself, each with those inside.
+    /// The direct children of the object or array, each with the fields inside it.
     fn children(&self) -> impl Iterator<Item = (&'d Field<'a>, &'d [Field<'a>])> {
         let mut left = self.fields;
         std::iter::from_fn(move || {
@@ -133,7 +133,7 @@ impl<'d, 'a> Object<'d, 'a> {
         })
     }
 
-    /// The last one, where it is doubled. `null` is absent.
+    /// The last field of this name. `null` counts as absent.
     fn field(&self, name: &str) -> Option<(&'a str, Self)> {
         let (field, fields) = self.children().filter(|(field, _)| field.name == name).last()?;
         let json = self.json.get(field.start..field.end)?;
@@ -145,24 +145,24 @@ impl<'d, 'a> Object<'d, 'a> {
         self.field(name).map(|(json, _)| json)
     }
 
-    /// A text that is not empty.
+    /// A non-empty string.
     pub(crate) fn text(&self, name: &str) -> Option<Cow<'a, str>> {
         text(self.raw(name)?)
     }
 
-    /// An identifier: a text that is not empty, or a whole number as its digits.
+    /// An identifier: a non-empty string, or the digits of an integer.
     pub(crate) fn id(&self, name: &str) -> Option<Cow<'a, str>> {
         let json = self.raw(name)?;
         text(json).or_else(|| json.parse::<i64>().ok().map(|_| Cow::Borrowed(json)))
     }
 
-    /// A whole number, or a text that holds one, as protobuf writes 64-bit integers.
+    /// An integer, or a string that holds one: protobuf's JSON writes 64-bit integers as strings.
     pub(crate) fn int(&self, name: &str) -> Option<i64> {
         let json = self.raw(name)?;
         json.trim_matches('"').parse().ok()
     }
 
-    /// A finite number, or a text that holds one.
+    /// A finite number, or a string that holds one.
     pub(crate) fn number(&self, name: &str) -> Option<f64> {
         let json = self.raw(name)?;
         json.trim_matches('"').parse().ok().filter(|number: &f64| number.is_finite())
@@ -188,33 +188,33 @@ impl<'d, 'a> Object<'d, 'a> {
         time::unix_ns(self.int(name)?)
     }
 
-    /// The object in this field; an empty one where there is none.
+    /// The object in this field, or an empty one.
     pub(crate) fn object(&self, name: &str) -> Self {
         let object = self.field(name).filter(|(json, _)| json.starts_with('{'));
         object.map(|(_, object)| object).unwrap_or_default()
     }
 
-    /// The objects of a list; what else stands in it is passed over.
+    /// The objects in an array; other elements are skipped.
     pub(crate) fn objects(&self, name: &str) -> Vec<Self> {
-        let Some((_, list)) = self.field(name).filter(|(json, _)| json.starts_with('[')) else {
+        let Some((_, array)) = self.field(name).filter(|(json, _)| json.starts_with('[')) else {
             return Vec::new();
         };
-        let objects = list.children().filter(|(field, _)| self.json[field.start..].starts_with('{'));
+        let objects = array.children().filter(|(field, _)| self.json[field.start..].starts_with('{'));
         objects.map(|(_, fields)| Object { json: self.json, fields }).collect()
     }
 
-    /// Whether the object has no field at all.
+    /// Whether the object has no fields.
     pub(crate) fn is_empty(&self) -> bool {
         self.fields.is_empty()
     }
 }
 
-/// A string that is not empty.
+/// A non-empty string.
 fn text(json: &str) -> Option<Cow<'_, str>> {
     unescape(json).filter(|text| !text.is_empty())
 }
 
-/// What a JSON string says, borrowed if it holds no escape; `None` if this is no string or half a surrogate pair.
+/// The value of a JSON string, borrowed if it holds no escape; `None` if it is not a string or has a lone surrogate.
 fn unescape(json: &str) -> Option<Cow<'_, str>> {
     let inner = json.strip_prefix('"')?.strip_suffix('"')?;
     if !inner.contains('\\') {
@@ -223,7 +223,7 @@ fn unescape(json: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str(json).ok().map(Cow::Owned)
 }
 
-/// The least that a field takes in most bodies, so that the list of fields seldom has to grow.
+/// The smallest size of a field in most bodies, so that the vector of fields rarely grows.
 const FIELD_BYTES: usize = 8;
 
 #[cfg(test)]
@@ -247,7 +247,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn texts_are_unescaped_and_empty_ones_are_absent() {
+    fn strings_are_unescaped_and_empty_ones_are_absent() {
         read(r#"{"a":"x\u0000\ud83d\ude00","b":"","c":7,"d":"\ud800"}"#, |object| {
             assert_eq!(object.text("a").as_deref(), Some("x\0😀"));
             assert_eq!((object.text("b"), object.text("c"), object.text("d")), (None, None, None));
@@ -256,12 +256,12 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_last_of_doubled_fields_counts_as_in_most_parsers() {
+    fn the_last_of_repeated_fields_counts_as_in_most_parsers() {
         assert_eq!(read(r#"{"a":1,"a":{"a":3},"a":2,"b":{"a":4}}"#, |object| object.int("a")), Some(2));
     }
 
     #[test]
-    fn an_escaped_name_is_the_name_that_it_spells() {
+    fn escaped_names_are_unescaped() {
         let json = r#"{"\u0065vent":"a","b\u005c":1,"\"":2,"x":{"\u0079":3}}"#;
         read(json, |object| {
             assert_eq!(object.text("event").as_deref(), Some("a"));
@@ -272,7 +272,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_no_object_or_no_list_has_nothing_in_it() {
+    fn values_of_another_type_read_as_empty() {
         read(r#"{"a":[{"b":1}],"c":{"d":{"b":2}},"e":"{"}"#, |object| {
             assert!(object.object("a").is_empty() && object.object("e").is_empty());
             assert!(object.objects("c").is_empty() && object.objects("e").is_empty());
@@ -282,12 +282,12 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn deep_nesting_costs_no_stack() {
+    fn deep_nesting_uses_no_stack() {
         let json = format!(r#"{{"deep":{}{},"a":1}}"#, "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(read(&json, |object| object.int("a")), Some(1));
     }
 
-    /// Any JSON, with names and texts that are hard to find one's way in.
+    /// Any JSON, with names and strings that are hard to scan.
     pub(crate) fn tree() -> impl Strategy<Value = Value> {
         let name = prop::sample::select(vec!["a", "streamKey", "turnPassword", "x\"y", "\\", ""]);
         let leaf = prop_oneof![
@@ -341,7 +341,7 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn every_value_is_found_at_its_place(tree in tree(), pretty: bool) {
+        fn every_value_is_found_at_its_position(tree in tree(), pretty: bool) {
             let json = if pretty { serde_json::to_string_pretty(&tree) } else { serde_json::to_string(&tree) }.unwrap();
             let document = Document::parse(&json).unwrap();
             let (root, inside) = document.fields.split_first().unwrap();
@@ -358,7 +358,7 @@ pub(crate) mod tests {
         }
 
         #[test]
-        fn in_no_text_a_place_lies_outside(text in "[{}\\[\\]\",:\\\\ aé]{0,24}") {
+        fn positions_stay_within_any_text(text in "[{}\\[\\]\",:\\\\ aé]{0,24}") {
             for field in fields(&text) {
                 prop_assert!(text.get(field.start..field.end).is_some(), "{field:?}");
             }

@@ -1,4 +1,4 @@
-//! Reading a provider's secret: strict, and without ever repeating a value.
+//! Reads a provider's secret: strictly, and without ever repeating a value.
 
 use hmac::{Hmac, KeyInit};
 use serde_json::{Map, Value};
@@ -12,32 +12,32 @@ pub trait Keys: Sized + Send + Sync + 'static {
     /// Reads the secret.
     ///
     /// # Errors
-    /// Names the first field that is not as it should be, what was expected and what was found.
+    /// Names the first invalid field, what was expected and what was found.
     fn from_json(secret: &Value) -> Result<Self, KeysError>;
 
-    /// Why a key protects nothing though it is well-formed: published, or short enough to be guessed. It counts all
-    /// the same. Names the field, never a value.
+    /// Why a well-formed key protects nothing: it is published, or short enough to guess. The key works nevertheless.
+    /// Names the field, never a value.
     fn weakness(&self) -> Option<&str>;
 }
 
-/// A provider's secret has not the shape it should have: our fault, never the sender's.
+/// A provider's secret has the wrong shape: our fault, never the sender's.
 ///
-/// Says what kind of value was found, never the value.
+/// Names the type of the value found, never the value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("field {field}: expected {expected}, found {found}")]
 pub struct KeysError {
-    /// The path of the field, `.` for the whole.
+    /// The path of the field, `.` for the secret itself.
     pub field: String,
     /// What should be there.
     pub expected: String,
     /// What is there.
     pub found: String,
-    /// Whether nobody has put keys in yet: the secret is as a new stack makes it.
+    /// Whether the secret is still the placeholder of a new stack, without keys.
     pub is_placeholder: bool,
 }
 
 impl KeysError {
-    /// A field that holds something else than it should.
+    /// A field that does not hold what it should.
     pub fn new(field: impl Into<String>, expected: impl Into<String>, found: impl Into<String>) -> Self {
         Self { field: field.into(), expected: expected.into(), found: found.into(), is_placeholder: false }
     }
@@ -47,7 +47,7 @@ impl KeysError {
     }
 }
 
-/// The secret as an object that has no other fields than these.
+/// The secret as an object with no fields but these.
 pub(crate) fn object<'a>(
     at: &str,
     value: &'a Value,
@@ -66,8 +66,8 @@ pub(crate) fn object<'a>(
     }
 }
 
-/// The texts of a list; an absent list is empty.
-pub(crate) fn texts<'a>(
+/// The strings of an array; an absent array is empty.
+pub(crate) fn strings<'a>(
     at: &str,
     object: &'a Map<String, Value>,
     name: &str,
@@ -76,35 +76,38 @@ pub(crate) fn texts<'a>(
     match object.get(name) {
         None => Ok(Vec::new()),
         Some(Value::Array(values)) => {
-            values.iter().enumerate().map(|(i, value)| text(&format!("{at}[{i}]"), value)).collect()
+            values.iter().enumerate().map(|(i, value)| string(&format!("{at}[{i}]"), value)).collect()
         }
-        Some(other) => Err(KeysError::new(at, "a list of texts", kind(other))),
+        Some(other) => Err(KeysError::new(at, "an array of strings", kind(other))),
     }
 }
 
-/// A text that is not empty.
-pub(crate) fn text<'a>(at: &str, value: &'a Value) -> Result<&'a str, KeysError> {
+/// A non-empty string.
+pub(crate) fn string<'a>(at: &str, value: &'a Value) -> Result<&'a str, KeysError> {
     match value {
-        Value::String(text) if text.trim().is_empty() => Err(KeysError::new(at, "a text", "an empty text")),
-        Value::String(text) => Ok(text),
-        other => Err(KeysError::new(at, "a text", kind(other))),
+        Value::String(string) if string.trim().is_empty() => {
+            Err(KeysError::new(at, "a string", "an empty string"))
+        }
+        Value::String(string) => Ok(string),
+        other => Err(KeysError::new(at, "a string", kind(other))),
     }
 }
 
-/// A secret to sign with, set up once for all deliveries.
+/// A signing secret, set up once for all deliveries.
 pub(crate) fn hmac(at: &str, secret: &str) -> Result<Hmac<Sha256>, KeysError> {
-    let other = |_| KeysError::new(at, "a key for HMAC-SHA256", format!("a text of {} bytes", secret.len()));
+    let other =
+        |_| KeysError::new(at, "a key for HMAC-SHA256", format!("a string of {} bytes", secret.len()));
     Hmac::new_from_slice(secret.as_bytes()).map_err(other)
 }
 
-/// The name of a value's kind, for messages that must not repeat the value.
+/// The name of a value's type, for messages that must not repeat the value.
 pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
         Value::Object(_) => "an object",
     }
 }

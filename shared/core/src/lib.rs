@@ -5,12 +5,11 @@
 //! ```text
 //! Delivery --Provider::verify--> Verified --Provider::normalize--> Normalized { event, dedupe }
 //!                     |
-//!                     +--> Rejection (the sender's fault, final)
+//!                     +--> Rejection (the sender's fault; final)
 //! ```
 //!
-//! This crate does no I/O, reads no clock and no environment, and knows nothing of AWS. What cannot be
-//! read in an authentic body is left out of the normalized part and stays in `data.raw`: normalizing
-//! never fails.
+//! This crate does no I/O, reads neither clock nor environment, and knows nothing about AWS. Normalizing
+//! never fails: whatever it cannot read in an authentic body stays in `data.raw` only.
 
 mod dedupe;
 mod event;

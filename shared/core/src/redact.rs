@@ -1,34 +1,33 @@
-//! Secrets that travel in bodies: kept in the table, never published or shown.
+//! Secrets in bodies: stored in the table, never published or shown.
 //!
-//! LiveKit sends the room's TURN password and the key with which an ingress is fed. Who subscribes to events
-//! has no business with either.
+//! LiveKit sends the room's TURN password and the stream key of an ingress. Subscribers need neither.
 
 use std::borrow::Cow;
 
 use crate::json::fields;
 
-/// The fields whose values are redacted, anywhere in the JSON.
+/// The fields whose values are redacted, at any depth.
 pub const SECRET_FIELDS: [&str; 4] = ["turnPassword", "turn_password", "streamKey", "stream_key"];
 
-const STRUCK_OUT: &str = "\"[redacted]\"";
+const REDACTED: &str = "\"[redacted]\"";
 
-/// The same JSON, byte for byte, but for the values of [`SECRET_FIELDS`].
+/// The same JSON, byte for byte, except for the values of [`SECRET_FIELDS`].
 pub fn redact(json: &str) -> Cow<'_, str> {
-    // A letter of a name can be escaped in one way only.
+    // A letter can be escaped only as \u.
     if !SECRET_FIELDS.iter().any(|name| json.contains(name)) && !json.contains("\\u") {
         return Cow::Borrowed(json);
     }
-    let (mut shown, mut copied) = (String::with_capacity(json.len()), 0);
+    let (mut redacted, mut copied) = (String::with_capacity(json.len()), 0);
     for field in fields(json).iter().filter(|field| SECRET_FIELDS.contains(&&*field.name)) {
-        // What is inside a redacted value is gone already.
+        // Skip fields inside a value that is already redacted.
         if field.start >= copied {
-            shown += &json[copied..field.start];
-            shown += STRUCK_OUT;
+            redacted += &json[copied..field.start];
+            redacted += REDACTED;
             copied = field.end;
         }
     }
-    shown += &json[copied..];
-    Cow::Owned(shown)
+    redacted += &json[copied..];
+    Cow::Owned(redacted)
 }
 
 #[cfg(test)]
@@ -39,7 +38,7 @@ mod tests {
     use serde_json::{Value, json};
 
     #[test]
-    fn the_values_of_secret_fields_are_struck_out_and_nothing_else_changes() {
+    fn the_values_of_secret_fields_are_redacted_and_nothing_else_changes() {
         for (json, expected) in [
             (r#"{"turnPassword":"s\"}e", "a":1}"#, r#"{"turnPassword":"[redacted]", "a":1}"#),
             (r#"{"a":{"streamKey" : {"x":[1,"]"]} ,"b":2}}"#, r#"{"a":{"streamKey" : "[redacted]" ,"b":2}}"#),
@@ -55,13 +54,13 @@ mod tests {
         }
     }
 
-    fn struck_out(value: &Value) -> Value {
+    fn without_secrets(value: &Value) -> Value {
         match value {
-            Value::Array(values) => values.iter().map(struck_out).collect(),
+            Value::Array(values) => values.iter().map(without_secrets).collect(),
             Value::Object(fields) => {
                 let field = |(name, value): (&String, &Value)| match SECRET_FIELDS.contains(&name.as_str()) {
                     true => (name.clone(), json!("[redacted]")),
-                    false => (name.clone(), struck_out(value)),
+                    false => (name.clone(), without_secrets(value)),
                 };
                 Value::Object(fields.iter().map(field).collect())
             }
@@ -71,21 +70,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_json_is_the_same_json_with_its_secrets_struck_out(tree in tree(), pretty: bool) {
+        fn only_the_secrets_of_any_json_are_redacted(tree in tree(), pretty: bool) {
             let json = if pretty { serde_json::to_string_pretty(&tree) } else { serde_json::to_string(&tree) }.unwrap();
             let redacted: Value = serde_json::from_str(&redact(&json)).unwrap();
-            prop_assert_eq!(redacted, struck_out(&tree));
+            prop_assert_eq!(redacted, without_secrets(&tree));
         }
 
         #[test]
         fn escaping_a_secret_fields_name_does_not_hide_it(tree in tree()) {
             let json = escaped(&serde_json::to_string(&tree).unwrap());
             let redacted: Value = serde_json::from_str(&redact(&json)).unwrap();
-            prop_assert_eq!(redacted, struck_out(&tree));
+            prop_assert_eq!(redacted, without_secrets(&tree));
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in ".{0,40}", at in 0_usize..40) {
+        fn no_text_causes_a_panic(text in ".{0,40}", at in 0_usize..40) {
             let mut text = text;
             let at = (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
             text.insert_str(at, "\"streamKey\":");

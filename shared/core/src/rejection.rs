@@ -1,17 +1,17 @@
-//! Why a delivery is not authentic: always the sender's fault, never retried, never disclosed in the answer.
+//! Why a delivery is not authentic: always the sender's fault, never retried, never revealed to the sender.
 
 use std::fmt::{self, Display, Formatter};
 
-/// Why a delivery was rejected. Goes to the log, the metric and the local console, never into the answer.
+/// Why a delivery was rejected. Goes to the log, the metric and the local console, never into the response.
 ///
-/// The texts hold nothing secret: no token, no signature, no computed value.
+/// The messages hold nothing secret: no token, no signature, no computed value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
     /// No header carries the credential.
     #[error("expected a header {}, found none", OneOf(.names))]
     MissingHeader {
-        /// The names under which it was looked for.
+        /// The names of the headers that could carry it.
         names: Vec<String>,
     },
     /// A header that must be unique came more than once.
@@ -22,15 +22,15 @@ pub enum Rejection {
         /// How often it came.
         found: usize,
     },
-    /// The credential has not the form of its scheme.
+    /// The credential does not have the form of its scheme.
     #[error("expected {expected}, found {found}")]
     MalformedCredential {
         /// The form of the scheme.
         expected: &'static str,
-        /// What came instead; never the credential itself.
+        /// What was found instead; never the credential itself.
         found: String,
     },
-    /// The token is signed by another algorithm than the scheme's.
+    /// The token is signed with an algorithm other than the scheme's.
     #[error("expected a token signed with HS256, found {found}")]
     AlgorithmNotAllowed {
         /// The token's `alg`, shortened.
@@ -54,7 +54,7 @@ pub enum Rejection {
     /// The credential has expired.
     #[error("expected a credential that is still valid, found one that expired {by_s} s ago")]
     Expired {
-        /// Seconds since it expired: the token's `exp`, or the oldest time that is still taken.
+        /// Seconds since it expired: since the token's `exp`, or since the oldest accepted time.
         by_s: i64,
     },
     /// The credential is not valid yet.
@@ -63,21 +63,21 @@ pub enum Rejection {
         /// Seconds until it is valid: the token's `nbf`, or the time of signing.
         by_s: i64,
     },
-    /// The token does not say which body it was made for.
+    /// The token does not name the body it was made for.
     #[error("expected a sha256 claim with the body's hash, found none")]
     NoBodyHash,
-    /// The token is authentic, the body is not the one it was made for.
+    /// The token is authentic, but it was made for another body.
     #[error("expected the body that the token was made for, found {body_bytes} bytes with another SHA-256")]
     BodyAltered {
-        /// The length of the body that came.
+        /// The length of the body received.
         body_bytes: usize,
     },
-    /// A signature over the body fits none of the keys: another key, or another body.
+    /// The signature matches none of the keys: another key signed, or another body was signed.
     #[error("expected a signature over these {body_bytes} bytes by {keys}, found one that fits none")]
     SignatureMismatch {
         /// Which keys were tried.
         keys: String,
-        /// The length of the body that came.
+        /// The length of the body received.
         body_bytes: usize,
     },
     /// The secret header has another value.
@@ -86,7 +86,7 @@ pub enum Rejection {
         /// The header's name.
         name: String,
     },
-    /// URL tokens are configured, and the URL has none.
+    /// URL tokens are configured, but the URL has none.
     #[error("expected a configured token at the end of the URL, found none")]
     MissingUrlToken,
     /// The URL's token is none of the configured ones.
@@ -105,8 +105,8 @@ impl Rejection {
         self.words().1
     }
 
-    /// Whether [`Provider::verify`](crate::Provider::verify) finds this only after a good signature: then the real
-    /// sender has signed it, and only he or a replay can cause it.
+    /// Whether [`Provider::verify`](crate::Provider::verify) finds this only after a valid signature. Then only the real
+    /// sender or a replay can cause it.
     pub fn follows_signature(&self) -> bool {
         match self {
             Self::NoExpiry
@@ -142,7 +142,7 @@ impl Rejection {
             ),
             Self::AlgorithmNotAllowed { .. } => (
                 "algorithm_not_allowed",
-                "the provider signs with HS256 only: the sender of this is not the provider",
+                "the provider signs with HS256 only: this delivery is not from the provider",
             ),
             Self::UnknownIssuer { .. } => (
                 "unknown_issuer",
@@ -153,14 +153,14 @@ impl Rejection {
                 "compare the secret of this API key with the provider's; after a rotation keep both for a while",
             ),
             Self::NoExpiry => {
-                ("no_expiry", "the provider always sends exp: the sender of this is not the provider")
+                ("no_expiry", "the provider always sends exp: this delivery is not from the provider")
             }
             Self::Expired { .. } => (
                 "expired",
-                "a replay, a delivery held up for minutes, or a sender whose clock is slow: compare the clocks",
+                "a replay, a delivery delayed by minutes, or a sender whose clock is slow: compare the clocks",
             ),
             Self::NotYetValid { .. } => {
-                ("not_yet_valid", "the sender's clock is ahead: synchronise it (the leeway is 60 s)")
+                ("not_yet_valid", "the sender's clock is ahead: synchronize it (the leeway is 60 s)")
             }
             Self::NoBodyHash => (
                 "no_body_hash",
@@ -168,7 +168,7 @@ impl Rejection {
             ),
             Self::BodyAltered { .. } => (
                 "body_altered",
-                "something between the provider and here rewrites bodies (a proxy that re-serialises JSON, say)",
+                "something between the provider and here rewrites bodies (a proxy that re-serializes JSON, say)",
             ),
             Self::SignatureMismatch { .. } => (
                 "signature_mismatch",
@@ -190,7 +190,7 @@ impl Rejection {
     }
 }
 
-/// A text from outside, made fit for a log line: quoted, escaped, at most 64 characters.
+/// Untrusted text, made safe for a log line: quoted, escaped, at most 64 characters.
 pub(crate) fn excerpt(text: &str) -> String {
     match text.char_indices().nth(64) {
         Some((end, _)) => format!("{:?}…", &text[..end]),

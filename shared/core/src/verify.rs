@@ -1,4 +1,4 @@
-//! What a provider has to supply, and the types that keep unverified bytes from being normalized.
+//! The trait of a provider, and the types that keep unverified bytes from being normalized.
 
 use http::{HeaderMap, HeaderName};
 use jiff::Timestamp;
@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use crate::{Assurance, BodyHash, Keys, Normalized, Rejection};
 
-/// One provider of webhooks: how its deliveries are proven authentic, and what they say.
+/// A provider of webhooks: how to verify its deliveries, and how to normalize them.
 pub trait Provider: Sized + Send + Sync + 'static {
     /// The provider's public name: in the URL, the `provider` attribute and the table's keys.
     const NAME: &'static str;
@@ -16,7 +16,7 @@ pub trait Provider: Sized + Send + Sync + 'static {
 
     /// Proves that `delivery` was sent by the provider, over the exact bytes received.
     ///
-    /// `now` is the time at which the delivery was received.
+    /// `now` is when the delivery was received.
     ///
     /// # Errors
     /// A [`Rejection`], which is always the sender's fault.
@@ -29,14 +29,14 @@ pub trait Provider: Sized + Send + Sync + 'static {
     /// Checks everything that needs no key: presence and form of the credential, algorithm, times and body hash.
     ///
     /// A delivery that fails here at `now` fails [`Provider::verify`] at `now` with any keys. One that passes
-    /// may be authentic by keys that are not at hand.
+    /// may be authentic under keys that are not available.
     ///
     /// # Errors
-    /// A [`Rejection`], which no change of keys could heal.
+    /// A [`Rejection`] that no change of keys could prevent.
     fn precheck(delivery: &Delivery<'_>, now: Timestamp) -> Result<(), Rejection>;
 
-    /// Whether [`Provider::verify`] may look at a header: what a delivery that is to be verified later has to
-    /// keep. Any header, where the keys name it.
+    /// Whether [`Provider::verify`] may read this header. A delivery that is verified later must keep it.
+    /// True for any header if the keys choose the header.
     fn reads(_header: &HeaderName) -> bool {
         true
     }
@@ -45,19 +45,19 @@ pub trait Provider: Sized + Send + Sync + 'static {
     fn normalize<'a>(verified: &Verified<'a, Self>, received_at: Timestamp) -> Normalized<'a>;
 }
 
-/// A webhook as it arrived: nothing in it is to be believed yet.
+/// A webhook as it arrived; nothing in it is trusted yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Delivery<'a> {
     /// The request's headers.
     pub headers: &'a HeaderMap,
-    /// The `{token}` of `/webhooks/<provider>/{token}`, where the URL had one.
+    /// The `{token}` of `/webhooks/<provider>/{token}`, if the URL has one.
     pub url_token: Option<&'a str>,
-    /// The body's exact bytes, after API Gateway's base64 was undone.
+    /// The body's exact bytes, after decoding API Gateway's base64.
     pub body: &'a [u8],
 }
 
 impl<'a> Delivery<'a> {
-    /// The one value of a header that must not be doubled; `None` where it is absent.
+    /// The value of a header that must not be repeated; `None` if it is absent.
     pub(crate) fn header(&self, name: &'static str) -> Result<Option<&'a [u8]>, Rejection> {
         let mut values = self.headers.get_all(name).iter();
         let first = values.next().map(http::HeaderValue::as_bytes);
@@ -68,7 +68,7 @@ impl<'a> Delivery<'a> {
     }
 }
 
-/// An authentic body. Only [`Provider::verify`] makes one, and only from one can an event be made.
+/// An authentic body. Only [`Provider::verify`] makes one, and events are made from nothing else.
 #[derive(Clone, Debug)]
 pub struct Verified<'a, P> {
     body: &'a [u8],
@@ -79,7 +79,7 @@ pub struct Verified<'a, P> {
 }
 
 impl<'a, P: Provider> Verified<'a, P> {
-    /// `body_hash` is the body's: a caller that verified by it need not hash again.
+    /// `body_hash` is the hash of `body`, passed in because some schemes have already computed it.
     pub(crate) fn new(
         body: &'a [u8],
         body_hash: BodyHash,
@@ -94,17 +94,17 @@ impl<'a, P: Provider> Verified<'a, P> {
         self.body
     }
 
-    /// SHA-256 of the whole body.
+    /// SHA-256 of the body.
     pub fn body_hash(&self) -> BodyHash {
         self.body_hash
     }
 
-    /// What the verification has proven.
+    /// What verification has proven.
     pub fn assurance(&self) -> Assurance {
         self.assurance
     }
 
-    /// The account that signed, where the scheme names one, as LiveKit's token names the API key.
+    /// The account that signed, if the scheme names one. LiveKit's token names the API key.
     pub fn account(&self) -> Option<&str> {
         self.account.as_deref()
     }

@@ -1,15 +1,15 @@
-//! The one vocabulary into which every provider's types are translated.
+//! The event types common to all providers.
 
 macro_rules! vocabulary {
     ($($variant:ident = $name:literal,)*) => {
-        /// What happened, in the words common to all providers.
+        /// What happened, in the vocabulary common to all providers.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum EventType {
             $(#[doc = $name] $variant,)*
         }
 
         impl EventType {
-            /// Every type there is.
+            /// All types.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// The CloudEvents `type`.

@@ -1,8 +1,8 @@
-//! Secrets that are no secrets: published ones, and those that are short enough to be guessed.
+//! Weak secrets: published, or short enough to guess.
 
 use crate::BodyHash;
 
-/// SHA-256 of secrets that anybody can read, so that this file does not publish them again.
+/// SHA-256 of published secrets. Hashes, so that this file does not publish them again.
 const PUBLISHED: [&str; 7] = [
     // plugNmeet-server, config_sample.yaml.
     "4a0b93ecc09892a769250da4fae0b5df3256edaf28302c36a902e55d4619eeee",
@@ -17,20 +17,20 @@ const PUBLISHED: [&str; 7] = [
     "83a73f9533a3e806135a453b7b75eacb01188145b6180c667c5305c57b4c2395",
 ];
 
-/// 128 bits, and only if every one of them is random.
+/// 128 bits, if every bit is random.
 const SECRET_BYTES_MIN: usize = 16;
 
-/// Why a shared secret in field `at` protects nothing; never repeats it.
+/// Why a shared secret in field `at` protects nothing. Never repeats the secret.
 pub(crate) fn of_secret(at: &str, secret: &str) -> Option<String> {
     if let Some(weakness) = of_key(at, secret.as_bytes()) {
         return Some(weakness);
     }
     (secret.len() < SECRET_BYTES_MIN).then(|| {
-        format!("field {at}: expected a secret of at least {SECRET_BYTES_MIN} bytes, found a shorter one: it can be guessed")
+        format!("field {at}: expected a secret of at least {SECRET_BYTES_MIN} bytes, found a shorter one, which can be guessed")
     })
 }
 
-/// Why a key in field `at`, whatever its length, protects nothing.
+/// Why a key of any length in field `at` protects nothing.
 pub(crate) fn of_key(at: &str, key: &[u8]) -> Option<String> {
     let hash = BodyHash::of(key).to_string();
     PUBLISHED.contains(&hash.as_str()).then(|| {

@@ -1,6 +1,6 @@
-//! How often the core asks for memory. A number that grows has to be justified here.
+//! How often the core allocates memory. Explain here why a number grows.
 #![allow(clippy::unwrap_used, reason = "that is how a test fails")]
-#![allow(dead_code, reason = "the benchmarks use the rest of what they share")]
+#![allow(dead_code, reason = "the benchmarks use the rest of the module")]
 
 #[path = "../benches/common/mod.rs"]
 mod common;
@@ -15,7 +15,7 @@ fn allocations<T>(work: impl FnOnce() -> T) -> u64 {
 }
 
 #[test]
-fn a_delivery_of_livekit_is_taken_in_with_few_allocations() {
+fn processing_a_livekit_delivery_takes_few_allocations() {
     let case = Case::<LiveKit>::signed(JOINED);
     let verified = case.verify();
     let mut event = case.normalize(&verified);
@@ -24,14 +24,14 @@ fn a_delivery_of_livekit_is_taken_in_with_few_allocations() {
         allocations(|| case.normalize(&verified)),
         allocations(|| event.to_json(0).unwrap()),
     ];
-    // Verify: jsonwebtoken's header, claims, signature and verifier, then the places of the claims and the API key.
-    // Normalize: serde_json's stack, the places of the body's fields, the containers that are open, and the event's own
-    // texts: dedupe key, id, and source, which grows once. Serialize: the id and the whole event, at once.
+    // Verify: jsonwebtoken's header, claims, signature and verifier, then the positions of the claims and the API key.
+    // Normalize: serde_json's stack, the positions of the body's fields, the open containers, and the event's own
+    // strings: dedupe key, id, and source, which grows once. Serialize: the id, and one buffer for the event.
     assert_eq!(found, [9, 7, 2]);
 }
 
 #[test]
-fn a_hundred_times_the_body_needs_no_more_of_them() {
+fn allocations_of_verification_do_not_depend_on_body_size() {
     let small = Case::<LiveKit>::padded(10_000);
     let large = Case::<LiveKit>::padded(1_000_000);
     let verify = |case: &Case<LiveKit>| allocations(|| case.verify());

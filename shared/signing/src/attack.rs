@@ -1,27 +1,27 @@
-//! What is done to authentic deliveries that they may no longer be accepted.
+//! Changes to authentic deliveries after which they must be rejected.
 
 use jiff::SignedDuration;
 
-/// What an attacker, a broken proxy or a wrong clock makes of an authentic delivery.
+/// What an attacker, a broken proxy or a wrong clock does to an authentic delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attack {
-    /// It comes without its credential.
+    /// The credential is missing.
     CredentialMissing,
     /// The credential lacks its last four characters.
     CredentialTruncated,
-    /// The credential comes twice.
+    /// The credential is sent twice.
     CredentialDoubled,
-    /// Somebody else has signed: [`Signer::other_keys`](crate::Signer::other_keys).
+    /// It is signed with other keys: [`Signer::other_keys`](crate::Signer::other_keys).
     OtherKey,
-    /// The body is another one than was signed.
+    /// The body was changed after signing.
     BodyAltered,
-    /// It comes late by [`Attack::CLOCK_OFF`].
+    /// It arrives late by [`Attack::CLOCK_OFF`].
     Late,
-    /// It comes early by [`Attack::CLOCK_OFF`].
+    /// It arrives early by [`Attack::CLOCK_OFF`].
     Early,
 }
 
 impl Attack {
-    /// How wrong the clock is.
+    /// By how much the clock is wrong.
     pub const CLOCK_OFF: SignedDuration = SignedDuration::from_mins(10);
 }

@@ -1,4 +1,4 @@
-//! The providers without their types.
+//! The providers as values, for code that is not generic.
 
 use http::HeaderMap;
 use jiff::Timestamp;
@@ -9,27 +9,27 @@ use serde_json::Value;
 use crate::keys::{self, verifying};
 use crate::{Attack, SenderRules, SignError, Signed, Signer, Validity};
 
-/// Every provider there is.
+/// All providers.
 pub const PROVIDERS: &[ProviderInfo] = &for_each_provider!(P => ProviderInfo::of::<P>());
 
-/// A provider, without its type.
+/// A provider as a value.
 #[derive(Clone, Copy, Debug)]
 pub struct ProviderInfo {
-    /// As in the URL.
+    /// The name in the URL.
     pub name: &'static str,
-    /// Fields of the keys file that only sending needs.
+    /// Fields of the keys file that only senders need.
     pub private_fields: &'static [&'static str],
-    /// Fields of the keys file that travel in each delivery as they are.
-    pub standing_fields: &'static [&'static str],
-    /// What is verified, by what that proves.
+    /// Fields of the keys file whose values are sent unchanged with each delivery.
+    pub static_fields: &'static [&'static str],
+    /// What is verified, and what that proves.
     pub schemes: &'static [(Assurance, &'static str)],
     /// Whether the event's `source` names the key that signed.
     pub names_key: bool,
-    /// Whether a delivery says until when it counts.
-    pub knows_time: bool,
+    /// Whether deliveries expire.
+    pub expires: bool,
     /// The function's name in template.yaml.
     pub function: &'static str,
-    /// When the provider tries again, and which events wait for each other.
+    /// When the provider retries, and which events wait for each other.
     pub sender: SenderRules,
     /// Makes keys for development.
     pub make_keys: fn() -> Value,
@@ -37,14 +37,14 @@ pub struct ProviderInfo {
     pub check_keys: fn(&Value) -> Result<Option<String>, KeysError>,
     /// Signs a body as the provider does.
     pub sign: fn(&Value, &[u8], Validity) -> Result<Signed, SignError>,
-    /// What a body that is signed with these keys becomes.
+    /// Signs and normalizes a body.
     pub normalize: fn(&Value, &[u8], Timestamp) -> Result<Normalized, SignError>,
-    /// Verifies a delivery with the provider's secret, and says what it becomes.
-    pub verify: fn(&Value, &Delivery<'_>, Timestamp) -> Result<VerificationResult, KeysError>,
+    /// Verifies and normalizes a delivery with the provider's secret.
+    pub verify: fn(&Value, &Delivery<'_>, Timestamp) -> Result<VerifyResult, KeysError>,
     /// The headers that may carry the credential.
     pub credential_headers: fn(&Value) -> Vec<String>,
     /// The code of the rejection that an attack on this authentic delivery must cause; `None` if the scheme does
-    /// not notice it.
+    /// not detect the attack.
     pub rejection: fn(Attack, &Delivery<'_>, Assurance) -> Option<&'static str>,
     pub(crate) samples_ndjson: &'static str,
     pub(crate) joined: &'static str,
@@ -55,10 +55,10 @@ impl ProviderInfo {
         Self {
             name: P::NAME,
             private_fields: P::PRIVATE_FIELDS,
-            standing_fields: P::STANDING_FIELDS,
+            static_fields: P::STATIC_FIELDS,
             schemes: P::SCHEMES,
             names_key: P::NAMES_KEY,
-            knows_time: P::KNOWS_TIME,
+            expires: P::EXPIRES,
             function: P::FUNCTION,
             sender: P::SENDER,
             make_keys: P::make_keys,
@@ -78,25 +78,24 @@ impl ProviderInfo {
         PROVIDERS.iter().find(|provider| provider.name == name)
     }
 
-    /// The keys without what only senders need: the provider's secret.
+    /// The keys without the fields that only senders need: the provider's secret.
     pub fn public_keys(&self, keys: &Value) -> Value {
         keys::without(keys, self.private_fields)
     }
 
-    /// The keys with which the provider signs the body itself, where it also knows a credential that proves
-    /// nothing of the body.
+    /// The keys without static credentials, so that the provider signs the body.
     pub fn body_keys(&self, keys: &Value) -> Value {
-        keys::without(keys, self.standing_fields)
+        keys::without(keys, self.static_fields)
     }
 }
 
 /// Whether a delivery is authentic, and what it becomes.
-pub type VerificationResult = Result<Checked, Rejection>;
+pub type VerifyResult = Result<Checked, Rejection>;
 
-/// What an authentic delivery becomes.
+/// The event that an authentic delivery becomes.
 #[derive(Clone, Debug, Serialize)]
 pub struct Checked {
-    /// What the verification has proven.
+    /// What verification has proven.
     pub assurance: &'static str,
     /// What happened.
     pub r#type: EventType,
@@ -104,7 +103,7 @@ pub struct Checked {
     pub id: String,
 }
 
-/// What a sample becomes.
+/// The event that a sample becomes.
 #[derive(Clone, Debug)]
 pub struct Normalized {
     /// What happened.
@@ -119,7 +118,7 @@ fn verify<P: Signer>(
     keys: &Value,
     delivery: &Delivery<'_>,
     now: Timestamp,
-) -> Result<VerificationResult, KeysError> {
+) -> Result<VerifyResult, KeysError> {
     let keys = verifying::<P>(keys)?;
     Ok(P::verify(delivery, &keys, now).map(|verified| {
         let event = P::normalize(&verified, now).event;
@@ -142,7 +141,7 @@ impl Signed {
     /// The headers to send.
     ///
     /// # Errors
-    /// Says that one of them cannot be sent.
+    /// If a header is invalid.
     pub fn header_map(&self) -> Result<HeaderMap, SignError> {
         let headers =
             self.headers.iter().map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?)));

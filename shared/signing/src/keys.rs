@@ -1,4 +1,4 @@
-//! Keys, as a keys file and a provider's secret hold them.
+//! Keys as JSON, in keys files and in providers' secrets.
 
 use livehooks_core::Keys;
 use serde_json::{Value, json};
@@ -6,21 +6,21 @@ use uuid::Uuid;
 
 use crate::Signer;
 
-/// Adds keys to a secret, so that both sets count: arrays are joined, and so are objects.
+/// Adds keys to a secret, so that both sets are valid: arrays and objects are merged.
 pub fn merge_keys(secret: &mut Value, more: &Value) {
     match (secret, more) {
-        (Value::Object(there), Value::Object(more)) => {
+        (Value::Object(fields), Value::Object(more)) => {
             for (name, value) in more {
-                match there.get_mut(name) {
-                    Some(there) => merge_keys(there, value),
-                    None => drop(there.insert(name.clone(), value.clone())),
+                match fields.get_mut(name) {
+                    Some(field) => merge_keys(field, value),
+                    None => drop(fields.insert(name.clone(), value.clone())),
                 }
             }
         }
-        (Value::Array(there), Value::Array(more)) => {
+        (Value::Array(values), Value::Array(more)) => {
             for value in more {
-                if !there.contains(value) {
-                    there.push(value.clone());
+                if !values.contains(value) {
+                    values.push(value.clone());
                 }
             }
         }
@@ -42,7 +42,7 @@ pub(crate) fn verifying<P: Signer>(keys: &Value) -> Result<P::Keys, livehooks_co
     P::Keys::from_json(&without(keys, P::PRIVATE_FIELDS))
 }
 
-/// A secret for development.
+/// Makes a secret for development.
 pub(crate) fn secret() -> String {
     format!("dev-{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }

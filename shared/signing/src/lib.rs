@@ -1,7 +1,7 @@
-//! The providers' side of a webhook: how each one signs, samples of what it sends, when it tries again, and which
-//! rejection each attack on one of its deliveries must cause.
+//! The senders' side of webhooks: how each provider signs, samples of what it sends, when it retries, and which rejection
+//! each attack on its deliveries must cause.
 //!
-//! For the command, tests, fuzzing and benchmarks: no function links this crate.
+//! For the command, tests, fuzzing and benchmarks. No function links this crate.
 
 mod attack;
 mod info;
@@ -12,7 +12,7 @@ mod sender;
 mod signer;
 
 pub use attack::Attack;
-pub use info::{Checked, Normalized, PROVIDERS, ProviderInfo, VerificationResult};
+pub use info::{Checked, Normalized, PROVIDERS, ProviderInfo, VerifyResult};
 pub use keys::merge_keys;
 pub use sample::{Sample, SampleValues};
 pub use sender::{Answer, Next, Queue, RetryPolicy, SenderRules};

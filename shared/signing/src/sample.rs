@@ -1,4 +1,4 @@
-//! Sample events, in each provider's own words and style.
+//! Sample events, as each provider writes them.
 
 use jiff::Timestamp;
 use livehooks_core::EventType;
@@ -7,16 +7,16 @@ use serde_json::value::RawValue;
 
 use crate::ProviderInfo;
 
-/// One sample: a body with places for what differs from event to event.
+/// A sample: a body with placeholders for the values that differ from event to event.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Sample<'a> {
-    /// The provider's type, plus `+variant` where the content decides what it means.
+    /// The provider's type, plus `+variant` if the meaning depends on the content.
     pub name: &'a str,
     #[serde(borrow)]
     body: &'a RawValue,
 }
 
-/// The values of one event that is made from a sample.
+/// The values for the placeholders of a sample.
 #[derive(Clone, Debug)]
 pub struct SampleValues {
     /// The room's id.
@@ -35,7 +35,7 @@ impl ProviderInfo {
     /// All samples, in the order of a session.
     ///
     /// # Panics
-    /// If the samples are broken, which a test excludes.
+    /// If the samples are invalid; a test checks them.
     pub fn samples(&self) -> Vec<Sample<'static>> {
         let sample = |line| serde_json::from_str(line).expect("samples are JSON");
         self.samples_ndjson.lines().map(sample).collect()
@@ -49,16 +49,16 @@ impl ProviderInfo {
     /// The sample in which a participant joins.
     ///
     /// # Panics
-    /// If there is none, which a test excludes.
+    /// If there is none; a test checks this.
     pub fn joined(&self) -> Sample<'static> {
-        self.sample(self.joined).expect("every provider has a sample of a participant who joins")
+        self.sample(self.joined).expect("every provider has a sample in which a participant joins")
     }
 }
 
 impl Sample<'_> {
     /// The body, byte for byte as the provider would send it.
     pub fn body(&self, values: &SampleValues) -> String {
-        let places = [
+        let placeholders = [
             ("{{room}}", escaped(&values.room)),
             ("{{participant}}", escaped(&values.participant)),
             ("{{session}}", escaped(&values.session)),
@@ -67,16 +67,16 @@ impl Sample<'_> {
             ("{{now_s}}", values.now.as_second().to_string()),
             ("{{now_ms}}", values.now.as_millisecond().to_string()),
         ];
-        places.iter().fold(self.body.get().to_owned(), |body, (place, value)| body.replace(place, value))
+        placeholders.iter().fold(self.body.get().to_owned(), |body, (name, value)| body.replace(name, value))
     }
 
-    /// Whether `name` means this sample: by its own name or by the common type it becomes.
+    /// Whether `name` is this sample's name, or the common type that it becomes.
     pub fn is_named(&self, name: &str, kind: EventType) -> bool {
         self.name == name || kind.as_str() == name
     }
 }
 
-/// As it stands between the quotes of a JSON text.
+/// Escapes text for use inside a JSON string.
 fn escaped(text: &str) -> String {
     let quoted = serde_json::Value::from(text).to_string();
     quoted[1..quoted.len() - 1].to_owned()

@@ -1,92 +1,92 @@
-//! When the senders try again: by their own code where it is public, else by their documentation.
+//! When senders retry: from their source code if it is public, otherwise from their documentation.
 
 use std::time::Duration;
 
 /// How a provider's sender behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct SenderRules {
-    /// When it tries again.
+    /// When it retries.
     pub retries: RetryPolicy,
-    /// How long it waits for an answer; `None` if for ever.
+    /// How long it waits for a response; `None` if it waits forever.
     pub timeout: Option<Duration>,
     /// Which events wait for each other.
     pub queue: Queue,
 }
 
-/// What a sender gets for one try.
+/// What a sender gets in response to one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// A status, and the `Retry-After` with it.
+    /// A status, and its `Retry-After` header.
     Status(u16, Option<String>),
-    /// No connection, or one that broke off.
+    /// No connection, or one that was closed.
     Broken,
-    /// Nothing, for as long as one waits.
+    /// No response, however long the sender waits.
     Silence,
 }
 
 /// What a sender does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// It tries again after this time.
-    Again(Duration),
-    /// It is done: the event counts as delivered.
+    /// It retries after this time.
+    RetryAfter(Duration),
+    /// It stops: the event counts as delivered.
     CountsAsDelivered,
-    /// It is done: the event is lost.
+    /// It stops: the event is lost.
     GivesUp,
-    /// It waits for the answer without an end.
-    WaitsOn,
+    /// It waits for the response forever.
+    WaitsForever,
 }
 
-/// When a sender tries again to deliver one event.
+/// When a sender retries a delivery.
 #[derive(Clone, Copy, Debug)]
 pub enum RetryPolicy {
     /// hashicorp/go-retryablehttp v0.7.8 with its defaults.
     RetryableHttp {
-        /// How many tries follow the first one.
+        /// How many retries follow the first attempt.
         retry_max: u32,
     },
-    /// Everything but exactly 200 is tried again after these waits.
+    /// Any response but 200 is retried after these delays.
     Only200 {
-        /// One for each further try.
+        /// The delay before each retry.
         waits: &'static [Duration],
     },
-    /// One try, and any 2xx will do.
+    /// One attempt; any 2xx is a success.
     Once,
 }
 
 /// Which events wait for each other.
 #[derive(Clone, Copy, Debug)]
 pub enum Queue {
-    /// None.
+    /// No events wait for others.
     Independent,
-    /// Those of one room.
+    /// Events of the same room wait for each other.
     PerRoom {
-        /// More than these are dropped.
+        /// How many events can wait; further ones are dropped.
         depth_max: usize,
         /// An event that has waited longer is dropped when its turn comes.
         age_max: Duration,
-        /// So long after the end of the room the queue is dropped.
+        /// How long after the end of the room the queue is dropped.
         outlives_room: Duration,
     },
 }
 
-/// For a timeout of which nothing is documented but that there is one.
+/// For senders that document that they have a timeout, but not how long it is.
 pub(crate) const ASSUMED_TIMEOUT: Option<Duration> = Some(Duration::from_secs(10));
 
 const RETRY_WAIT_MIN: Duration = Duration::from_secs(1);
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(30);
 
 impl RetryPolicy {
-    /// What follows upon the answer to the try after `tries_before`.
+    /// What the sender does after this response, having made `tries_before` attempts before this one.
     pub fn next(self, tries_before: u32, answer: &Answer) -> Next {
         match self {
-            Self::RetryableHttp { .. } if *answer == Answer::Silence => Next::WaitsOn,
+            Self::RetryableHttp { .. } if *answer == Answer::Silence => Next::WaitsForever,
             Self::RetryableHttp { .. } if !is_retried(answer) => Next::CountsAsDelivered,
             Self::RetryableHttp { retry_max } if tries_before >= retry_max => Next::GivesUp,
-            Self::RetryableHttp { .. } => Next::Again(backoff(tries_before, answer)),
+            Self::RetryableHttp { .. } => Next::RetryAfter(backoff(tries_before, answer)),
             Self::Only200 { .. } if matches!(answer, Answer::Status(200, _)) => Next::CountsAsDelivered,
             Self::Only200 { waits } => {
-                waits.get(tries_before as usize).map_or(Next::GivesUp, |w| Next::Again(*w))
+                waits.get(tries_before as usize).map_or(Next::GivesUp, |w| Next::RetryAfter(*w))
             }
             Self::Once if matches!(answer, Answer::Status(200..300, _)) => Next::CountsAsDelivered,
             Self::Once => Next::GivesUp,
@@ -94,7 +94,7 @@ impl RetryPolicy {
     }
 }
 
-/// `baseRetryPolicy`
+/// `baseRetryPolicy` of go-retryablehttp.
 fn is_retried(answer: &Answer) -> bool {
     match answer {
         Answer::Status(status, _) => *status == 429 || (*status >= 500 && *status != 501),
@@ -102,7 +102,7 @@ fn is_retried(answer: &Answer) -> bool {
     }
 }
 
-/// `DefaultBackoff`. Of `Retry-After` only the seconds are read here, not the dates.
+/// `DefaultBackoff` of go-retryablehttp. Supports `Retry-After` in seconds only, not as a date.
 fn backoff(tries_before: u32, answer: &Answer) -> Duration {
     if let Answer::Status(429 | 503, Some(retry_after)) = answer
         && let Ok(seconds) = retry_after.parse::<i64>()
@@ -126,13 +126,13 @@ mod tests {
         Answer::Status(status, Some(retry_after.into()))
     }
 
-    /// When the tries are made, in seconds, if every one is answered alike and at once.
+    /// When the attempts are made, in seconds, if each gets this response immediately.
     fn schedule(policy: RetryPolicy, answer: &Answer) -> Vec<u64> {
         let (mut at, mut schedule) = (Duration::ZERO, Vec::new());
         for tries_before in 0.. {
             schedule.push(at.as_secs());
             match policy.next(tries_before, answer) {
-                Next::Again(wait) => at += wait,
+                Next::RetryAfter(wait) => at += wait,
                 _ => break,
             }
         }
@@ -152,18 +152,18 @@ mod tests {
     }
 
     #[test]
-    fn retryable_http_retries_429_and_what_is_from_500_on_except_501() {
+    fn retryable_http_retries_429_and_500_and_above_except_501() {
         for code in 100..1000 {
-            let retried = matches!(retryable(4).next(0, &status(code)), Next::Again(_));
+            let retried = matches!(retryable(4).next(0, &status(code)), Next::RetryAfter(_));
             assert_eq!(retried, code == 429 || (code >= 500 && code != 501), "{code}");
         }
         assert_eq!(retryable(4).next(0, &status(401)), Next::CountsAsDelivered);
         assert_eq!(retryable(4).next(4, &status(503)), Next::GivesUp);
-        assert_eq!(retryable(4).next(0, &Answer::Silence), Next::WaitsOn);
+        assert_eq!(retryable(4).next(0, &Answer::Silence), Next::WaitsForever);
     }
 
     #[test]
-    fn retryable_http_honours_retry_after_with_429_and_503_alone_and_without_a_limit() {
+    fn retryable_http_honors_retry_after_of_any_length_with_429_and_503_only() {
         assert_eq!(schedule(retryable(2), &with_retry_after(503, "1")), [0, 1, 2]);
         assert_eq!(schedule(retryable(4), &with_retry_after(503, "1")), [0, 1, 2, 3, 4]);
         assert_eq!(schedule(retryable(2), &with_retry_after(429, "86400")), [0, 86_400, 172_800]);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn hms_comes_back_after_1_3_and_10_seconds_for_all_but_exactly_200() {
+    fn hms_retries_any_response_but_200_after_1_3_and_10_seconds() {
         let policy = livehooks_core::hms::Hms::SENDER.retries;
         for code in (201..=599).map(status).chain([Answer::Broken, Answer::Silence]) {
             assert_eq!(schedule(policy, &code), [0, 1, 4, 14], "{code:?}");

@@ -1,4 +1,4 @@
-//! What a provider has to supply on its own side.
+//! The trait of a provider's sending side.
 
 use jiff::{SignedDuration, Timestamp};
 use livehooks_core::{Assurance, Delivery, KeysError, Provider, Rejection};
@@ -8,25 +8,25 @@ use crate::{Attack, SenderRules};
 
 /// How a provider signs and sends.
 pub trait Signer: Provider {
-    /// Sample events, one JSON object `{"name", "body"}` a line.
+    /// Sample events, one JSON object `{"name", "body"}` per line.
     const SAMPLES: &'static str;
     /// The name of the sample in which a participant joins.
     const JOINED: &'static str;
-    /// Fields of the keys file that only sending needs.
+    /// Fields of the keys file that only senders need.
     const PRIVATE_FIELDS: &'static [&'static str] = &[];
-    /// Fields of the keys file that travel in each delivery as they are.
-    const STANDING_FIELDS: &'static [&'static str] = &[];
-    /// What is verified, by what that proves.
+    /// Fields of the keys file whose values are sent unchanged with each delivery.
+    const STATIC_FIELDS: &'static [&'static str] = &[];
+    /// What is verified, and what that proves.
     const SCHEMES: &'static [(Assurance, &'static str)];
     /// Whether the event's `source` names the key that signed.
     const NAMES_KEY: bool = false;
     /// Whether the last segment of the URL may be a credential.
     const HAS_URL_TOKEN: bool = false;
-    /// Whether a delivery says until when it counts.
-    const KNOWS_TIME: bool = false;
+    /// Whether deliveries expire.
+    const EXPIRES: bool = false;
     /// The function's name in template.yaml.
     const FUNCTION: &'static str;
-    /// When the provider tries again, and which events wait for each other.
+    /// When the provider retries, and which events wait for each other.
     const SENDER: SenderRules;
 
     /// Makes keys for development.
@@ -35,7 +35,7 @@ pub trait Signer: Provider {
     /// Signs a body with the first of the keys.
     ///
     /// # Errors
-    /// Says which key is missing or of no use.
+    /// Says which key is missing or unusable.
     fn sign(keys: &Value, body: &[u8], validity: Validity) -> Result<Signed, SignError>;
 
     /// The headers that may carry the credential.
@@ -45,22 +45,22 @@ pub trait Signer: Provider {
     fn other_keys(keys: &Value) -> Value;
 
     /// The code of the rejection that an attack on this authentic delivery must cause; `None` if the scheme does
-    /// not notice it.
+    /// not detect the attack.
     fn rejection(attack: Attack, delivery: &Delivery<'_>, assurance: Assurance) -> Option<&'static str>;
 }
 
-/// What makes a request authentic.
+/// The credentials of a request.
 #[derive(Clone, Debug, Default)]
 pub struct Signed {
     /// The headers to send.
     pub headers: Vec<(String, String)>,
-    /// The last segment of the URL, where it is a credential.
+    /// The last segment of the URL, if it is a credential.
     pub url_token: Option<String>,
-    /// Whether another body would need other headers.
+    /// Whether the headers are valid for this body only.
     pub covers_body: bool,
 }
 
-/// From when until when a signature counts, where the scheme knows time.
+/// When a signature is valid, if the scheme has an expiry.
 #[derive(Clone, Copy, Debug)]
 pub struct Validity {
     /// The sender's clock.
@@ -70,39 +70,39 @@ pub struct Validity {
 }
 
 impl From<Timestamp> for Validity {
-    /// Five minutes, as LiveKit's token has it.
+    /// Valid for five minutes, like LiveKit's tokens.
     fn from(now: Timestamp) -> Self {
         Self { now, expires: now + SignedDuration::from_mins(5) }
     }
 }
 
-/// Why a body cannot be signed, or is not authentic though it was.
+/// Why a body cannot be signed, or is not authentic although it was signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
-    /// The keys to sign with are not there or of no use.
+    /// The signing keys are missing or unusable.
     #[error("expected {expected}, found {found}")]
     SigningKeys {
-        /// What should be there.
+        /// What was expected.
         expected: &'static str,
-        /// What is there.
+        /// What was found.
         found: &'static str,
     },
-    /// A private key that is one, and does not sign.
+    /// The private key is well-formed, but cannot sign.
     #[error("the RSA private key cannot sign")]
     RsaKey,
-    /// A token cannot be made.
-    #[error("cannot make a token: {0}")]
+    /// The token cannot be made.
+    #[error("the token cannot be made: {0}")]
     Token(#[from] jsonwebtoken::errors::Error),
-    /// The keys to verify with are not as they should be.
+    /// The verification keys are invalid.
     #[error(transparent)]
     VerifyingKeys(#[from] KeysError),
-    /// A header cannot be sent.
-    #[error("expected a header that can be sent, found one with other characters")]
+    /// A header is invalid.
+    #[error("expected a valid header, found one with other characters")]
     Header,
-    /// What was signed is not authentic: the keys to sign and those to verify with do not belong together.
+    /// The signed body is not authentic: the signing keys do not match the verification keys.
     #[error(transparent)]
     Rejected(#[from] Rejection),
-    /// The event cannot be written.
-    #[error("cannot write the event: {0}")]
+    /// The event cannot be serialized.
+    #[error("the event cannot be serialized: {0}")]
     Event(#[from] serde_json::Error),
 }

@@ -9,7 +9,7 @@ use super::{BODY, Function, NOW};
 use crate::harness::{KEYS, body};
 
 #[tokio::test]
-async fn a_public_key_is_no_hmac_secret() {
+async fn a_public_key_does_not_work_as_an_hmac_secret() {
     let entry = ProviderInfo::named("videosdk").unwrap();
     let keys = KEYS.secret(entry);
     let function = Function::<VideoSdk>::start(&keys).await;
@@ -17,8 +17,8 @@ async fn a_public_key_is_no_hmac_secret() {
     for secret in [public_key.as_bytes(), pem_content(public_key).as_slice()] {
         let mac = Hmac::<Sha256>::new_from_slice(secret).unwrap().chain_update(BODY).finalize();
         let signature = BASE64.encode(&mac.into_bytes());
-        let said = function.says(&[("videosdk-signature", &signature)], None, BODY).await;
-        assert_eq!(said, (401, "signature_mismatch"));
+        let result = function.send(&[("videosdk-signature", &signature)], None, BODY).await;
+        assert_eq!(result, (401, "signature_mismatch"));
     }
 }
 
@@ -28,14 +28,14 @@ fn pem_content(pem: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn an_event_of_another_accounts_room_is_rejected_without_the_token_of_the_url() {
+async fn an_event_from_another_account_is_rejected_without_the_url_token() {
     let entry = ProviderInfo::named("videosdk").unwrap();
     let mut keys = KEYS.secret(entry);
     keys["url_tokens"] = json!(["url-token-of-this-account"]);
     let function = Function::<VideoSdk>::start(&keys).await;
-    // VideoSDK has one key for all its customers: the signature is right.
+    // VideoSDK has one key for all customers, so the signature is valid.
     let body =
-        body("videosdk", "participant-joined", |places| places.room = "room-of-another-account".into());
+        body("videosdk", "participant-joined", |values| values.room = "room-of-another-account".into());
     let signed = (entry.sign)(KEYS.signing(entry).unwrap(), body.as_bytes(), NOW.into()).unwrap();
     let headers: Vec<(&str, &str)> = signed.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     for (token, expected) in [
@@ -44,9 +44,9 @@ async fn an_event_of_another_accounts_room_is_rejected_without_the_token_of_the_
         (Some("URL-TOKEN-OF-THIS-ACCOUNT"), (401, "wrong_url_token")),
         (Some("url-token-of-this-account"), (200, "accepted")),
     ] {
-        assert_eq!(function.says(&headers, token, body.as_bytes()).await, expected, "{token:?}");
+        assert_eq!(function.send(&headers, token, body.as_bytes()).await, expected, "{token:?}");
     }
     let forged = format!("{body} ");
-    let said = function.says(&headers, Some("url-token-of-this-account"), forged.as_bytes()).await;
-    assert_eq!(said, (401, "signature_mismatch"), "the token alone is not enough");
+    let result = function.send(&headers, Some("url-token-of-this-account"), forged.as_bytes()).await;
+    assert_eq!(result, (401, "signature_mismatch"), "the token alone is not enough");
 }

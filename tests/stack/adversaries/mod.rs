@@ -1,5 +1,4 @@
-//! What an attacker would try, each trick by its name, through API Gateway's envelope and the whole handler: the
-//! exact status that he gets, and the reason that the operator gets.
+//! Named attacks through API Gateway's envelope and the complete handler. Checks the exact status and reason.
 
 mod bodies;
 mod headers;
@@ -26,7 +25,7 @@ const SECRET: &[u8] = b"the secret of API key a";
 const NOW: jiff::Timestamp = jiff::Timestamp::constant(1_761_815_000, 0);
 const BODY: &[u8] = br#"{"event":"room_started","id":"EV_1","room":{"name":"r"}}"#;
 
-/// A provider's function before an empty table.
+/// A provider's function with an empty table.
 struct Function<P: Provider>(Ingest<P>);
 
 impl<P: Provider> Function<P> {
@@ -44,24 +43,24 @@ impl<P: Provider> Function<P> {
         Self(Ingest::new(config, &sdk))
     }
 
-    /// Status and reason of a request.
+    /// Sends a request. Returns the status and reason.
     async fn answer(&self, request: &Request) -> (u16, &'static str) {
         let outcome = self.0.receive_at(request, NOW).await;
-        let said = match &outcome {
+        let reason = match &outcome {
             Outcome::Stored(receipt) if matches!(receipt.written, PutOutcome::New { .. }) => "accepted",
             Outcome::Stored(_) => "duplicate",
             Outcome::Rejected(rejection) => rejection.code(),
             Outcome::TooLarge { .. } => "too_large",
             Outcome::Failed(fault) | Outcome::Queued { fault, .. } => {
-                panic!("no request makes it our fault: {fault}")
+                panic!("a request caused a fault: {fault}")
             }
         };
-        (outcome.into_response().status().as_u16(), said)
+        (outcome.into_response().status().as_u16(), reason)
     }
 
-    /// Status and reason of a delivery through an HTTP API; a REST API makes no difference but that a delivery
-    /// which was accepted is known by then.
-    async fn says(&self, headers: &[(&str, &str)], token: Option<&str>, body: &[u8]) -> (u16, &'static str) {
+    /// Sends a delivery through an HTTP API. Returns the status and reason. Checks that a REST API gives the same, or
+    /// `duplicate` if the delivery was accepted.
+    async fn send(&self, headers: &[(&str, &str)], token: Option<&str>, body: &[u8]) -> (u16, &'static str) {
         let headers: Vec<_> =
             headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let path =
@@ -100,16 +99,16 @@ fn unsigned(header: &Value, claims: &Value) -> String {
     [header, claims].map(|part| BASE64URL_NOPAD.encode(part.to_string().as_bytes())).join(".")
 }
 
-/// A token whose header says anything, signed with HS256.
+/// A token with any header, signed with HS256.
 fn token(header: &Value, claims: &Value, secret: &[u8]) -> String {
     let signed = unsigned(header, claims);
     let mac = Hmac::<Sha256>::new_from_slice(secret).unwrap().chain_update(&signed).finalize();
     format!("{signed}.{}", BASE64URL_NOPAD.encode(&mac.into_bytes()))
 }
 
-/// Both providers whose tokens hold the body's hash have to say the same.
-async fn both_say(token: &str, body: &[u8], expected: (u16, &str)) {
+/// Checks that both providers with a body hash in their tokens answer alike.
+async fn both_answer(token: &str, body: &[u8], expected: (u16, &str)) {
     let headers = [("Authorization", token)];
-    assert_eq!(tokens::<PlugNmeet>().await.says(&headers, None, body).await, expected, "plugNmeet: {token}");
-    assert_eq!(tokens::<LiveKit>().await.says(&headers, None, body).await, expected, "LiveKit: {token}");
+    assert_eq!(tokens::<PlugNmeet>().await.send(&headers, None, body).await, expected, "plugNmeet: {token}");
+    assert_eq!(tokens::<LiveKit>().await.send(&headers, None, body).await, expected, "LiveKit: {token}");
 }

@@ -4,26 +4,25 @@ use livehooks_core::livekit::LiveKit;
 use serde_json::json;
 use sha2::{Sha256, Sha384, Sha512};
 
-use super::{BODY, NOW, SECRET, both_say, claims, token, tokens, unsigned};
+use super::{BODY, NOW, SECRET, both_answer, claims, token, tokens, unsigned};
 
 #[tokio::test]
-async fn a_token_of_algorithm_none_is_rejected_however_it_is_spelled() {
+async fn a_token_with_algorithm_none_is_rejected_in_any_spelling() {
     for alg in ["none", "None", "NONE", "nOnE", ""] {
         let header = json!({ "alg": alg, "typ": "JWT" });
         let without = unsigned(&header, &claims(BODY)) + ".";
-        both_say(&without, BODY, (401, "algorithm_not_allowed")).await;
-        both_say(&token(&header, &claims(BODY), SECRET), BODY, (401, "algorithm_not_allowed")).await;
+        both_answer(&without, BODY, (401, "algorithm_not_allowed")).await;
+        both_answer(&token(&header, &claims(BODY), SECRET), BODY, (401, "algorithm_not_allowed")).await;
     }
 }
 
 #[tokio::test]
-async fn a_token_that_names_another_algorithm_is_rejected_though_its_signature_is_hs256_with_the_right_secret()
- {
+async fn a_token_that_names_another_algorithm_is_rejected_even_with_a_valid_hs256_signature() {
     for alg in
         [json!("RS256"), json!("ES256"), json!("PS256"), json!("EdDSA"), json!("hs256"), json!(["HS256"])]
     {
         let confused = token(&json!({ "alg": alg }), &claims(BODY), SECRET);
-        both_say(&confused, BODY, (401, "algorithm_not_allowed")).await;
+        both_answer(&confused, BODY, (401, "algorithm_not_allowed")).await;
     }
 }
 
@@ -49,36 +48,36 @@ async fn hs384_and_hs512_with_the_right_secret_are_rejected_under_either_name() 
             )
         };
         let reason = if alg == "HS256" { "wrong_key" } else { "algorithm_not_allowed" };
-        both_say(&format!("{signed}.{signature}"), BODY, (401, reason)).await;
+        both_answer(&format!("{signed}.{signature}"), BODY, (401, reason)).await;
     }
 }
 
 #[tokio::test]
-async fn a_valid_access_token_without_a_body_hash_opens_nothing() {
+async fn a_valid_access_token_without_a_body_hash_is_rejected() {
     let mut access = claims(BODY);
     access.as_object_mut().unwrap().remove("sha256");
     access["sub"] = json!("user-42");
     access["video"] = json!({ "roomJoin": true, "room": "r" });
-    both_say(&token(&json!({ "alg": "HS256" }), &access, SECRET), BODY, (401, "no_body_hash")).await;
+    both_answer(&token(&json!({ "alg": "HS256" }), &access, SECRET), BODY, (401, "no_body_hash")).await;
 }
 
 #[tokio::test]
-async fn a_token_that_was_seen_on_one_body_opens_no_other() {
+async fn a_token_is_valid_for_one_body_only() {
     let function = tokens::<LiveKit>().await;
     let seen = token(&json!({ "alg": "HS256" }), &claims(BODY), SECRET);
-    assert_eq!(function.says(&[("Authorization", &seen)], None, BODY).await, (200, "accepted"));
+    assert_eq!(function.send(&[("Authorization", &seen)], None, BODY).await, (200, "accepted"));
     let other = br#"{"event":"room_finished","id":"EV_2","room":{"name":"r"}}"#;
-    assert_eq!(function.says(&[("Authorization", &seen)], None, other).await, (401, "body_altered"));
-    assert_eq!(function.says(&[("Authorization", &seen)], None, b"").await, (401, "body_altered"));
+    assert_eq!(function.send(&[("Authorization", &seen)], None, other).await, (401, "body_altered"));
+    assert_eq!(function.send(&[("Authorization", &seen)], None, b"").await, (401, "body_altered"));
     assert_eq!(
-        function.says(&[("Authorization", &seen)], None, BODY).await,
+        function.send(&[("Authorization", &seen)], None, BODY).await,
         (200, "duplicate"),
-        "a pure replay"
+        "an exact replay"
     );
 }
 
 #[tokio::test]
-async fn a_token_cannot_bring_its_own_key() {
+async fn a_token_cannot_contain_its_own_key() {
     let own = b"the attacker's own secret";
     let jwk = json!({ "kty": "oct", "k": BASE64URL_NOPAD.encode(own), "alg": "HS256" });
     for trick in [
@@ -91,14 +90,14 @@ async fn a_token_cannot_bring_its_own_key() {
         json!({ "alg": "HS256", "jwk": jwk }),
     ] {
         for secret in [&own[..], b"", b"the secret of API key b"] {
-            both_say(&token(&trick, &claims(BODY), secret), BODY, (401, "wrong_key")).await;
+            both_answer(&token(&trick, &claims(BODY), secret), BODY, (401, "wrong_key")).await;
         }
-        // Nor do they matter where the key is right: they are never looked at.
-        both_say(&token(&trick, &claims(BODY), SECRET), BODY, (200, "accepted")).await;
+        // They are ignored if the key is right, too.
+        both_answer(&token(&trick, &claims(BODY), SECRET), BODY, (200, "accepted")).await;
     }
-    let mut alien = claims(BODY);
-    alien["iss"] = json!("../a");
-    both_say(&token(&json!({ "alg": "HS256" }), &alien, SECRET), BODY, (401, "unknown_issuer")).await;
+    let mut foreign = claims(BODY);
+    foreign["iss"] = json!("../a");
+    both_answer(&token(&json!({ "alg": "HS256" }), &foreign, SECRET), BODY, (401, "unknown_issuer")).await;
 }
 
 #[tokio::test]
@@ -110,12 +109,12 @@ async fn a_token_whose_header_names_a_field_twice_is_rejected() {
         let token = format!("{signed}.{}", BASE64URL_NOPAD.encode(&mac.into_bytes()));
         let reason =
             if header.ends_with(r#""HS256"}"#) { "malformed_credential" } else { "algorithm_not_allowed" };
-        both_say(&token, BODY, (401, reason)).await;
+        both_answer(&token, BODY, (401, reason)).await;
     }
 }
 
 #[tokio::test]
-async fn a_token_of_awkward_json_is_rejected() {
+async fn a_token_with_unusual_json_is_rejected() {
     let header = BASE64URL_NOPAD.encode(br#"{"alg":"HS256"}"#);
     let now = NOW.as_second();
     for (claims, reason) in [
@@ -133,6 +132,6 @@ async fn a_token_of_awkward_json_is_rejected() {
         let signed = format!("{header}.{}", BASE64URL_NOPAD.encode(claims.as_bytes()));
         let mac = Hmac::<Sha256>::new_from_slice(SECRET).unwrap().chain_update(&signed).finalize();
         let token = format!("{signed}.{}", BASE64URL_NOPAD.encode(&mac.into_bytes()));
-        both_say(&token, BODY, (401, reason)).await;
+        both_answer(&token, BODY, (401, reason)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! What a function's real binary answers, and what it writes to its log.
+//! Runs a function's real binary, and collects its responses and its log.
 
 #[path = "../../../../tests/common/lambda.rs"]
 mod lambda;
@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use lambda::Function;
 
-/// A file of `events/`.
+/// Reads a file in `events/`.
 pub fn event(name: &str) -> Value {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(name);
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
 }
 
-/// What a function has answered, and its log.
+/// A function's responses and its log.
 pub struct Run {
     pub answers: Vec<Value>,
     pub log: String,
@@ -23,7 +23,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Runs a binary until it has answered all invocations. AWS is at `endpoint`.
+    /// Runs a binary until it has answered all invocations. `endpoint` is that of AWS.
     pub async fn of(binary: &str, endpoint: &str, variables: &[(&str, &str)], invocations: &[Value]) -> Self {
         let common = [
             ("LOG_LEVEL", "DEBUG"),
@@ -42,14 +42,14 @@ impl Run {
         Self { answers, log, lines }
     }
 
-    /// Whether a metric was counted once under this label.
+    /// Whether a metric was counted once with this label.
     pub fn counted(&self, metric: &str, label: &str, value: &str) -> bool {
         let is = |line: &&Value| line.get("_aws").is_some() && line[metric] == 1 && line[label] == value;
         self.lines.iter().any(|line| is(&line))
     }
 
-    /// Fails where the log holds a key of this secret, a credential or a word of a body.
-    pub fn keeps_every_secret(&self, secret: &str, envelopes: &[Value]) {
+    /// Fails if the log contains a key of this secret, a credential or a word of a body.
+    pub fn assert_no_secrets(&self, secret: &str, envelopes: &[Value]) {
         let keys: Value = serde_json::from_str(secret).unwrap();
         let keys = keys["keys"].as_object().unwrap().values();
         let headers = envelopes.iter().flat_map(|envelope| envelope["headers"].as_object().unwrap().values());
@@ -57,7 +57,7 @@ impl Run {
         let mut secrets: Vec<&str> = keys.chain(credentials).map(|value| value.as_str().unwrap()).collect();
         secrets.extend(["local-access-secret", "isAdmin"]);
         for secret in secrets {
-            assert!(!self.log.contains(secret), "the log holds {secret}");
+            assert!(!self.log.contains(secret), "the log contains {secret}");
         }
     }
 }

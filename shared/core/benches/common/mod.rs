@@ -1,5 +1,5 @@
 //! Signed deliveries of every provider, in any size.
-#![allow(clippy::unwrap_used, reason = "a benchmark that cannot be made is to end")]
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot be set up must stop")]
 
 use std::hint::black_box;
 
@@ -11,10 +11,10 @@ use livehooks_signing::{ProviderInfo, SampleValues, Signer};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// The keys of all providers: always the same, and so are the counts.
+/// The keys of all providers. They are fixed, so that the counts are reproducible.
 const KEYS: &str = include_str!("../../../../events/keys.json");
 
-/// A LiveKit `participant_joined` as a small room sends it, 695 bytes.
+/// LiveKit's `participant_joined` for a small room, 695 bytes.
 pub const JOINED: &str = r#"{"event":"participant_joined","room":{"sid":"RM_hycBMAjmt6Ub","name":"Demo Room","emptyTimeout":300,"departureTimeout":20,"creationTime":"1761815000","creationTimeMs":"1761815000123","turnPassword":"2Pvdj+/WV1xV4EkB8klJ9xkXDWY=","enabledCodecs":[{"mime":"audio/opus"},{"mime":"audio/red"},{"mime":"video/VP8"},{"mime":"video/H264"}],"metadata":"a <b> & \"c\"","numParticipants":1},"participant":{"sid":"PA_7xKq3bV9fLwT","identity":"user-42","state":"ACTIVE","joinedAt":"1761815000","joinedAtMs":"1761815000123","name":"Zoë Grünwald-Ruiz","version":3,"permission":{"canSubscribe":true,"canPublish":true,"canPublishData":true},"isPublisher":true},"id":"EV_6VbrsjnPuAl3","createdAt":"1761815000"}"#;
 
 const NOW: Timestamp = Timestamp::constant(1_761_815_000, 0);
@@ -23,7 +23,7 @@ fn provider<P: Signer>() -> &'static ProviderInfo {
     ProviderInfo::named(P::NAME).unwrap()
 }
 
-/// One signed delivery and the keys that it is signed with.
+/// One signed delivery, and the keys to verify it with.
 pub struct Case<P: Provider> {
     pub body: Vec<u8>,
     headers: HeaderMap,
@@ -61,14 +61,14 @@ impl<P: Signer> Case<P> {
         P::normalize(black_box(verified), self.now)
     }
 
-    /// All that the core does for a delivery.
-    pub fn whole(&self) -> String {
+    /// Everything that the core does for a delivery.
+    pub fn process(&self) -> String {
         self.normalize(&self.verify()).to_json(0).unwrap()
     }
 }
 
-/// What no receiver of a body-hash token can do without: one HMAC over the token, one SHA-256 over the body,
-/// one pass of serde_json over the body.
+/// The minimum for any receiver of LiveKit's token: one HMAC over the token, one SHA-256 over the body, one
+/// pass of serde_json over the body.
 pub fn baseline(body: &[u8]) {
     let token = [b'x'; 240];
     let mac = Hmac::<Sha256>::new_from_slice(&[b's'; 37]).unwrap().chain_update(black_box(&token));
@@ -77,7 +77,7 @@ pub fn baseline(body: &[u8]) {
     black_box(serde_json::from_slice::<&serde_json::value::RawValue>(black_box(body)).unwrap());
 }
 
-/// The body with one more field at its end: a list of objects, as a large payload has.
+/// The body with one more field at its end: an array of objects, as in a large payload.
 fn padded(body: &str, bytes: usize) -> String {
     const ENTRY: &str =
         r#"{"id":"PA_7xKq3bV9fLwT","note":"a \"quoted\" word","at":1761815000123,"live":true},"#;
@@ -85,6 +85,6 @@ fn padded(body: &str, bytes: usize) -> String {
     if entries == 0 {
         return body.to_owned();
     }
-    let list = ENTRY.repeat(entries);
-    format!("{},\"others\":[{}]}}", body.strip_suffix('}').unwrap(), list.strip_suffix(',').unwrap())
+    let array = ENTRY.repeat(entries);
+    format!("{},\"others\":[{}]}}", body.strip_suffix('}').unwrap(), array.strip_suffix(',').unwrap())
 }

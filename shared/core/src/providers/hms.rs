@@ -1,8 +1,8 @@
 //! 100ms: a static secret header, or an HMAC-SHA256 of the body in `X-100ms-Signature`.
 //!
 //! Source: 100ms documentation, `configure-webhooks/secure-webhooks` (secret headers) and
-//! `configure-webhooks/webhook` (bodies); the signature is the scheme of third-party schemas, not confirmed by
-//! 100ms itself. Times are RFC 3339, Go's zero time means "never", durations are seconds, sizes bytes.
+//! `configure-webhooks/webhook` (bodies). The signature scheme comes from third-party schemas; 100ms has not
+//! confirmed it. Times are RFC 3339, Go's zero time means "never", durations are in seconds, sizes in bytes.
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use hmac::{Hmac, Mac};
@@ -32,7 +32,7 @@ impl Provider for Hms {
     const NAME: &'static str = "100ms";
     type Keys = HmsKeys;
 
-    /// A signature decides where there is one and a secret for it; else a secret header must be right.
+    /// Verifies the signature if there is one and a signing secret is configured; otherwise the secret header.
     fn verify<'a>(
         delivery: &Delivery<'a>,
         keys: &HmsKeys,
@@ -51,7 +51,8 @@ impl Provider for Hms {
         Ok(Verified::new(delivery.body, BodyHash::of(delivery.body), assurance, None))
     }
 
-    /// The keys name the headers, and without a signing secret a signature is not looked at.
+    /// The keys choose the headers, and without a signing secret signatures are ignored, so only a repeated
+    /// signature can be rejected here.
     fn precheck(delivery: &Delivery<'_>, _now: Timestamp) -> Result<(), Rejection> {
         signature(delivery).map(drop)
     }
@@ -76,8 +77,8 @@ fn verify_signature(body: &[u8], signature: &[u8], secrets: &[Hmac<Sha256>]) -> 
             expected: "an HMAC-SHA256 in hex (64 characters) or base64 (44)",
             found: format!("{} characters that are neither", encoded.len()),
         })?;
-    let fits = |secret: &Hmac<Sha256>| secret.clone().chain_update(body).verify_slice(&decoded).is_ok();
-    match secrets.iter().any(fits) {
+    let matches = |secret: &Hmac<Sha256>| secret.clone().chain_update(body).verify_slice(&decoded).is_ok();
+    match secrets.iter().any(matches) {
         true => Ok(()),
         false => Err(Rejection::SignatureMismatch {
             keys: format!("one of {} signing secrets", secrets.len()),
@@ -87,7 +88,7 @@ fn verify_signature(body: &[u8], signature: &[u8], secrets: &[Hmac<Sha256>]) -> 
 }
 
 fn verify_headers(delivery: &Delivery<'_>, keys: &HmsKeys) -> Result<(), Rejection> {
-    let mut wrong = None;
+    let mut mismatched = None;
     for header in &keys.headers {
         let mut values = delivery.headers.get_all(&header.name).iter();
         let Some(found) = values.next() else { continue };
@@ -100,9 +101,9 @@ fn verify_headers(delivery: &Delivery<'_>, keys: &HmsKeys) -> Result<(), Rejecti
         if bool::from(any) {
             return Ok(());
         }
-        wrong = Some(header.name.to_string());
+        mismatched = Some(header.name.to_string());
     }
-    Err(match wrong {
+    Err(match mismatched {
         Some(name) => Rejection::WrongHeaderValue { name },
         None => {
             let signature = (!keys.signing_secrets.is_empty()).then(|| SIGNATURE.to_owned());
@@ -176,7 +177,7 @@ fn normalized_data<'a>(provider_type: &str, kind: EventType, data: Object<'_, 'a
     let (family, _) = provider_type.split_once('.').unwrap_or((provider_type, ""));
     let kind = kind.as_str();
     let is_recording = kind.starts_with("live.recording.");
-    // The peer of a beam or of an HLS stream is the provider's own bot.
+    // The peer of a beam or an HLS stream is the provider's bot.
     let is_about_peer = matches!(family, "peer" | "role" | "room" | "track" | "stream");
     Data {
         room: known(Room { id: data.id("room_id"), name: data.text("room_name"), ..Room::default() }),
@@ -271,7 +272,7 @@ fn recording<'a>(family: &str, data: Object<'_, 'a>) -> Recording<'a> {
     }
 }
 
-/// The file whose fields begin with `prefix`: `…_path`, `…_presigned_url`, `…_size`.
+/// The file whose fields start with `prefix`: `…_path`, `…_presigned_url`, `…_size`.
 fn file<'a>(data: Object<'_, 'a>, prefix: &str) -> Option<File<'a>> {
     let file = File {
         url: data.text(&format!("{prefix}_presigned_url")),

@@ -1,13 +1,12 @@
 //! LiveKit: a JWT over the body's hash, bodies in protobuf's JSON.
 //!
 //! Source: livekit/protocol `webhook/consts.go`, `protobufs/livekit_webhook.proto`, `livekit_egress.proto` and
-//! `livekit_ingress.proto`. 64-bit integers are texts, enums are names (unknown ones numbers), zero values are
-//! absent. `createdAt` is in seconds, the times of egress and ingress are in nanoseconds. A room's name is what
-//! outlives its sessions, so it is the id; its `sid` is the session's.
+//! `livekit_ingress.proto`. 64-bit integers are strings, enums are names (unknown ones are numbers), zero values are
+//! absent. `createdAt` is in seconds, the times of egress and ingress are in nanoseconds. A room's name outlives its
+//! sessions, so the name is the room's id; its `sid` identifies the session.
 //!
-//! `room.turnPassword` and `ingressInfo.streamKey` are secrets that are left where they are, in the raw part.
-//! So are the URLs that an egress was asked to stream to: LiveKit strikes the stream keys out of its results,
-//! but not out of every request.
+//! `room.turnPassword` and `ingressInfo.streamKey` are secrets that stay in the raw part only. So do the URLs that an
+//! egress was asked to stream to: LiveKit redacts the stream keys in its results, but not in every request.
 
 use std::borrow::Cow;
 
@@ -125,7 +124,7 @@ fn read<'a>(body: Object<'_, 'a>, bytes: &[u8]) -> Reading<'a> {
     }
 }
 
-/// What leaves a room: to files, to other services, or both, which counts as a recording.
+/// Media that leaves a room: to files, to other services, or both. Both counts as a recording.
 #[derive(Default)]
 struct Egress<'d, 'a> {
     info: Object<'d, 'a>,
@@ -146,8 +145,8 @@ impl<'d, 'a> Egress<'d, 'a> {
         let kind = REQUESTS.into_iter().find(|name| info.raw(name).is_some()).unwrap_or_default();
         let request = info.object(kind);
         let outputs = request.objects("outputs");
-        let places = || [info, request].into_iter().chain(outputs.iter().copied());
-        let any = |names: &[&str]| names.iter().any(|name| places().any(|place| is_filled(place, name)));
+        let objects = || [info, request].into_iter().chain(outputs.iter().copied());
+        let any = |names: &[&str]| names.iter().any(|name| objects().any(|object| is_filled(object, name)));
         Self {
             status: livekit_messages::enum_name(info, "status", &STATUSES).unwrap_or_default(),
             scope: Some(scope(kind, request)),
@@ -171,7 +170,7 @@ impl<'d, 'a> Egress<'d, 'a> {
         use EventType::*;
         let failed = match &*self.status {
             "egress_failed" | "egress_aborted" => true,
-            // Cut off at the limit; what there was until then is kept.
+            // The recording was cut off at the limit and kept.
             "egress_complete" | "egress_limit_reached" => false,
             _ => self.info.text("error").is_some(),
         };
@@ -205,11 +204,11 @@ impl<'d, 'a> Egress<'d, 'a> {
 
     fn error(&self) -> Option<ErrorInfo<'a>> {
         let is_cause = matches!(&*self.status, "egress_failed" | "egress_aborted" | "egress_limit_reached");
-        let of_a_stream = || self.streams.iter().find_map(|stream| stream.text("error"));
+        let stream_error = || self.streams.iter().find_map(|stream| stream.text("error"));
         known(ErrorInfo {
             code: self.info.id("errorCode").filter(|code| code != "0"),
             r#type: is_cause.then(|| self.status.clone()),
-            message: self.info.text("error").or_else(of_a_stream),
+            message: self.info.text("error").or_else(stream_error),
         })
     }
 }
@@ -230,8 +229,8 @@ fn scope(kind: &str, request: Object<'_, '_>) -> RecordingScope {
 }
 
 fn files<'a>(info: Object<'_, 'a>) -> Vec<File<'a>> {
-    // The single results are deprecated, and older versions know nothing else.
-    let results = |list, single| match info.objects(list) {
+    // The single results are deprecated, but older versions send nothing else.
+    let results = |array, single| match info.objects(array) {
         none if none.is_empty() => vec![info.object(single)],
         results => results,
     };
@@ -251,7 +250,7 @@ fn files<'a>(info: Object<'_, 'a>) -> Vec<File<'a>> {
 
 fn file<'a>(result: Object<'_, 'a>, path: &str, url: &str) -> Option<File<'a>> {
     let file = known(File { path: result.text(path), url: result.text(url), ..File::default() })?;
-    // Where the end is missing, LiveKit has sent the negative of the start.
+    // If the end is missing, LiveKit sends the negated start.
     let duration_ns = result.int("duration").filter(|nanoseconds| *nanoseconds > 0);
     Some(File {
         size_bytes: result.int("size"),
@@ -268,11 +267,11 @@ fn protocol(url: &str) -> &'static str {
     }
 }
 
-/// How an egress was asked for: the first two now, the others before.
+/// The fields that hold an egress request: the first two in current versions, the others in older ones.
 const REQUESTS: [&str; 7] =
     ["egress", "replay", "roomComposite", "web", "participant", "trackComposite", "track"];
 
-/// The fields of results, requests and outputs that stand for files, now and before.
+/// The fields of results, requests and outputs that mean files, in current and older versions.
 const FILES: [&str; 9] = [
     "fileResults",
     "segmentResults",
@@ -285,10 +284,10 @@ const FILES: [&str; 9] = [
     "images",
 ];
 
-/// The same for streams.
+/// The fields that mean streams.
 const STREAMS: [&str; 4] = ["streamResults", "streamOutputs", "stream", "websocketUrl"];
 
-/// By their numbers.
+/// Indexed by protobuf number.
 const STATUSES: [&str; 7] = [
     "egress_starting",
     "egress_active",

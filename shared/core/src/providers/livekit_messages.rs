@@ -1,7 +1,7 @@
-//! Protobuf's JSON, and the messages of LiveKit that others pass on.
+//! Protobuf's JSON, and the LiveKit messages that plugNmeet forwards.
 //!
-//! Source: protobuf.dev `programming-guides/json`; livekit/protocol `protobufs/livekit_models.proto`. Fields are
-//! spelled in camel case or as in the proto, by the sender's choice; zero values are absent.
+//! Source: protobuf.dev `programming-guides/json`; livekit/protocol `protobufs/livekit_models.proto`. The sender
+//! chooses camel case or the proto's own field names; zero values are absent.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::event::lower;
 use crate::json::Object;
 use crate::{Participant, Track};
 
-/// How a sender spells those fields that are spelled in two ways.
+/// The field names whose spelling depends on the sender.
 pub(crate) struct Names {
     joined_at: &'static str,
     joined_at_ms: &'static str,
@@ -17,7 +17,7 @@ pub(crate) struct Names {
     mime_type: &'static str,
 }
 
-/// As in the proto.
+/// The proto's own names.
 pub(crate) const SNAKE_CASE: Names = Names {
     joined_at: "joined_at",
     joined_at_ms: "joined_at_ms",
@@ -25,7 +25,7 @@ pub(crate) const SNAKE_CASE: Names = Names {
     mime_type: "mime_type",
 };
 
-/// Protobuf's default.
+/// The default of protobuf's JSON.
 pub(crate) const CAMEL_CASE: Names = Names {
     joined_at: "joinedAt",
     joined_at_ms: "joinedAtMs",
@@ -62,7 +62,7 @@ pub(crate) fn track<'a>(track: Object<'_, 'a>, names: &Names) -> Track<'a> {
     }
 }
 
-/// The name of an enum's value in lower case, also where the value came as its number.
+/// The lower-case name of an enum's value, even if the sender wrote its number.
 pub(crate) fn enum_name<'a>(
     object: Object<'_, 'a>,
     field: &str,

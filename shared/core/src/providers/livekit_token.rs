@@ -1,5 +1,5 @@
-//! The scheme that LiveKit made and plugNmeet took over: a JWT, signed with HS256 by the secret of the API
-//! key that it names as `iss`, whose `sha256` claim is the hash of the body.
+//! LiveKit's scheme, which plugNmeet uses too: a JWT whose `iss` names an API key, which is signed with the secret of
+//! that key (HS256), and whose `sha256` claim is the hash of the body.
 //!
 //! Source: livekit/protocol `auth/verifier.go` and `webhook/notifier.go`; plugnmeet-protocol
 //! `webhook/verify.go`.
@@ -19,7 +19,7 @@ use crate::keys::{self, Keys, KeysError};
 use crate::rejection::excerpt;
 use crate::{BodyHash, Delivery, Rejection, weakness};
 
-/// The API keys of an account, each with its secret; all of them count.
+/// The API keys of an account, each with its secret; all are valid.
 pub struct ApiKeys {
     secrets: HashMap<String, DecodingKey>,
     weakness: Option<String>,
@@ -41,7 +41,7 @@ impl Keys for ApiKeys {
         let mut parsed = Self { secrets: HashMap::new(), weakness: None };
         for (name, secret) in keys {
             let at = format!("keys.{name}");
-            let secret = keys::text(&at, secret)?;
+            let secret = keys::string(&at, secret)?;
             let weakness = || weakness::of_secret(&format!("keys.{}", excerpt(name)), secret);
             parsed.weakness = parsed.weakness.or_else(weakness);
             parsed.secrets.insert(name.clone(), DecodingKey::from_secret(secret.as_bytes()));
@@ -54,13 +54,13 @@ impl Keys for ApiKeys {
     }
 }
 
-/// The only algorithm, whatever a token says of itself.
+/// The only accepted algorithm, whatever a token claims.
 const ALGORITHM: Algorithm = Algorithm::HS256;
 
-/// Senders and receivers whose clocks differ by no more than this still understand each other.
+/// How far the clocks of sender and receiver may differ.
 const LEEWAY_S: i64 = 60;
 
-/// Verifies the token in the first of `headers` that is there, and that it was made for this body.
+/// Verifies the token in the first of `headers` that is present, and that it was made for this body.
 ///
 /// Returns the API key that signed, and the body's hash.
 pub(crate) fn verify(
@@ -72,7 +72,7 @@ pub(crate) fn verify(
     check(delivery, headers, now, |token, issuer| verify_signature(token, issuer, keys))
 }
 
-/// Verifies everything except that the issuer is known and that its secret has signed.
+/// Verifies everything except the issuer and its signature.
 pub(crate) fn precheck(
     delivery: &Delivery<'_>,
     headers: &[&'static str],
@@ -81,7 +81,7 @@ pub(crate) fn precheck(
     check(delivery, headers, now, could_be_signed).map(drop)
 }
 
-/// Times and body are checked only after the signature: what is rejected there, the real sender has signed.
+/// Checks times and body only after the signature, so those rejections imply a valid signature.
 fn check<T>(
     delivery: &Delivery<'_>,
     headers: &[&'static str],
@@ -89,11 +89,11 @@ fn check<T>(
     signer: impl FnOnce(&str, Option<&str>) -> Result<T, Rejection>,
 ) -> Result<(T, BodyHash), Rejection> {
     let token = credential(delivery, headers)?;
-    let unproven = insecure_decode::<Box<RawValue>>(token).map_err(|_| why_unreadable(token))?;
+    let unproven = insecure_decode::<Box<RawValue>>(token).map_err(|_| unreadable(token))?;
     let claims = Document::of(&unproven.claims);
-    let claims = claims.object().ok_or_else(|| malformed("a payload that is no JSON object"))?;
+    let claims = claims.object().ok_or_else(|| malformed("a payload that is not a JSON object"))?;
     if unproven.header.alg != ALGORITHM {
-        return Err(why_unreadable(token));
+        return Err(unreadable(token));
     }
     let signer = signer(token, claims.text("iss").as_deref())?;
     verify_time(claims, now.as_second())?;
@@ -103,8 +103,8 @@ fn check<T>(
 fn credential<'a>(delivery: &Delivery<'a>, headers: &[&'static str]) -> Result<&'a str, Rejection> {
     for name in headers {
         if let Some(value) = delivery.header(name)? {
-            let text = std::str::from_utf8(value).map_err(|_| malformed("bytes that are no text"))?;
-            // Neither sender writes the scheme, but a gateway in between may.
+            let text = std::str::from_utf8(value).map_err(|_| malformed("bytes that are not UTF-8"))?;
+            // Neither sender writes the scheme, but a gateway may add it.
             return Ok(match text.split_at_checked(7) {
                 Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer ") => token.trim_start(),
                 _ => text,
@@ -125,36 +125,36 @@ fn verify_signature(token: &str, issuer: Option<&str>, keys: &ApiKeys) -> Result
     }
 }
 
-/// A token without issuer, or with a signature of another form, fits no keys at all.
+/// A token without an issuer, or with a malformed signature, is invalid under any keys.
 fn could_be_signed(token: &str, issuer: Option<&str>) -> Result<(), Rejection> {
     let signature =
         token.rsplit_once('.').and_then(|(_, signature)| decode_hash(&BASE64URL_NOPAD, signature));
     match (issuer, signature) {
         (None, _) => Err(unknown_issuer(None)),
-        (_, None) => Err(malformed("a signature that is no HMAC-SHA256 in base64url")),
+        (_, None) => Err(malformed("a signature that is not an HMAC-SHA256 in base64url")),
         (Some(_), Some(_)) => Ok(()),
     }
 }
 
-/// Says why `jsonwebtoken` cannot read a token, or does not allow its algorithm.
-fn why_unreadable(token: &str) -> Rejection {
+/// The rejection of a token that `jsonwebtoken` cannot read, or whose algorithm is not allowed.
+fn unreadable(token: &str) -> Rejection {
     let parts: Vec<&str> = token.split('.').collect();
     let [header, payload, _] = parts[..] else { return malformed(format!("{} parts", parts.len())) };
     let Some(header) = decode_text(header) else {
-        return malformed("a header that is no base64url text");
+        return malformed("a header that is not text in base64url");
     };
     let Some(payload) = decode_text(payload) else {
-        return malformed("a payload that is no base64url text");
+        return malformed("a payload that is not text in base64url");
     };
     if Document::parse(&payload).is_none_or(|payload| payload.object().is_none()) {
-        return malformed("a payload that is no JSON object");
+        return malformed("a payload that is not a JSON object");
     }
     let header = Document::parse(&header);
     let Some(header) = header.as_ref().and_then(Document::object) else {
-        return malformed("a header that is no JSON object");
+        return malformed("a header that is not a JSON object");
     };
     match header.text("alg").as_deref() {
-        Some("HS256") => malformed("a header field that stands twice or cannot be read"),
+        Some("HS256") => malformed("a header field that is repeated or cannot be read"),
         Some(alg) => Rejection::AlgorithmNotAllowed { found: excerpt(alg) },
         None => Rejection::AlgorithmNotAllowed { found: "none named".into() },
     }
@@ -176,7 +176,7 @@ fn verify_time(claims: Object<'_, '_>, now_s: i64) -> Result<(), Rejection> {
     }
     match seconds("nbf") {
         None => Ok(()),
-        Some(None) => Err(malformed("an nbf claim that is no number")),
+        Some(None) => Err(malformed("an nbf claim that is not a number")),
         Some(Some(not_before)) => match not_before.saturating_sub(now_s) {
             early_s if early_s > LEEWAY_S => Err(Rejection::NotYetValid { by_s: early_s }),
             _ => Ok(()),
@@ -187,8 +187,8 @@ fn verify_time(claims: Object<'_, '_>, now_s: i64) -> Result<(), Rejection> {
 fn verify_body(claims: Object<'_, '_>, body: &[u8]) -> Result<BodyHash, Rejection> {
     let claimed = claims.text("sha256").ok_or(Rejection::NoBodyHash)?;
     let found = BodyHash::of(body);
-    let fits = |claimed: [u8; 32]| claimed.ct_eq(found.as_bytes()).into();
-    match decode_hash(&BASE64, &claimed).is_some_and(fits) {
+    let matches = |claimed: [u8; 32]| claimed.ct_eq(found.as_bytes()).into();
+    match decode_hash(&BASE64, &claimed).is_some_and(matches) {
         true => Ok(found),
         false => Err(Rejection::BodyAltered { body_bytes: body.len() }),
     }
@@ -199,9 +199,9 @@ fn decode_text(part: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// `None` where the text is not 32 bytes in this encoding.
+/// `None` if the text is not 32 bytes in this encoding.
 fn decode_hash(encoding: &Encoding, text: &str) -> Option<[u8; 32]> {
-    // Room for a whole number of base64's groups.
+    // A multiple of three bytes, because base64 decodes in groups.
     let mut bytes = [0; 33];
     let room = bytes.get_mut(..encoding.decode_len(text.len()).ok()?)?;
     let length = encoding.decode_mut(text.as_bytes(), room).ok()?;

@@ -1,4 +1,4 @@
-//! The providers, one module each, beside the schemes and messages that several share; and the one list of them.
+//! The list of providers, one module per provider, and the schemes and messages that several share.
 
 mod livekit_messages;
 mod livekit_token;
@@ -10,7 +10,7 @@ pub mod videosdk;
 
 pub use livekit_token::ApiKeys;
 
-/// The one list of providers: an array with the value of an expression for each of them.
+/// Evaluates an expression for each provider, and returns the values as an array. This is the list of providers.
 ///
 /// ```
 /// use livehooks_core::{Provider, for_each_provider};
@@ -36,5 +36,5 @@ macro_rules! for_each_provider {
     };
 }
 
-/// The names of all providers, in the order in which they are listed everywhere.
+/// The names of all providers, in the order of the list.
 pub const PROVIDER_NAMES: &[&str] = &for_each_provider!(P => <P as crate::Provider>::NAME);

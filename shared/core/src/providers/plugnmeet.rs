@@ -1,9 +1,9 @@
 //! plugNmeet: LiveKit's token scheme, bodies in protobuf's JSON with the proto's own field names.
 //!
 //! Source: plugnmeet-protocol `webhook/notifier.go`, `proto_files/plugnmeet_common.proto` and
-//! `plugnmeet_room_artifacts.proto`; plugNmeet-server `pkg/models`. 64-bit integers are texts, enums are
-//! names (unknown ones numbers), zero values are absent. The documentation differs (`createdAt`,
-//! `room.name`, numbers for enums) and is understood as well.
+//! `plugnmeet_room_artifacts.proto`; plugNmeet-server `pkg/models`. 64-bit integers are strings, enums are
+//! names (unknown ones are numbers), zero values are absent. The documented format differs (`createdAt`,
+//! `room.name`, numbers for enums) and is accepted too.
 
 use http::HeaderName;
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct PlugNmeet;
 
-/// The copy is for servers behind which Authorization gets lost.
+/// plugNmeet sends the token twice, for servers whose proxies drop Authorization.
 const TOKEN_HEADERS: [&str; 2] = ["Authorization", "Hash-Token"];
 
 impl Provider for PlugNmeet {
@@ -135,7 +135,7 @@ fn read<'a>(body: Object<'_, 'a>, bytes: &[u8]) -> Reading<'a> {
     }
 }
 
-/// `file_size` is left out: the sender's unit is not documented.
+/// Omits `file_size`, whose unit is not documented.
 fn recording<'a>(recorder: Object<'_, 'a>) -> Recording<'a> {
     let path = recorder.text("file_path");
     Recording {
@@ -173,7 +173,7 @@ fn usage<'a>(metadata: Object<'_, 'a>, speech: Object<'_, 'a>) -> Usage<'a> {
     }
 }
 
-/// By their numbers.
+/// Indexed by protobuf number.
 const ARTIFACT_KINDS: [&str; 10] = [
     "unknown_artifact",
     "meeting_analytics",

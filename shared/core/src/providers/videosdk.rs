@@ -2,8 +2,8 @@
 //!
 //! Source: npm `@videosdk.live/server-sdk` `src/resources/webhooks.ts`; VideoSDK documentation,
 //! `webhook-verification` and `webhooks-list`. VideoSDK has one key for all its customers: the signature
-//! proves the provider, a token in the URL binds a delivery to this account. Bodies have neither id nor
-//! time, so events are identified by sequence.
+//! proves the provider, and a token in the URL binds a delivery to this account. Bodies have neither id nor
+//! time, so duplicates are detected by sequence.
 
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use data_encoding::BASE64;
@@ -37,14 +37,14 @@ impl Keys for VideoSdkKeys {
 
     fn from_json(secret: &Value) -> Result<Self, KeysError> {
         let object = keys::object(".", secret, &["public_keys", "url_tokens"])?;
-        let pems = keys::texts(".", object, "public_keys")?;
+        let pems = keys::strings(".", object, "public_keys")?;
         if pems.is_empty() {
             return Err(KeysError::placeholder("public_keys", "at least one public key in PEM"));
         }
         let ders: Vec<_> = pems.iter().enumerate().map(der).collect::<Result<_, _>>()?;
         let public_keys = ders.iter().enumerate().map(public_key).collect::<Result<_, _>>()?;
         let url_tokens: Vec<_> =
-            keys::texts(".", object, "url_tokens")?.into_iter().map(str::to_owned).collect();
+            keys::strings(".", object, "url_tokens")?.into_iter().map(str::to_owned).collect();
         let weak_key = ders.iter().find_map(|der| weakness::of_key("public_keys", der));
         let weak_token = url_tokens.iter().find_map(|token| weakness::of_secret("url_tokens", token));
         Ok(Self { public_keys, url_tokens, weakness: weak_key.or(weak_token) })
@@ -57,7 +57,7 @@ impl Keys for VideoSdkKeys {
 
 /// PKCS#1 (`RSA PUBLIC KEY`, what VideoSDK serves) or SPKI (`PUBLIC KEY`).
 fn der((index, text): (usize, &&str)) -> Result<Vec<u8>, KeysError> {
-    let pem = pem::parse(text).map_err(|_| wrong_key(index, "a text that is no PEM"))?;
+    let pem = pem::parse(text).map_err(|_| wrong_key(index, "a string that is not PEM"))?;
     match pem.tag() {
         "PUBLIC KEY" | "RSA PUBLIC KEY" => Ok(pem.into_contents()),
         tag => Err(wrong_key(index, &format!("a PEM of {tag:?}"))),
@@ -79,8 +79,8 @@ impl Provider for VideoSdk {
     const NAME: &'static str = "videosdk";
     type Keys = VideoSdkKeys;
 
-    /// Where URL tokens are configured, a delivery without one is rejected: anybody with an account at
-    /// VideoSDK can have signed deliveries sent here.
+    /// If URL tokens are configured, a delivery without one is rejected: anybody with a VideoSDK account can
+    /// have signed deliveries sent here.
     fn verify<'a>(
         delivery: &Delivery<'a>,
         keys: &VideoSdkKeys,
@@ -110,7 +110,7 @@ fn signature(delivery: &Delivery<'_>) -> Result<Vec<u8>, Rejection> {
         .ok_or_else(|| Rejection::MissingHeader { names: vec![SIGNATURE.to_owned()] })?;
     BASE64.decode(encoded).map_err(|_| Rejection::MalformedCredential {
         expected: "an RSA signature in base64",
-        found: format!("{} characters that are no base64", encoded.len()),
+        found: format!("{} characters that are not base64", encoded.len()),
     })
 }
 
@@ -153,7 +153,7 @@ fn read<'a>(body: Object<'_, 'a>, bytes: &[u8]) -> Reading<'a> {
     }
 }
 
-/// What an event is about: its sequence, and which of the normalized objects it fills.
+/// What an event is about. Determines its sequence and the normalized objects that it fills.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Resource {
     Presence,
@@ -286,7 +286,7 @@ fn normalized_data<'a>(
     }
 }
 
-/// `filePath` and `fileUrl` of the event itself, or of each of its `fileDetails`.
+/// The files named by `filePath` and `fileUrl` in the event itself and in each of its `fileDetails`.
 fn files<'a>(data: Object<'_, 'a>) -> Vec<File<'a>> {
     let file = |object: Object<'_, 'a>| {
         known(File { url: object.text("fileUrl"), path: object.text("filePath"), ..File::default() })

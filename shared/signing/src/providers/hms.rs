@@ -1,4 +1,4 @@
-//! 100ms: by its documentation.
+//! 100ms, as documented.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{Attack, Queue, RetryPolicy, SenderRules, SignError, Signed, Signer, 
 impl Signer for Hms {
     const SAMPLES: &'static str = include_str!("../../samples/100ms.ndjson");
     const JOINED: &'static str = "peer.join.success";
-    const STANDING_FIELDS: &'static [&'static str] = &["headers"];
+    const STATIC_FIELDS: &'static [&'static str] = &["headers"];
     const SCHEMES: &'static [(Assurance, &'static str)] = &[
         (Assurance::Signed, "HMAC-SHA256 of the body in X-100ms-Signature"),
         (Assurance::SharedSecret, "the value of the secret header"),
@@ -37,7 +37,7 @@ impl Signer for Hms {
         })
     }
 
-    /// By the secret header, which is what 100ms itself documents; else by signature.
+    /// Sends the secret header, which 100ms documents; without one, signs the body.
     fn sign(keys: &Value, body: &[u8], _validity: Validity) -> Result<Signed, SignError> {
         let json_type = ("Content-Type".to_owned(), "application/json".to_owned());
         let header = &keys["headers"][0];
@@ -50,7 +50,7 @@ impl Signer for Hms {
         let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes());
         let mac = mac.map_err(|_| SignError::SigningKeys {
             expected: "a key for HMAC-SHA256",
-            found: "a secret that is none",
+            found: "a secret that is not one",
         })?;
         let signature = HEXLOWER.encode(&mac.chain_update(body).finalize().into_bytes());
         let headers = vec![(SIGNATURE_HEADER.into(), signature), json_type];

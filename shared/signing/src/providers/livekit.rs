@@ -1,4 +1,4 @@
-//! LiveKit: livekit/protocol, `ResourceURLNotifier` with its defaults.
+//! LiveKit. Source: livekit/protocol, `ResourceURLNotifier` with its defaults.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ impl Signer for LiveKit {
     const SCHEMES: &'static [(Assurance, &'static str)] = livekit_token::SCHEMES;
     const NAMES_KEY: bool = true;
     const FUNCTION: &'static str = "LivekitFunction";
-    const KNOWS_TIME: bool = true;
+    const EXPIRES: bool = true;
     const SENDER: SenderRules = SenderRules {
         retries: RetryPolicy::RetryableHttp { retry_max: 4 },
         timeout: None,

@@ -1,4 +1,4 @@
-//! The token that LiveKit made, and others took over.
+//! LiveKit's token, which other providers use too.
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{Attack, SignError, Validity};
 
 pub const SCHEMES: &[(Assurance, &str)] =
-    &[(Assurance::Signed, "HS256 token, in time, with the SHA-256 of the body")];
+    &[(Assurance::Signed, "unexpired HS256 token with the SHA-256 of the body")];
 
 #[derive(Serialize)]
 struct Claims<'a> {
@@ -20,7 +20,7 @@ struct Claims<'a> {
     sha256: String,
 }
 
-/// A token for the body, signed with the first of the API keys.
+/// Makes a token for the body, signed with the first of the API keys.
 pub fn sign(keys: &Value, body: &[u8], validity: Validity) -> Result<String, SignError> {
     let first = keys["keys"].as_object().and_then(|keys| keys.iter().next());
     let none = SignError::SigningKeys { expected: "an API key in keys", found: "none" };
@@ -32,7 +32,7 @@ pub fn sign(keys: &Value, body: &[u8], validity: Validity) -> Result<String, Sig
     Ok(jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)?)
 }
 
-/// The rejection that an attack on a delivery with such a token in one of these headers must cause.
+/// The rejection that an attack on a delivery with a token in one of these headers must cause.
 pub fn rejection(attack: Attack, delivery: &Delivery<'_>, headers: &[&str]) -> Option<&'static str> {
     match attack {
         Attack::CredentialMissing => Some("missing_header"),
@@ -40,12 +40,12 @@ pub fn rejection(attack: Attack, delivery: &Delivery<'_>, headers: &[&str]) -> O
         Attack::CredentialTruncated | Attack::OtherKey => Some("wrong_key"),
         Attack::BodyAltered => Some("body_altered"),
         Attack::Late => Some("expired"),
-        Attack::Early => has_start(delivery, headers).then_some("not_yet_valid"),
+        Attack::Early => has_not_before(delivery, headers).then_some("not_yet_valid"),
     }
 }
 
-/// Whether the token says from when it counts.
-fn has_start(delivery: &Delivery<'_>, headers: &[&str]) -> bool {
+/// Whether the token has an `nbf` claim.
+fn has_not_before(delivery: &Delivery<'_>, headers: &[&str]) -> bool {
     let token = headers.iter().find_map(|name| delivery.headers.get(*name)?.to_str().ok());
     let claims = token.and_then(|token| token.split('.').nth(1));
     let claims = claims.and_then(|claims| BASE64URL_NOPAD.decode(claims.as_bytes()).ok());

@@ -1,5 +1,5 @@
-//! plugNmeet: plugnmeet-server v2.4, `NewNotifier(ctx, 1, 2, …)`; one worker per room without limits, which is
-//! killed when the room's analytics are done, at least 50 s after its end.
+//! plugNmeet. Source: plugnmeet-server v2.4, `NewNotifier(ctx, 1, 2, …)`. Each room has one worker, without limits,
+//! which is killed when the room's analytics are done, at least 50 s after the room ends.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ impl Signer for PlugNmeet {
     const SCHEMES: &'static [(Assurance, &'static str)] = livekit_token::SCHEMES;
     const NAMES_KEY: bool = true;
     const FUNCTION: &'static str = "PlugnmeetFunction";
-    const KNOWS_TIME: bool = true;
+    const EXPIRES: bool = true;
     const SENDER: SenderRules = SenderRules {
         retries: RetryPolicy::RetryableHttp { retry_max: 2 },
         timeout: None,

@@ -1,4 +1,4 @@
-//! VideoSDK: documents nothing of tries, so the worst is assumed.
+//! VideoSDK. Retries are not documented, so none are assumed.
 
 use std::sync::LazyLock;
 
@@ -20,7 +20,7 @@ impl Signer for VideoSdk {
     const JOINED: &'static str = "participant-joined";
     const FUNCTION: &'static str = "VideosdkFunction";
     const PRIVATE_FIELDS: &'static [&'static str] = &["private_key"];
-    const STANDING_FIELDS: &'static [&'static str] = &["url_tokens"];
+    const STATIC_FIELDS: &'static [&'static str] = &["url_tokens"];
     const SCHEMES: &'static [(Assurance, &'static str)] = &[
         (Assurance::Signed, "RSA-SHA256 of the body by VideoSDK's key, and the token in the URL"),
         (Assurance::ProviderSigned, "RSA-SHA256 of the body by VideoSDK's key"),
@@ -85,10 +85,10 @@ fn private_key(keys: &Value) -> Result<KeyPair, SignError> {
     let error = |expected, found| SignError::SigningKeys { expected, found };
     let pem = keys["private_key"].as_str();
     let pem = pem.ok_or(error("private_key (PEM, PKCS#8 or PKCS#1)", "none"))?;
-    let pem = pem::parse(pem).map_err(|_| error("private_key in PEM", "a text that is none"))?;
+    let pem = pem::parse(pem).map_err(|_| error("private_key in PEM", "a string that is not PEM"))?;
     let pair = match pem.tag() {
         "RSA PRIVATE KEY" => KeyPair::from_der(pem.contents()),
         _ => KeyPair::from_pkcs8(pem.contents()),
     };
-    pair.map_err(|_| error("an RSA private key in private_key", "another kind"))
+    pair.map_err(|_| error("an RSA private key in private_key", "another type of key"))
 }

@@ -8,7 +8,7 @@ use sha2::Sha256;
 use crate::keys::{self, Keys, KeysError};
 use crate::weakness;
 
-/// The keys of 100ms; each of them suffices.
+/// The keys of 100ms; any one of them authenticates a delivery.
 pub struct HmsKeys {
     pub(super) signing_secrets: Vec<Hmac<Sha256>>,
     pub(super) headers: Vec<SecretHeader>,
@@ -26,7 +26,7 @@ impl Keys for HmsKeys {
 
     fn from_json(secret: &Value) -> Result<Self, KeysError> {
         let object = keys::object(".", secret, &["signing_secrets", "headers"])?;
-        let secrets = keys::texts(".", object, "signing_secrets")?;
+        let secrets = keys::strings(".", object, "signing_secrets")?;
         let hmac = |secret: &&str| keys::hmac("signing_secrets", secret);
         let signing_secrets: Vec<_> = secrets.iter().map(hmac).collect::<Result<_, _>>()?;
         let headers: Vec<_> = match object.get("headers") {
@@ -34,7 +34,7 @@ impl Keys for HmsKeys {
             Some(Value::Array(headers)) => {
                 headers.iter().enumerate().map(secret_header).collect::<Result<_, _>>()?
             }
-            Some(other) => return Err(KeysError::new("headers", "a list of headers", keys::kind(other))),
+            Some(other) => return Err(KeysError::new("headers", "an array of headers", keys::kind(other))),
         };
         if signing_secrets.is_empty() && headers.is_empty() {
             return Err(KeysError::placeholder(".", "at least one of signing_secrets and headers"));
@@ -60,10 +60,10 @@ fn secret_header((index, header): (usize, &Value)) -> Result<SecretHeader, KeysE
     let at = format!("headers[{index}]");
     let object = keys::object(&at, header, &["name", "values"])?;
     let name_at = format!("{at}.name");
-    let name = object.get("name").ok_or_else(|| KeysError::new(&name_at, "a text", "nothing"))?;
-    let name = HeaderName::try_from(keys::text(&name_at, name)?)
-        .map_err(|_| KeysError::new(&name_at, "the name of an HTTP header", "a text that is none"))?;
-    let values: Vec<_> = keys::texts(&at, object, "values")?.into_iter().map(str::to_owned).collect();
+    let name = object.get("name").ok_or_else(|| KeysError::new(&name_at, "a string", "nothing"))?;
+    let name = HeaderName::try_from(keys::string(&name_at, name)?)
+        .map_err(|_| KeysError::new(&name_at, "the name of an HTTP header", "a string that is not one"))?;
+    let values: Vec<_> = keys::strings(&at, object, "values")?.into_iter().map(str::to_owned).collect();
     match values.is_empty() {
         true => Err(KeysError::new(format!("{at}.values"), "at least one value", "none")),
         false => Ok(SecretHeader { name, values }),

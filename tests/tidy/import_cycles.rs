@@ -1,13 +1,12 @@
-//! Modules import downwards.
+//! Modules of a crate form no import cycles.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::files;
 
-/// Crates whose modules form no circle.
 const CRATES: [&str; 3] = ["cli/src", "shared/aws/src", "shared/core/src"];
 
-/// For each module directly below the crate's root the other ones that it names.
+/// Maps each top-level module of a crate to the other modules that it imports.
 fn imports(root: &str) -> BTreeMap<String, BTreeSet<String>> {
     let module =
         |path: &str| path[root.len() + 1..].split('/').next().unwrap().trim_end_matches(".rs").to_owned();
@@ -27,11 +26,11 @@ fn imports(root: &str) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn no_module_of_a_crate_imports_what_imports_it() {
+fn modules_form_no_import_cycles() {
     for root in CRATES {
         let mut left = imports(root);
-        assert!(left.values().any(|others| !others.is_empty()), "no import was found in {root}");
-        // What imports nothing that is left is in no circle.
+        assert!(left.values().any(|others| !others.is_empty()), "found no imports in {root}");
+        // A module that imports none of the remaining ones is in no cycle.
         loop {
             let free: Vec<String> = left
                 .iter()
@@ -44,6 +43,6 @@ fn no_module_of_a_crate_imports_what_imports_it() {
             left.retain(|module, _| !free.contains(module));
             left.values_mut().for_each(|others| others.retain(|other| !free.contains(other)));
         }
-        assert!(left.is_empty(), "a circle of imports in {root}: {left:?}");
+        assert!(left.is_empty(), "import cycle in {root}: {left:?}");
     }
 }
