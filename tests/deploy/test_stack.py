@@ -114,7 +114,7 @@ def test_100ms_works_immediately_and_the_others_ask_for_keys(stack, rsa_key, eve
     assert {*found["Attributes"].values()} == {"0"}, "no delivery could be authentic yet"
 
 
-def test_with_an_invalid_secret_deliveries_are_queued_and_the_log_names_the_field(stack):
+def test_with_an_invalid_secret_deliveries_are_queued_and_the_log_names_the_field(stack, rsa_key):
     for keys, words in [
         ("not JSON", "expected JSON, found none at line 1"),
         ({"keys": [PLUGNMEET_KEY.secret]}, "field keys: expected an object of API keys and secrets, found an array"),
@@ -128,6 +128,17 @@ def test_with_an_invalid_secret_deliveries_are_queued_and_the_log_names_the_fiel
         QUEUED.append(delivery)
         assert words in stack.log("PlugnmeetFunction")
     assert PLUGNMEET_KEY.secret not in stack.log("PlugnmeetFunction")
+    for name, delivery in [
+        ("Hms", hms(stack, "session.open.success")),
+        ("Videosdk", videosdk(stack, rsa_key, "session-started")),
+        ("Livekit", livekit("room_started")),
+    ]:
+        secret = stack.secret(name)
+        stack.put_secret(name, "not JSON")
+        stack.replace_environments(f"{name}Function")
+        assert stack.post(delivery).result == (200, "queued"), name
+        QUEUED.append(delivery)
+        stack.put_secret(name, secret)
     # Without keys, a forgery cannot be recognized yet. It is signed here, because an expired one would be rejected.
     forged = signing.plugnmeet({"event": "room_started", "id": "forged"}, ApiKey("APIplugnmeet", "guess"))
     assert stack.post(forged).result == (200, "queued")
@@ -145,7 +156,7 @@ def test_keys_work_within_half_a_minute_after_they_are_set(stack, rsa_key):
 def test_queued_deliveries_are_stored_once_and_published_but_one_with_an_unknown_key_is_dead_lettered(stack, everything):
     hashes = {hashlib.sha256(delivery.body).hexdigest() for delivery in QUEUED}
     stored = lambda: [item for item in stack.items() if item["body_sha256"]["S"] in hashes]
-    until(lambda: len(stored()) == len(QUEUED) == 4, "the queued deliveries in the table", seconds=120)
+    until(lambda: len(stored()) == len(QUEUED) == 7, "the queued deliveries in the table", seconds=120)
     ids = {json.loads(item["event"]["S"])["id"] for item in stored()}
     until(lambda: ids <= set(everything.ids()), "their notifications")
     count = lambda: sum(json.loads(line).get("DeadLettered", 0) for line in stack.log("RecoverFunction").splitlines() if line.startswith("{"))
