@@ -13,11 +13,11 @@ from pathlib import Path
 
 import boto3
 import samcli
-from conftest import PROVIDERS, ROOT, STAND_IN_PYTHON
+from conftest import ARCHITECTURE, MACHINE, PROVIDERS, ROOT, RUNNER, STAND_IN_PYTHON
 from signing import Delivery
 
 STATE = ROOT / "target/deploy-state"
-EMULATOR = Path(samcli.__file__).parent / f"local/rapid/aws-lambda-rie-{os.uname().machine}"
+EMULATOR = Path(samcli.__file__).parent / f"local/rapid/aws-lambda-rie-{MACHINE}"
 
 
 class StandIn:
@@ -30,7 +30,7 @@ class StandIn:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = open(STATE / "stand-in.log", "wb")
         self.process = subprocess.Popen(
-            [STAND_IN_PYTHON, Path(__file__).with_name("stand_in.py"), str(self.port), STATE, EMULATOR],
+            [STAND_IN_PYTHON, Path(__file__).with_name("stand_in.py"), str(self.port), STATE, EMULATOR, *RUNNER],
             env=os.environ | {"BIND_HOST": bind}, stdin=subprocess.PIPE, stdout=self.log, stderr=self.log)
         self.wait_until_up()
 
@@ -66,7 +66,7 @@ class Stack:
         return run.stdout
 
     def deploy(self, **parameters: str) -> None:
-        parameters = {"Architecture": os.uname().machine, "Providers": ",".join(PROVIDERS)} | parameters
+        parameters = {"Architecture": ARCHITECTURE, "Providers": ",".join(PROVIDERS)} | parameters
         self.sam("deploy", "--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar",
                  "--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items()))
         [stack] = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]

@@ -14,15 +14,15 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import BUILD, NAMES, PROVIDERS, ROOT
+from conftest import ARCHITECTURE, BUILD, NAMES, PROVIDERS, ROOT, RUNNER
 from samcli.local.docker.lambda_image import LambdaImage
-from stack import StandIn, free_port, until
+from stack import EMULATOR, StandIn, free_port, until
 
 EVENTS = ROOT / "events"
 FUNCTIONS = {name: f"{provider}Function" for provider, name in NAMES.items()} | {"notify": "NotifyFunction"}
 # Exists if docker-image started the daemon.
 DAEMON = ROOT / "target/deploy-docker/dockerd.pid"
-IMAGE = f"{LambdaImage._INVOKE_REPO_PREFIX}/provided:al2023-x86_64"
+IMAGE = f"{LambdaImage._INVOKE_REPO_PREFIX}/provided:al2023-{ARCHITECTURE}"
 
 
 def files() -> list[Path]:
@@ -106,14 +106,11 @@ class Emulator:
     name, host, bind = "sam's runtime emulator, without Docker", "127.0.0.1", "127.0.0.1"
 
     def invoke(self, function: str, path: Path, variables: dict):
-        import samcli
-
         api, port = free_port(), free_port()
-        emulator = Path(samcli.__file__).parent / f"local/rapid/aws-lambda-rie-{os.uname().machine}"
         folder = BUILD / function
         process = subprocess.Popen(
-            [emulator, "--runtime-api-address", f"127.0.0.1:{api}",
-             "--runtime-interface-emulator-address", f"127.0.0.1:{port}", folder / "bootstrap"],
+            [EMULATOR, "--runtime-api-address", f"127.0.0.1:{api}",
+             "--runtime-interface-emulator-address", f"127.0.0.1:{port}", *RUNNER, folder / "bootstrap"],
             cwd=folder, env=os.environ | variables | {"AWS_REGION": os.environ["AWS_DEFAULT_REGION"]},
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
@@ -139,7 +136,7 @@ class Docker:
         command = [
             "sam", "local", "invoke", function, "-e", path, "-n", environment, "--skip-pull-image",
             "--add-host", "host.docker.internal:host-gateway",
-            "--parameter-overrides", f"Architecture={os.uname().machine}", f"Providers={','.join(PROVIDERS)}"]
+            "--parameter-overrides", f"Architecture={ARCHITECTURE}", f"Providers={','.join(PROVIDERS)}"]
         # sam reads the answer from the container's output. Sometimes the container is gone before sam starts reading.
         for self.attempts in range(1, 4):
             run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
@@ -152,9 +149,10 @@ class Docker:
 def docker_works() -> bool:
     """Whether a daemon with the base image is available. tests/deploy/docker-image provides both if it can.
 
-    LIVEHOOKS_DOCKER=0 disables Docker: the emulator takes one second per file, Docker ten.
+    LIVEHOOKS_DOCKER=0 disables Docker: the emulator takes one second per file, Docker ten. RUNNER disables it too, because
+    the base image has this machine's architecture.
     """
-    if os.environ.get("LIVEHOOKS_DOCKER") == "0":
+    if os.environ.get("LIVEHOOKS_DOCKER") == "0" or RUNNER:
         return False
     run = subprocess.run([Path(__file__).with_name("docker-image"), IMAGE], stdout=sys.stdout, stderr=sys.stdout)
     return run.returncode == 0

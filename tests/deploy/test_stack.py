@@ -17,7 +17,7 @@ import uuid
 import jsonschema
 import pytest
 import signing
-from conftest import BUILD, ROOT
+from conftest import ARCHITECTURE, BUILD, FUNCTIONS, ROOT
 from signing import ApiKey, RsaKey
 from log_filter import value_of
 from samcli.yamlhelper import yaml_parse
@@ -77,6 +77,8 @@ def test_providers_can_be_added_and_sam_deploy_prints_the_outputs(stack):
     started = time.monotonic()
     stack.deploy()
     print(f"\nsam deploy: {time.monotonic() - started:.0f} s")
+    assert {function["FunctionName"]: function["Architectures"] for function in deployed(stack)} == {
+        stack.physical_id(function): [ARCHITECTURE] for function in FUNCTIONS}
     assert set(stack.outputs) == {
         "HmsUrl", "HmsSecretId", "VideosdkUrl", "VideosdkSecretId", "PlugnmeetUrl", "PlugnmeetSecretId", "LivekitUrl",
         "LivekitSecretId", "TopicArn", "TableName", "FallbackQueueUrl", "FallbackDeadLetterQueueUrl",
@@ -242,8 +244,7 @@ def test_there_are_no_other_routes(stack):
 def test_no_log_contains_a_key_a_token_or_a_body(stack, rsa_key):
     secrets = [PLUGNMEET_KEY.secret, LIVEKIT_KEY.secret, stack.secret("Hms")["headers"][0]["values"][0],
                stack.secret("Videosdk")["url_tokens"][0], "Zoë"]
-    for function in ["HmsFunction", "VideosdkFunction", "PlugnmeetFunction", "LivekitFunction", "NotifyFunction",
-                     "RecoverFunction"]:
+    for function in FUNCTIONS:
         text = stack.log(function)
         assert not [secret for secret in secrets if secret in text], function
     lines = [json.loads(line) for line in stack.log("PlugnmeetFunction").splitlines() if line.startswith("{")]
@@ -393,14 +394,14 @@ def test_the_table_remains_after_the_stack_is_deleted(stack):
     stack.sam("delete", "--no-prompts", "--stack-name", stack.name, "--region", "eu-central-1")
     stacks = stack.client("cloudformation").list_stacks(StackStatusFilter=["CREATE_COMPLETE", "UPDATE_COMPLETE"])
     assert stack.name not in [summary["StackName"] for summary in stacks["StackSummaries"]]
-    assert not [name for name in functions(stack) if name.startswith(stack.name)]
+    assert not [function for function in deployed(stack) if function["FunctionName"].startswith(stack.name)]
     assert len(stack.items()) == items > 0
     table = stack.client("dynamodb").describe_table(TableName=stack.outputs["TableName"])["Table"]
     assert table["DeletionProtectionEnabled"] is True
 
 
-def functions(stack) -> list[str]:
-    return [function["FunctionName"] for function in stack.client("lambda").list_functions()["Functions"]]
+def deployed(stack) -> list[dict]:
+    return stack.client("lambda").list_functions()["Functions"]
 
 
 def counted(stack, source_template, metric_filter: str) -> float:

@@ -238,6 +238,7 @@ def test_each_function_is_small_traced_and_logs_json_to_a_group_with_retention(t
         assert properties["LoggingConfig"]["LogFormat"] == "JSON"
         assert properties["LoggingConfig"]["LogGroup"]["Ref"] in groups
         assert properties["Architectures"] == [{"Ref": "Architecture"}]
+    assert template["Parameters"]["Architecture"]["Default"] == "arm64"
 
 
 def test_the_access_log_never_contains_a_path(template):
