@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -133,6 +134,15 @@ class Stack:
             stat = Path(f"/proc/{pid}/stat")
             return not stat.exists() or stat.read_text().rsplit(") ", 1)[1][0] in "ZX"
         until(is_dead, f"the process of {function} to end")
+
+    def peak_kib(self, function: str) -> int:
+        """The most that was ever resident of the function's process, without what QEMU holds for itself."""
+        emulator = (STATE / f"{self.physical_id(function)}.pid").read_text()
+        pid = subprocess.check_output(["ps", "-o", "pid=", "--ppid", emulator], text=True).strip()
+        status, smaps = (Path(f"/proc/{pid}/{name}").read_text() for name in ("status", "smaps"))
+        # QEMU maps the function at addresses of ten digits, and itself and its translations at longer ones.
+        own = re.findall(r"^[0-9a-f]{12}-.*\n(?:.*\n){3}Rss: +(\d+) kB$", smaps, re.MULTILINE) if RUNNER else []
+        return int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[1]) - sum(map(int, own))
 
     def failed_batches(self) -> int:
         """How often the notifier failed or died with a batch."""

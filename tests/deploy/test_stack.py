@@ -30,6 +30,8 @@ LIVEKIT_KEY = ApiKey("APIlivekit", "secret-of-livekit-for-deploy-tests")
 REFRESH_INTERVAL_S = 30
 # The longest time that KeyRing caches a failed read.
 RETRY_DELAY_MAX_S = 30
+# The template gives each function 256 MB.
+PEAK_MIB_MAX = 32
 
 
 @pytest.fixture(scope="module")
@@ -299,6 +301,14 @@ def test_nothing_is_lost_while_sns_is_down_and_senders_do_not_notice(stack, ever
     assert "the topic did not accept a batch" in stack.log("NotifyFunction")
     outage.unlink()
     until(lambda: sent <= set(everything.ids()), "every notification", seconds=60)
+
+
+def test_no_function_needs_much_memory(stack):
+    print()
+    for function in FUNCTIONS:
+        peak = stack.peak_kib(function) / 1024
+        print(f"{function}: {peak:.1f} MiB")
+        assert 1 < peak < PEAK_MIB_MAX, function
 
 
 def test_during_a_rotation_both_keys_work_and_afterwards_only_the_new_one(stack):
