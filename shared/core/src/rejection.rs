@@ -157,11 +157,9 @@ impl Rejection {
             }
             Self::Expired { .. } => (
                 "expired",
-                "a replay, a delivery delayed by minutes, or a sender whose clock is slow: compare the clocks",
+                "a replay, a delivery delayed for too long, or a sender whose clock is slow: compare the clocks",
             ),
-            Self::NotYetValid { .. } => {
-                ("not_yet_valid", "the sender's clock is ahead: synchronize it (the leeway is 60 s)")
-            }
+            Self::NotYetValid { .. } => ("not_yet_valid", "the sender's clock is ahead: synchronize it"),
             Self::NoBodyHash => (
                 "no_body_hash",
                 "an API token, not a webhook token: the provider always sends sha256 with a webhook",

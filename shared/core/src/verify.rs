@@ -74,6 +74,16 @@ pub struct Verified<'a, P> {
     body: &'a [u8],
     body_hash: BodyHash,
     assurance: Assurance,
+
+    /// The value of the first of these headers that is present.
+    pub(crate) fn first_header(&self, names: &[&'static str]) -> Result<&'a [u8], Rejection> {
+        for name in names {
+            if let Some(value) = self.header(name)? {
+                return Ok(value);
+            }
+        }
+        Err(Rejection::MissingHeader { names: names.iter().map(|name| name.to_string()).collect() })
+    }
     account: Option<String>,
     provider: PhantomData<P>,
 }

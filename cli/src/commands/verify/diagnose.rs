@@ -141,10 +141,10 @@ impl Check<'_> {
         keys.as_object_mut()?.remove("url_tokens");
         matches!(self.verdict(&keys, &self.request.body, self.now), Some(Ok(()))).then(|| Cause {
             what: "the signature is right; only the token at the end of the URL is missing".into(),
-            advice:
-                "set the provider's webhook URL to …/webhooks/videosdk/<one of url_tokens>, also where a \
-                     room has its own"
-                    .into(),
+            advice: format!(
+                "set the provider's webhook URL to …/webhooks/{}/<one of url_tokens>, also where a room has its own",
+                self.entry.name
+            ),
         })
     }
 }
