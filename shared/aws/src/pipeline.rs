@@ -46,6 +46,9 @@ impl<P: Provider> Pipeline<P> {
                 };
             }
         };
+        if let Some(answer) = verified.answer() {
+            return Outcome::Answered(answer.to_owned());
+        }
         let mut event = P::normalize(&verified, received_at);
         match timeout_at(until, self.store.put(&mut event)).await {
             Ok(Ok(written)) => Outcome::Stored(Receipt::new(written, &event)),

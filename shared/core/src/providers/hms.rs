@@ -57,7 +57,7 @@ impl Provider for Hms {
         signature(delivery).map(drop)
     }
 
-    fn normalize<'a>(verified: &Verified<'a, Self>, received_at: Timestamp) -> Normalized<'a> {
+    fn normalize<'a>(verified: &'a Verified<'_, Self>, received_at: Timestamp) -> Normalized<'a> {
         event::normalize(verified, received_at, |body| read(body, verified.body()))
     }
 }
@@ -116,6 +116,7 @@ fn read<'a>(body: Object<'_, 'a>, bytes: &[u8]) -> Reading<'a> {
         dedupe: Some(Dedupe::by_id(Hms::NAME, id.as_deref(), bytes)),
         data: normalized_data(provider_type.as_deref().unwrap_or_default(), kind, data),
         provider_type,
+        ..Reading::default()
     }
 }
 

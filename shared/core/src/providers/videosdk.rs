@@ -44,7 +44,7 @@ impl Provider for VideoSdk {
         header == SIGNATURE
     }
 
-    fn normalize<'a>(verified: &Verified<'a, Self>, received_at: Timestamp) -> Normalized<'a> {
+    fn normalize<'a>(verified: &'a Verified<'_, Self>, received_at: Timestamp) -> Normalized<'a> {
         event::normalize(verified, received_at, |body| read(body, verified.body()))
     }
 }
@@ -63,9 +63,9 @@ fn read<'a>(body: Object<'_, 'a>, bytes: &[u8]) -> Reading<'a> {
         kind: Some(kind),
         provider_type,
         time,
-        account: None,
         dedupe: Some(dedupe(resource, data, bytes)),
         data: normalized_data(kind, resource, data, files),
+        ..Reading::default()
     }
 }
 
