@@ -26,7 +26,7 @@ pub enum Outcome {
     Rejected(Rejection),
     /// Too large: the sender's fault.
     TooLarge {
-        /// The size found, in bytes.
+        /// The size found, in bytes; for a compressed body, the least that it can be.
         bytes: usize,
         /// The largest accepted size.
         bytes_max: usize,

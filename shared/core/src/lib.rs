@@ -13,6 +13,8 @@
 
 mod dedupe;
 mod event;
+#[cfg_attr(not(test), expect(dead_code, reason = "no provider needs it yet"))]
+mod gzip;
 mod json;
 mod keys;
 mod providers;

@@ -80,6 +80,20 @@ pub enum Rejection {
         /// The length of the body received.
         body_bytes: usize,
     },
+    /// The body starts like gzip, but cannot be unpacked.
+    #[error(
+        "expected a body in gzip, as its first bytes say, found {body_bytes} bytes that cannot be unpacked"
+    )]
+    MalformedBody {
+        /// The length of the body received.
+        body_bytes: usize,
+    },
+    /// The body is larger than allowed when it is unpacked.
+    #[error("expected a body of at most {bytes_max} bytes when unpacked, found a larger one")]
+    TooLarge {
+        /// The largest size that is accepted, in bytes.
+        bytes_max: usize,
+    },
     /// The secret header has another value.
     #[error("expected the configured value in header {name}, found another")]
     WrongHeaderValue {
@@ -121,6 +135,8 @@ impl Rejection {
             | Self::UnknownIssuer { .. }
             | Self::WrongKey { .. }
             | Self::SignatureMismatch { .. }
+            | Self::MalformedBody { .. }
+            | Self::TooLarge { .. }
             | Self::WrongHeaderValue { .. }
             | Self::MissingUrlToken
             | Self::WrongUrlToken => false,
@@ -172,6 +188,10 @@ impl Rejection {
                 "signature_mismatch",
                 "compare the key with the provider's, and check that nothing in between rewrites bodies",
             ),
+            Self::MalformedBody { .. } => {
+                ("malformed_body", "check that nothing in between cuts or rewrites compressed bodies")
+            }
+            Self::TooLarge { .. } => ("too_large", "no provider sends bodies this large: find out who does"),
             Self::WrongHeaderValue { .. } => (
                 "wrong_header_value",
                 "compare the value with the one in the provider's dashboard or in the room's webhook settings",
