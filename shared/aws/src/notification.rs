@@ -31,7 +31,8 @@ impl Notification {
     /// # Errors
     /// Says where the stored JSON is not an event.
     pub fn new(event: &str, table: &str, event_key: &str, occurrence: &str) -> Result<Self, String> {
-        let event = redact(event);
+        let provider = event_key.split('#').next().unwrap_or_default();
+        let event = redact(provider, event);
         let attributes = attributes(&event).map_err(not_an_event)?;
         let complete = Self { message: event.into_owned(), attributes };
         if complete.bytes() <= MESSAGE_BYTES_MAX {

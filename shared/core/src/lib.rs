@@ -32,7 +32,7 @@ pub use event::{
 };
 pub use keys::{Keys, KeysError};
 pub use providers::*;
-pub use redact::{SECRET_FIELDS, redact};
+pub use redact::redact;
 pub use rejection::Rejection;
 pub use verify::{Delivery, Provider, Verified};
 pub use vocabulary::EventType;
