@@ -4,8 +4,8 @@ use livehooks_aws::recover::ProviderPipeline;
 use livehooks_core::{PROVIDER_NAMES, for_each_provider};
 
 pub use livehooks_signing::{
-    Checked, Normalized, PROVIDERS as ALL, ProviderInfo as Entry, SignError, Signed, Signer as Sender,
-    Validity, VerifyResult,
+    Checked, Lifetime, Normalized, PROVIDERS as ALL, ProviderInfo as Entry, SignError, Signed,
+    Signer as Sender, Validity, VerifyResult,
 };
 
 /// Every provider's way through the recover function.

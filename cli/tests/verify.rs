@@ -28,7 +28,7 @@ fn verdict(provider: &str, case: &str, now: Option<&str>) -> (String, Option<i32
 
 #[test]
 fn every_authentic_fixture_is_authentic_and_every_forged_one_is_rejected_for_its_reason() {
-    for provider in ["100ms", "videosdk", "plugnmeet", "livekit"] {
+    for provider in livehooks_core::PROVIDER_NAMES {
         for kind in ["ok", "err"] {
             // One process a fixture: every third of them will do, the core's own tests have them all.
             let entries = fs::read_dir(fixtures().join(provider).join(kind)).unwrap();

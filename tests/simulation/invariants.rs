@@ -107,7 +107,7 @@ impl Judge<'_> {
             if ["accepted", "duplicate"].contains(&attempt.word.as_str()) {
                 violations.push(format!("forged, and answered {}", attempt.word));
             }
-            if self.delivery.fits_no_key() && !matches!(attempt.status, None | Some(401)) {
+            if self.delivery.fits_no_key && !matches!(attempt.status, None | Some(401)) {
                 let (status, word) = (attempt.status, &attempt.word);
                 violations.push(format!("forged, whatever the keys, and answered {status:?} {word}"));
             }
@@ -211,7 +211,7 @@ fn dead_letters(scenario: &Scenario, state: &State) -> Vec<String> {
         if delivery.is_authentic() {
             violations.push(format!("{}: authentic, and a dead letter in the end", delivery.name));
         }
-        if delivery.fits_no_key() {
+        if delivery.fits_no_key {
             violations.push(format!("{}: fits no key, and is a dead letter", delivery.name));
         }
     }

@@ -125,14 +125,13 @@ impl Operator {
     }
 }
 
-/// As template.yaml has it.
+/// Without keys, as template.yaml has it.
 pub fn placeholder(entry: &Entry) -> String {
-    match entry.name {
-        "100ms" => json!({ "headers": [] }),
-        "videosdk" => json!({ "public_keys": [], "url_tokens": ["generated"] }),
-        _ => json!({ "keys": {} }),
+    let mut secret: Value = serde_json::from_str(&keys::secret(entry, false)).unwrap();
+    for field in secret.as_object_mut().unwrap().values_mut() {
+        *field = if field.is_array() { json!([]) } else { json!({}) };
     }
-    .to_string()
+    secret.to_string()
 }
 
 /// A key in PEM does not mind.

@@ -29,7 +29,10 @@ use crate::sender::{self, Attempt, Delivery};
 use crate::wire::sdk_config;
 
 /// Longer than any scenario takes whose events reach their goal.
-const TOO_LONG: Duration = Duration::from_secs(6 * 3_600);
+const TOO_LONG: Duration = Duration::from_secs(30 * 3_600);
+
+/// How often a forger tries again at most. Some providers do for a day.
+const FORGER_RETRIES: u32 = 4;
 
 pub const RETENTION: SignedDuration = SignedDuration::from_hours(24 * 90);
 
@@ -151,6 +154,9 @@ impl Scenario {
             let Next::RetryAfter(pause) = delivery.entry.sender.retries.next(tries_before, &answer) else {
                 return;
             };
+            if !delivery.is_authentic() && tries_before >= FORGER_RETRIES {
+                return;
+            }
             sleep(pause).await;
         }
     }

@@ -11,7 +11,6 @@ use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt};
 use livehooks::providers::{ALL, Entry, Validity};
 use livehooks::samples::{self, Places, Sample};
-use livehooks_core::BodyHash;
 
 use crate::{fake_aws, keys};
 
@@ -24,6 +23,8 @@ pub struct Delivery {
     pub entry: &'static Entry,
     pub body: String,
     pub forgery: Option<Forgery>,
+    /// Whether it is forged so badly that no keys would let it in.
+    pub fits_no_key: bool,
     pub at: Duration,
     pub event_key: String,
     pub body_sha256: String,
@@ -35,18 +36,6 @@ pub enum Forgery {
     AlteredBody,
     Expired,
     Unsigned,
-}
-
-impl Forgery {
-    /// Whether no keys at all would let it in. Only the keys name the header that 100ms sends.
-    fn fits_no_key(self, entry: &Entry) -> bool {
-        match self {
-            Self::Unsigned => entry.name != "100ms",
-            Self::AlteredBody => entry.expires,
-            Self::Expired => true,
-            Self::OtherKey => false,
-        }
-    }
 }
 
 /// What a sender has seen of one attempt.
@@ -66,18 +55,24 @@ pub struct Attempt {
 impl Delivery {
     pub fn new(name: String, entry: &'static Entry, body: String, at: Duration) -> Self {
         let keys = keys::OLD.of(entry);
-        let event_key = (entry.normalize)(keys, body.as_bytes(), Timestamp::UNIX_EPOCH).unwrap().event_key;
-        let body_sha256 = BodyHash::of(body.as_bytes()).to_string();
-        Self { name, entry, body, forgery: None, at, event_key, body_sha256 }
+        let normalized = (entry.normalize)(keys, body.as_bytes(), Timestamp::UNIX_EPOCH).unwrap();
+        let (event_key, body_sha256) = (normalized.event_key, normalized.body_sha256);
+        Self { name, entry, body, forgery: None, fits_no_key: false, at, event_key, body_sha256 }
+    }
+
+    /// The same delivery as a forgery.
+    fn forged(self, forgery: Forgery) -> Self {
+        let forged = Self { forgery: Some(forgery), ..self };
+        let now = fake_aws::START + SignedDuration::try_from(forged.at).unwrap();
+        let request = forged.request(now, false);
+        let body = request.body().as_ref();
+        let delivery = livehooks_core::Delivery { headers: request.headers(), url_token: None, body };
+        let fits_no_key = (forged.entry.precheck)(&delivery, now).is_err();
+        Self { fits_no_key, ..forged }
     }
 
     pub fn is_authentic(&self) -> bool {
         self.forgery.is_none()
-    }
-
-    /// Whether it is forged so badly that no keys would let it in.
-    pub fn fits_no_key(&self) -> bool {
-        self.forgery.is_some_and(|forgery| forgery.fits_no_key(self.entry))
     }
 
     /// The request as it is sent at `now`, with the newest keys or the ones before.
@@ -93,7 +88,7 @@ impl Delivery {
         };
         let validity = match self.forgery {
             Some(Forgery::Expired) => {
-                let long_ago = now - SignedDuration::from_mins(7);
+                let long_ago = now - self.entry.lifetime.clock_off();
                 Validity { now: long_ago, expires: long_ago + SignedDuration::from_mins(5) }
             }
             _ => now.into(),
@@ -148,7 +143,7 @@ pub fn deliveries(rng: &mut Rng) -> Vec<Arc<Delivery>> {
         for forged in 0..forgeries {
             let forgeries = [Forgery::OtherKey, Forgery::AlteredBody, Forgery::Expired, Forgery::Unsigned];
             let forgery = match forgeries[rng.usize(..4)] {
-                Forgery::Expired if !entry.expires => Forgery::Unsigned,
+                Forgery::Expired if !entry.lifetime.is_limited() => Forgery::Unsigned,
                 Forgery::AlteredBody if !keys::covers_body(entry) => Forgery::OtherKey,
                 forgery => forgery,
             };
@@ -158,7 +153,7 @@ pub fn deliveries(rng: &mut Rng) -> Vec<Arc<Delivery>> {
             let at = Duration::from_millis(begin_ms + rng.u64(..5_000));
             let name = format!("{} {number} forged {forged} ({forgery:?})", entry.name);
             let delivery = Delivery::new(name, entry, body, at);
-            deliveries.push(Arc::new(Delivery { forgery: Some(forgery), ..delivery }));
+            deliveries.push(Arc::new(delivery.forged(forgery)));
         }
     }
     deliveries

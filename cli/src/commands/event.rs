@@ -5,12 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
+use livehooks_core::EventType;
 use serde_json::{Value, json};
 
 use crate::envelope::{self, Delivered};
 use crate::keys_file::{KeysFile, KeysFileError};
 use crate::local::{default_keys_file, lock_file::Running};
-use crate::providers::{self, ALL, Entry, SignError, Validity};
+use crate::providers::{self, ALL, Entry, Lifetime, SignError, Validity};
 use crate::samples::{self, Places, Sample};
 
 /// Which event to print.
@@ -28,7 +29,7 @@ pub struct PrintEvent {
     /// Change one byte of the body after signing (of the secret header, if the body is not signed)
     #[arg(long)]
     tampered: bool,
-    /// Sign with a clock that is a day behind
+    /// Sign with a clock that is two days behind
     #[arg(long, conflicts_with = "tampered")]
     expired: bool,
     /// Use a REST API's envelope instead of an HTTP API's
@@ -143,10 +144,10 @@ impl Signer<'_> {
     fn envelope(&self, sample: &Sample<'_>, alteration: Alteration, form: Form) -> Result<Value, EventError> {
         let mut body = sample.body(&self.places).into_bytes();
         let validity = match alteration {
-            Alteration::Expired if !self.entry.expires => {
+            Alteration::Expired if !self.entry.lifetime.is_limited() => {
                 return Err(EventError::NeverExpires(self.entry.name));
             }
-            Alteration::Expired => Validity::from(self.validity.now - SignedDuration::from_hours(24)),
+            Alteration::Expired => Validity::from(self.validity.now - SignedDuration::from_hours(48)),
             _ => self.validity,
         };
         let mut signed = (self.entry.sign)(self.keys, &body, validity)
@@ -187,8 +188,8 @@ fn places(now: Timestamp) -> Places {
     }
 }
 
-/// The project's own events: per provider one of each family of types, a duplicate, a tampered one, an expired
-/// one where there is such a thing; and a batch of the stream. The same keys make the same files.
+/// The project's own events: per provider one of each family of types and a duplicate, unless its signatures are too
+/// old soon; a tampered one, an expired one where there is such a thing; and a batch of the stream. The same keys make the same files.
 fn write(folder: &Path) -> Result<(), EventError> {
     let keys = KeysFile::read_or_make(&folder.join("keys.json"))?;
     let io = |error| EventError::Io { folder: folder.to_owned(), error };
@@ -203,26 +204,32 @@ fn write(folder: &Path) -> Result<(), EventError> {
         };
         let mut files = Vec::new();
         let mut families = Vec::new();
+        // A signature over the time of signing cannot last until 2100.
+        let is_lasting = !matches!(entry.lifetime, Lifetime::SinceSigning(_));
+        let typical = signer("typical").normalized(&entry.typical())?.kind;
+        let typical_family = family(typical);
         for sample in samples::of(entry) {
             let signer = signer(sample.name);
             let normalized = signer.normalized(&sample)?;
-            let family = normalized.kind.as_str().split('.').nth(1).unwrap_or_default();
+            let family = family(normalized.kind);
             if families.contains(&family) || family == "unknown" {
                 continue;
             }
             families.push(family);
-            files.push((
-                format!("{family}.json"),
-                signer.envelope(&sample, Alteration::None, Form::default())?,
-            ));
-            if family == "participant" {
-                let rest = Form { rest: true, base64: true };
-                files.push(("duplicate.json".into(), signer.envelope(&sample, Alteration::None, rest)?));
+            if is_lasting {
+                let envelope = signer.envelope(&sample, Alteration::None, Form::default())?;
+                files.push((format!("{family}.json"), envelope));
+            }
+            if family == typical_family {
+                if is_lasting {
+                    let rest = Form { rest: true, base64: true };
+                    files.push(("duplicate.json".into(), signer.envelope(&sample, Alteration::None, rest)?));
+                }
                 files.push((
                     "tampered.json".into(),
                     signer.envelope(&sample, Alteration::Tampered, Form::default())?,
                 ));
-                if entry.expires {
+                if entry.lifetime.is_limited() {
                     let expired = signer.envelope(&sample, Alteration::Expired, Form::default())?;
                     files.push(("expired.json".into(), expired));
                 }
@@ -235,6 +242,11 @@ fn write(folder: &Path) -> Result<(), EventError> {
     }
     save(&folder.join("notify/stream.json"), &envelope::stream(&stored)).map_err(io)?;
     save(&folder.join("env.json"), &environment(&keys)).map_err(io)
+}
+
+/// The part of a type's name that says what it is about.
+fn family(kind: EventType) -> &'static str {
+    kind.as_str().split('.').nth(1).unwrap_or_default()
 }
 
 /// For `sam local invoke -n`: the keys of this folder, and the DynamoDB of `livehooks dev`.

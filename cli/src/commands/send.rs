@@ -126,7 +126,7 @@ impl Send {
             return known(entry, keys);
         }
         let signing = signing(keys, entry)?;
-        for sample in samples::of(entry) {
+        for sample in samples::of(entry).into_iter().chain(entry.questions()) {
             if sample.is_named(kind, event_type(entry, &sample, signing)?) {
                 return Ok(vec![(entry, sample)]);
             }
@@ -183,6 +183,9 @@ fn list(keys: &KeysFile) -> Result<(), SendError> {
             let kind = event_type(entry, &sample, signing(keys, entry)?)?;
             anstream::println!("  {:42} {}", sample.name, styled(DIM, kind));
         }
+        for question in entry.questions() {
+            anstream::println!("  {:42} {}", question.name, styled(DIM, "a question, not an event"));
+        }
     }
     Ok(())
 }
@@ -212,6 +215,7 @@ async fn post(
     let (style, said) = match json["status"].as_str() {
         Some("duplicate") => (YELLOW, format!("duplicate  {}", json["id"].as_str().unwrap_or_default())),
         Some(said) => (GREEN, format!("{said:9}  {}", json["id"].as_str().unwrap_or_default())),
+        None if status.is_success() => (GREEN, format!("answered   {text}")),
         None => (RED, json["detail"].as_str().unwrap_or(&text).to_owned()),
     };
     anstream::println!("{:10} {:42} {} {}", entry.name, sample.name, status.as_u16(), styled(style, said));

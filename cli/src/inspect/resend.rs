@@ -14,7 +14,8 @@ use crate::envelope::Delivered;
 use crate::history::Stored;
 use crate::keys_file::KeysFile;
 use crate::local::problem;
-use crate::providers::{Entry, Signed, Validity};
+use crate::providers::{Entry, Lifetime, Signed, Validity};
+use crate::terminal::length;
 
 /// The keys in `events/` are everybody's: what is signed with them goes into a fixture or a container, and no
 /// real secret with it.
@@ -98,9 +99,12 @@ fn curl(stored: &Stored, sending: &Sending) -> Result<Copied, String> {
     let now = Timestamp::now();
     let signed = (entry.sign)(&entry.body_keys(keys), &body, now.into());
     let standing = (entry.sign)(keys, &body, now.into()).map_err(|error| error.to_string())?;
-    let mut note = match entry.expires {
-        true => "Signed with the local stack's keys, for five minutes.".to_owned(),
-        false => "Signed with the local stack's keys.".to_owned(),
+    let mut note = match entry.lifetime {
+        Lifetime::UntilExpiry => "Signed with the local stack's keys, for five minutes.".to_owned(),
+        Lifetime::SinceSigning(lifetime) => {
+            format!("Signed with the local stack's keys, for {}.", length(lifetime))
+        }
+        Lifetime::Unlimited => "Signed with the local stack's keys.".to_owned(),
     };
     let mut url = format!("{}/webhooks/{}", sending.url, entry.name);
     if standing.url_token.is_some() {

@@ -110,7 +110,10 @@ impl VerifyResult<'_> {
                 self.provider,
                 checked.assurance
             ))?;
-            line(format!("  it becomes {} with id {}", checked.r#type, safe(&checked.id, 120)))?;
+            line(match checked.is_question {
+                true => "  it is a question of the provider, answered and not stored".to_owned(),
+                false => format!("  it becomes {} with id {}", checked.r#type, safe(&checked.id, 120)),
+            })?;
             return Ok(());
         }
         let (reason, detail) = (self.reason.unwrap_or_default(), self.detail.as_deref().unwrap_or_default());

@@ -5,3 +5,6 @@ mod livekit;
 mod livekit_token;
 mod plugnmeet;
 mod videosdk;
+mod rsa_signature;
+mod signing_secrets;
+mod timestamped_signature;
