@@ -9,13 +9,14 @@ mod timestamped_signature;
 
 pub mod hms;
 pub mod livekit;
+pub mod mux;
 pub mod plugnmeet;
 pub mod videosdk;
 
 pub use livekit_token::ApiKeys;
-
 pub use rsa_signature::RsaKeys;
 pub use signing_secrets::{SecretList, SigningSecrets};
+
 /// Evaluates an expression for each provider, and returns the values as an array. This is the list of providers.
 ///
 /// ```
@@ -32,6 +33,7 @@ macro_rules! for_each_provider {
             videosdk::VideoSdk,
             plugnmeet::PlugNmeet,
             livekit::LiveKit,
+            mux::Mux,
         }
     };
     (@list $P:ident => $value:expr; $($module:ident::$Provider:ident,)*) => {
