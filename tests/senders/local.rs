@@ -147,17 +147,20 @@ async fn count(published: Arc<NotificationLog>, counts: watch::Sender<Counts>) {
 fn add(counts: &mut Counts, event: &str) {
     #[derive(Deserialize)]
     struct Stored {
+        id: String,
         data: Data,
     }
     #[derive(Deserialize)]
     struct Data {
-        participant: Participant,
+        participant: Option<Participant>,
     }
     #[derive(Deserialize)]
     struct Participant {
         id: String,
     }
-    let event: Stored = serde_json::from_str(event).expect("events are of participants");
-    let number = event.data.participant.id.rsplit('-').next().and_then(|number| number.parse().ok());
-    *counts.entry(number.expect("participants have numbers")).or_default() += 1;
+    let event: Stored = serde_json::from_str(event).expect("an event");
+    // Some providers know no participants.
+    let id = event.data.participant.map_or(event.id, |participant| participant.id);
+    let number = id.rsplit(['-', '_']).next().and_then(|number| number.parse().ok());
+    *counts.entry(number.expect("participants and events have numbers")).or_default() += 1;
 }
