@@ -285,6 +285,7 @@ def test_what_a_secret_starts_with_is_never_edited(source_template):
         "PlugnmeetSecret": '{"keys": {}}',
         "LivekitSecret": '{"keys": {}}',
         "MuxSecret": '{"signing_secrets": []}',
+        "ZoomSecret": '{"secret_tokens": []}',
     }
 
 

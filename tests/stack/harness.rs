@@ -125,13 +125,18 @@ pub fn options() -> Options {
 pub fn body(provider: &str, name: &str, change: impl FnOnce(&mut Places)) -> String {
     let entry = ALL.iter().find(|entry| entry.name == provider).unwrap();
     let sample = samples::of(entry).into_iter().find(|sample| sample.name == name).unwrap();
-    let mut places = Places {
+    let mut places = places();
+    change(&mut places);
+    sample.body(&places)
+}
+
+/// Values for the placeholders of samples; the id is new.
+pub fn places() -> Places {
+    Places {
         room: "room01".into(),
         participant: "user-42".into(),
         session: "session01".into(),
         id: Uuid::new_v4().to_string(),
         now: Timestamp::now(),
-    };
-    change(&mut places);
-    sample.body(&places)
+    }
 }
