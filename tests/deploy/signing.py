@@ -99,6 +99,13 @@ def mux(event: dict, secret: str, now: float | None = None) -> Delivery:
     return Delivery("mux", "/webhooks/mux", headers, body)
 
 
+def zoom(event: dict, secret: str, now: float | None = None) -> Delivery:
+    body, now = compact(event), int(time.time() if now is None else now)
+    mac = hmac.new(secret.encode(), f"v0:{now}:".encode() + body, hashlib.sha256).hexdigest()
+    headers = {"Content-Type": "application/json", "x-zm-signature": f"v0={mac}", "x-zm-request-timestamp": str(now)}
+    return Delivery("zoom", "/webhooks/zoom", headers, body)
+
+
 def timestamped(body: bytes, secret: str, now: float | None) -> str:
     now = int(time.time() if now is None else now)
     mac = hmac.new(secret.encode(), f"{now}.".encode() + body, hashlib.sha256).hexdigest()

@@ -27,6 +27,7 @@ PLUGNMEET_KEY = ApiKey("APIplugnmeet", "secret-of-plugnmeet-for-deploy-tests")
 PLUGNMEET_KEY_NEW = ApiKey("APIplugnmeet", "another-secret-of-plugnmeet-after-rotation")
 LIVEKIT_KEY = ApiKey("APIlivekit", "secret-of-livekit-for-deploy-tests")
 MUX_SECRET = "secret-of-mux-for-deploy-tests"
+ZOOM_SECRET = "secret-of-zoom-for-deploy-tests"
 # The time that KeyRing waits between two refreshes after failed verifications.
 REFRESH_INTERVAL_S = 30
 # The longest time that KeyRing caches a failed read.
@@ -110,6 +111,7 @@ def test_100ms_works_immediately_and_the_others_ask_for_keys(stack, rsa_key, eve
         ("PlugnmeetFunction", "Plugnmeet", plugnmeet("room_started")),
         ("LivekitFunction", "Livekit", livekit("room_started")),
         ("MuxFunction", "Mux", mux("video.live_stream.created")),
+        ("ZoomFunction", "Zoom", zoom("meeting.started")),
     ]:
         assert stack.post(delivery).status == 503
         assert f"put-secret-value --secret-id {stack.outputs[f'{name}SecretId']} --secret-string" in stack.log(function)
@@ -153,6 +155,7 @@ def test_keys_work_within_half_a_minute_after_they_are_set(stack, rsa_key):
     stack.put_secret("Plugnmeet", {"keys": {PLUGNMEET_KEY.name: PLUGNMEET_KEY.secret}})
     stack.put_secret("Livekit", {"keys": {LIVEKIT_KEY.name: LIVEKIT_KEY.secret}})
     stack.put_secret("Mux", {"signing_secrets": [MUX_SECRET]})
+    stack.put_secret("Zoom", {"secret_tokens": [ZOOM_SECRET]})
     stack.put_secret("Videosdk", stack.secret("Videosdk") | {"public_keys": [rsa_key.public_pem]})
     time.sleep(RETRY_DELAY_MAX_S + 1)
     for delivery in [plugnmeet("room_started"), livekit("room_started"), videosdk(stack, rsa_key, "session-started")]:
@@ -187,6 +190,7 @@ def test_each_event_is_stored_once_and_published_to_matching_subscribers(stack, 
         "plugnmeet": plugnmeet("participant_joined"),
         "livekit": livekit("participant_joined"),
         "mux": mux("video.live_stream.connected"),
+        "zoom": zoom("meeting.participant_joined"),
     }
     others = [hms(stack, "room.end.success"), plugnmeet("no_such_event"), livekit("room_finished")]
     ids = {}
@@ -198,6 +202,8 @@ def test_each_event_is_stored_once_and_published_to_matching_subscribers(stack, 
             duplicate = stack.post(delivery)
             assert duplicate.result == (200, "duplicate") and duplicate.json["id"] == ids[provider], (provider, duplicate)
     other_ids = [stack.post(delivery).json["id"] for delivery in others]
+    asked = stack.post(signing.zoom(url_validation("token"), ZOOM_SECRET))
+    assert (asked.status, asked.json["plainToken"]) == (200, "token") and asked.json.keys() > {"plainToken"}
     for forged in forgeries(stack, rsa_key, joined):
         assert stack.post(forged).status == 401, forged
 
@@ -231,6 +237,7 @@ def test_both_body_encodings_and_any_content_type_are_accepted(stack, rsa_key, i
         ("PlugnmeetFunction", plugnmeet("participant_left")),
         ("LivekitFunction", livekit("participant_left")),
         ("MuxFunction", mux("video.live_stream.disconnected")),
+        ("ZoomFunction", zoom("meeting.participant_left")),
     ]:
         headers = {name.lower(): value for name, value in delivery.headers.items() if name.lower() != "content-type"}
         if content_type:
@@ -249,7 +256,8 @@ def test_there_are_no_other_routes(stack):
 
 
 def test_no_log_contains_a_key_a_token_or_a_body(stack, rsa_key):
-    secrets = [PLUGNMEET_KEY.secret, LIVEKIT_KEY.secret, MUX_SECRET, stack.secret("Hms")["headers"][0]["values"][0],
+    secrets = [PLUGNMEET_KEY.secret, LIVEKIT_KEY.secret, MUX_SECRET, ZOOM_SECRET,
+               stack.secret("Hms")["headers"][0]["values"][0],
                stack.secret("Videosdk")["url_tokens"][0], "Zoë"]
     for function in FUNCTIONS:
         text = stack.log(function)
@@ -461,6 +469,10 @@ def forgeries(stack, rsa_key, authentic):
     yield signing.mux({"type": "video.live_stream.idle"}, "guess")
     yield signing.mux({"type": "video.live_stream.idle"}, MUX_SECRET, time.time() - 26 * 3600)
     yield signing.mux({"type": "video.live_stream.idle"}, MUX_SECRET, time.time() + 600)
+    yield signing.zoom({"event": "meeting.ended"}, "guess")
+    yield signing.zoom({"event": "meeting.ended"}, ZOOM_SECRET, time.time() - 3 * 3600)
+    yield signing.zoom({"event": "meeting.ended"}, ZOOM_SECRET, time.time() + 600)
+    yield signing.zoom(url_validation("v0:1:{}"), ZOOM_SECRET)
 
 
 # Sent while the secret was invalid.
@@ -500,6 +512,17 @@ def mux(kind: str) -> signing.Delivery:
     event = {"type": kind, "id": str(uuid.uuid4()), "created_at": now(), "environment": {"id": "environment-1"},
              "data": stream, "attempts": []}
     return signing.mux(event, MUX_SECRET)
+
+
+def zoom(kind: str) -> signing.Delivery:
+    participant = {"user_id": str(uuid.uuid4()), "user_name": "Zoë <b>"}
+    meeting = {"id": "room-1", "uuid": "session-1", "participant": participant, "password": "Zoë"}
+    event = {"event": kind, "event_ts": time.time_ns() // 1_000_000, "payload": {"object": meeting}}
+    return signing.zoom(event, ZOOM_SECRET)
+
+
+def url_validation(token: str) -> dict:
+    return {"event": "endpoint.url_validation", "event_ts": time.time_ns() // 1_000_000, "payload": {"plainToken": token}}
 
 
 def now() -> str:

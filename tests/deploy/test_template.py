@@ -286,6 +286,7 @@ def test_the_initial_value_of_a_secret_never_changes(source_template):
         "PlugnmeetSecret": '{"keys": {}}',
         "LivekitSecret": '{"keys": {}}',
         "MuxSecret": '{"signing_secrets": []}',
+        "ZoomSecret": '{"secret_tokens": []}',
     }
 
 

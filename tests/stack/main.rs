@@ -26,6 +26,7 @@ mod keys;
 mod notify;
 mod notify_concurrency;
 mod properties;
+mod questions;
 mod recover;
 mod redaction;
 mod sizes;

@@ -12,6 +12,7 @@ pub mod livekit;
 pub mod mux;
 pub mod plugnmeet;
 pub mod videosdk;
+pub mod zoom;
 
 pub use livekit_token::ApiKeys;
 pub use rsa_signature::RsaKeys;
@@ -34,6 +35,7 @@ macro_rules! for_each_provider {
             plugnmeet::PlugNmeet,
             livekit::LiveKit,
             mux::Mux,
+            zoom::Zoom,
         }
     };
     (@list $P:ident => $value:expr; $($module:ident::$Provider:ident,)*) => {

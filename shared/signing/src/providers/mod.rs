@@ -9,3 +9,4 @@ mod rsa_signature;
 mod signing_secrets;
 mod timestamped_signature;
 mod videosdk;
+mod zoom;
