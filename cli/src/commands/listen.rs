@@ -17,7 +17,8 @@ use super::{Moment, Selection, StackOptions};
 use crate::error::{CommandError, Ending};
 use crate::forward::HttpTarget;
 use crate::history::{
-    Cursor, EventKey, Filter, HistoryError, ShardCursor, Source, Stored, Tail, TailError, Tailed,
+    CLOCKS_DIFFER, Cursor, EventKey, Filter, HistoryError, STREAM_REACHES, Source, Stored, Tail, TailError,
+    Tailed,
 };
 use crate::terminal::{DIM, GREEN, YELLOW, column, line, local, safe, styled};
 
@@ -25,10 +26,6 @@ const POLL: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 /// Events are stored shortly after they are received, or much later in an outage of the table.
 const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
-/// DynamoDB keeps a stream for 24 hours; this leaves a margin.
-const STREAM_REACHES: SignedDuration = SignedDuration::from_hours(23);
-/// Tolerance between DynamoDB's clock, in whole seconds, and the local one.
-const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(1);
 /// How often to save the progress while nothing happens.
 const SAVE_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
@@ -193,11 +190,8 @@ impl<'a> Listener<'a> {
     }
 
     async fn resume(&mut self, known: &mut HashSet<(String, u64)>) -> Result<Tail<'a>, CommandError> {
-        let mut cursor = self.progress.cursor.clone();
-        // A "latest" position cannot be resumed: read such shards from the start and filter by time.
-        cursor.shards.retain(|_, shard| *shard != ShardCursor::Latest);
         let is_far_back = Timestamp::now().duration_since(self.progress.caught_up) > STREAM_REACHES;
-        match Tail::after(self.source, cursor).await {
+        match Tail::after(self.source, self.progress.cursor.clone()).await {
             Ok(tail) if !is_far_back => Ok(tail),
             Ok(_) | Err(TailError::Trimmed) => self.catch_up(known).await,
             Err(TailError::History(why)) => Err(why.into()),
