@@ -9,9 +9,16 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
 
+use axum::extract::State;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
 use harness::{App, Dev, EXAMPLE, interrupt, json_lines, livehooks, ran, run, send, stderr};
 use serde_json::Value;
+use tokio::runtime::Runtime;
 
 /// Sends `count` joins to room `a`, and returns their ids, oldest first.
 fn joins(folder: &Path, count: usize) -> Vec<String> {
@@ -202,4 +209,63 @@ fn a_listener_that_was_stopped_for_too_long_reads_the_table() {
     assert_eq!(id(&app.take()), newest[0]);
     interrupt(&listener);
     listener.wait().unwrap();
+}
+
+/// An app behind a login page: every request is redirected to a page that answers 200.
+struct AppBehindLogin {
+    url: String,
+    requests: Arc<[AtomicUsize; 2]>,
+    _runtime: Runtime,
+}
+
+impl AppBehindLogin {
+    fn start() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}/events", listener.local_addr().unwrap());
+        let requests = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let app = axum::Router::new().fallback(redirect_to_login).with_state(requests.clone());
+        runtime.spawn(axum::serve(listener, app).into_future());
+        Self { url, requests, _runtime: runtime }
+    }
+
+    /// Waits until an event was sent for the second time, because it was not accepted.
+    fn wait_for_retry(&self) {
+        let [events, _] = &*self.requests;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while events.load(SeqCst) < 2 {
+            assert!(Instant::now() < deadline, "the event was not sent again");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        events.store(0, SeqCst);
+    }
+}
+
+async fn redirect_to_login(State(requests): State<Arc<[AtomicUsize; 2]>>, uri: Uri) -> Response {
+    let is_login = uri.path() == "/login";
+    requests[usize::from(is_login)].fetch_add(1, SeqCst);
+    match is_login {
+        true => "please log in".into_response(),
+        false => (StatusCode::FOUND, [(header::LOCATION, "/login")]).into_response(),
+    }
+}
+
+#[test]
+fn a_redirect_is_not_a_delivery() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = AppBehindLogin::start();
+    let _dev = Dev::start(folder.path(), &["--memory", "--forward-to", &app.url]);
+    joins(folder.path(), 1);
+    app.wait_for_retry();
+
+    let replay = run(folder.path(), &["replay", "--room", "a", "--to", &app.url]);
+    assert_eq!(replay.status.code(), Some(2));
+    let error = stderr(&replay);
+    assert!(error.contains("it answered 302 Found") && error.contains("not followed"), "{error}");
+
+    let mut listener = start(folder.path(), &["listen", "--since", "1h", "--forward-to", &app.url]);
+    app.wait_for_retry();
+    interrupt(&listener);
+    listener.wait().unwrap();
+    assert_eq!(app.requests[1].load(SeqCst), 0, "the login page was requested");
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use livehooks_core::EventType;
 use livehooks_signing::{PROVIDERS, ProviderInfo, Sample, SampleValues};
+use reqwest::redirect::Policy;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -72,7 +73,9 @@ impl Send {
         }
         let default = || running.map_or_else(|| "http://127.0.0.1:3000".into(), |running| running.url);
         let base = self.url.clone().unwrap_or_else(default);
-        let client = reqwest::Client::new();
+        let client = reqwest::Client::builder().redirect(Policy::none()).build();
+        let client =
+            client.map_err(|error| CommandError::Unreachable { url: base.clone(), why: describe(error) })?;
         let mut all_accepted = true;
         for round in 0..self.count.max(1) {
             let session = Uuid::new_v4().simple().to_string()[..24].to_owned();
