@@ -269,3 +269,64 @@ fn a_redirect_is_not_a_delivery() {
     listener.wait().unwrap();
     assert_eq!(app.requests[1].load(SeqCst), 0, "the login page was requested");
 }
+
+#[test]
+fn a_listener_says_if_its_saved_position_belongs_to_other_options() {
+    let folder = tempfile::tempdir().unwrap();
+    let _dev = Dev::start(folder.path(), &["--memory"]);
+    let app = App::start();
+    let said = |options: &[&str]| {
+        let arguments = [&["listen", "--forward-to", &app.url], options].concat();
+        let mut command = livehooks(folder.path());
+        let mut listener =
+            command.args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(listener.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let mut said = Vec::new();
+        while said.last().is_none_or(|line: &String| !line.starts_with("the local stack to ")) {
+            said.push(lines.next().unwrap());
+        }
+        interrupt(&listener);
+        listener.wait().unwrap();
+        said
+    };
+    assert_eq!(said(&["--room", "a", "--since", "2h"]).len(), 1);
+    let same = said(&["--room", "a", "--since", "2h"]);
+    assert!(same.len() == 1 && same[0].contains("continuing from"), "{same:?}");
+    let other_room = said(&["--room", "b", "--since", "2h"]);
+    assert!(other_room[0].contains("saved with --room a"), "{other_room:?}");
+    assert!(other_room[0].contains("--fresh"), "{other_room:?}");
+    assert_eq!(said(&["--room", "b", "--since", "2h"]).len(), 1, "said once");
+    let other_time = said(&["--room", "b", "--since", "7d"]);
+    assert!(other_time[0].contains("--since 7d has no effect"), "{other_time:?}");
+    assert_eq!(said(&["--room", "b", "--since", "7d"]).len(), 2, "said as often as it is so");
+    assert!(said(&["--room", "b"]).len() == 1, "without --since nothing is promised");
+    assert!(said(&[])[0].contains("saved with --room b"));
+}
+
+#[test]
+fn a_damaged_position_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let _dev = Dev::start(folder.path(), &["--memory"]);
+    let app = App::start();
+    let arguments = ["listen", "--forward-to", &app.url];
+    let said = || {
+        let mut command = livehooks(folder.path());
+        let mut listener =
+            command.args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(listener.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        interrupt(&listener);
+        listener.wait().unwrap();
+        line
+    };
+    assert!(said().contains("starting now"));
+    let files = fs::read_dir(folder.path().join(".livehooks")).unwrap().map(|file| file.unwrap().path());
+    let is_position = |file: &std::path::PathBuf| {
+        let name = file.file_name().unwrap().to_string_lossy();
+        name.starts_with("listen-") && name.ends_with(".json")
+    };
+    let file = files.into_iter().find(is_position).unwrap();
+    fs::write(file, "{").unwrap();
+    let said = said();
+    assert!(said.starts_with("warning: ") && said.contains("starting over"), "{said}");
+}

@@ -6,6 +6,8 @@ mod harness;
 #[path = "harness/stream_proxy.rs"]
 mod stream_proxy;
 
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -143,4 +145,31 @@ fn a_listener_that_slept_delivers_what_came_meanwhile() {
     assert_eq!([app.take(), app.take(), app.take()].map(|event| id(&event)), sent[..]);
     interrupt(&listener);
     listener.wait().unwrap();
+}
+
+#[test]
+fn following_continues_when_the_stack_has_restarted() {
+    // A stack in memory has a new table after a restart, with a new stream.
+    for data in [["--data", "data"].as_slice(), &["--memory"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        let arguments = [data, &["--dynamodb-port", &port]].concat();
+        let mut dev = Dev::start(folder.path(), &arguments);
+        let first = joins(folder.path(), 1);
+        let mut command = livehooks(folder.path());
+        command.args(["events", "--follow", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut following = command.spawn().unwrap();
+        let mut shown = BufReader::new(following.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut said = BufReader::new(following.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let mut next = || id(&serde_json::from_str(&shown.next().expect("an event")).unwrap());
+        assert_eq!(next(), first[0]);
+        dev.kill();
+        let line = said.next().unwrap();
+        assert!(line.starts_with("waiting  "), "{line}");
+        let _dev = Dev::start(folder.path(), &arguments);
+        let sent = joins(folder.path(), 2);
+        assert_eq!([next(), next()], sent[..], "{data:?}");
+        interrupt(&following);
+        assert_eq!(following.wait().unwrap().code(), Some(0));
+    }
 }

@@ -6,12 +6,12 @@
 //! So an event may be delivered twice, but none is missed.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use livehooks_aws::Notification;
 use serde::{Deserialize, Serialize};
 
+use super::backoff::{Backoff, POLL};
 use super::run_state::StateFile;
 use super::{Moment, Selection, StackOptions};
 use crate::error::{CommandError, Ending};
@@ -22,8 +22,6 @@ use crate::history::{
 };
 use crate::terminal::{DIM, GREEN, YELLOW, column, line, local, safe, styled};
 
-const POLL: Duration = Duration::from_secs(1);
-const RETRY_MAX: Duration = Duration::from_secs(30);
 /// Events are stored shortly after they are received, or much later in an outage of the table.
 const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
 /// How often to save the progress while nothing happens.
@@ -70,6 +68,17 @@ struct Progress {
     caught_up: Timestamp,
     /// The last delivered key while the table is read.
     in_table: Option<EventKey>,
+    /// The options of the last run; none if an older version saved this.
+    #[serde(default)]
+    options: Option<Options>,
+}
+
+/// Options that decide what is delivered, as written.
+#[derive(Clone, Deserialize, Serialize)]
+struct Options {
+    filter: String,
+    /// Where the first run started.
+    since: Option<String>,
 }
 
 /// A running listener.
@@ -86,11 +95,16 @@ struct Listener<'a> {
 
 impl Progress {
     fn at(cursor: Cursor, time: Timestamp) -> Self {
-        Self { cursor, begun: time, caught_up: time, in_table: None }
+        Self { cursor, begun: time, caught_up: time, in_table: None, options: None }
     }
 }
 
 impl Listen {
+    fn options(&self) -> Options {
+        let since = self.since.as_ref().map(|since| since.text.clone());
+        Options { filter: self.events.to_arguments(), since }
+    }
+
     /// Delivers until Ctrl-C.
     ///
     /// # Errors
@@ -126,10 +140,21 @@ impl Listen {
                 (Progress::at(tail.cursor().clone(), now), Some(tail))
             }
         };
-        anstream::eprintln!("{} to {}: {start}", source.name(), self.forward_to);
+        let mut options = self.options();
+        let mut differences = Vec::new();
+        if let Some(saved) = &progress.options {
+            differences = saved.differences(&options);
+            // The position still is the one that began with this.
+            options.since.clone_from(&saved.since);
+        }
+        let progress = Progress { options: Some(options), ..progress };
         let mut listener =
             Listener { source: &source, target, filter, state, progress, tail, json: self.json };
         listener.save()?;
+        for difference in differences {
+            anstream::eprintln!("{}: {difference}; --fresh starts over", styled(YELLOW, "note"));
+        }
+        anstream::eprintln!("{} to {}: {start}", source.name(), self.forward_to);
         tokio::select! {
             ended = listener.deliver_all() => ended.map(|()| Ending::Fine),
             _ = tokio::signal::ctrl_c() => Ok(Ending::Fine),
@@ -137,25 +162,36 @@ impl Listen {
     }
 }
 
+impl Options {
+    /// What is not as it was when the position was saved, and what that means.
+    fn differences(&self, now: &Self) -> Vec<String> {
+        let shown = |filter: &str| if filter.is_empty() { "no filter".into() } else { filter.to_owned() };
+        let filter = (self.filter != now.filter).then(|| {
+            format!(
+                "the position was saved with {}; from there on, this run uses {}",
+                shown(&self.filter),
+                shown(&now.filter)
+            )
+        });
+        let since = now.since.as_ref().filter(|since| self.since.as_ref() != Some(since));
+        let since = since.map(|since| format!("--since {since} has no effect after a saved position"));
+        filter.into_iter().chain(since).collect()
+    }
+}
+
 impl<'a> Listener<'a> {
     async fn deliver_all(&mut self) -> Result<(), CommandError> {
-        let mut wait = POLL;
+        let mut backoff = Backoff::new();
         loop {
-            match self.follow().await {
+            match self.follow(&mut backoff).await {
                 // Retry what may recover.
-                Err(CommandError::History(why)) => {
-                    let first = why.to_string();
-                    let first = first.lines().next().unwrap_or_default();
-                    anstream::eprintln!("{}  {}", styled(YELLOW, "waiting"), safe(first, 400));
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(RETRY_MAX);
-                }
+                Err(CommandError::History(why)) => backoff.wait(&why).await,
                 other => return other,
             }
         }
     }
 
-    async fn follow(&mut self) -> Result<(), CommandError> {
+    async fn follow(&mut self, backoff: &mut Backoff) -> Result<(), CommandError> {
         let mut known = HashSet::new();
         let mut tail = match self.tail.take() {
             Some(tail) => tail,
@@ -170,6 +206,7 @@ impl<'a> Listener<'a> {
                 }
                 other => other.map_err(following)?,
             };
+            backoff.reset();
             for tailed in &found {
                 if !known.remove(&key(&tailed.stored)) && self.is_wanted(tailed) {
                     self.deliver(&tailed.stored).await?;
@@ -228,7 +265,8 @@ impl<'a> Listener<'a> {
             self.progress.in_table = Some(key);
             self.save()?;
         }
-        self.progress = Progress::at(tail.cursor().clone(), begun);
+        let options = self.progress.options.take();
+        self.progress = Progress { options, ..Progress::at(tail.cursor().clone(), begun) };
         self.save()?;
         Ok(tail)
     }

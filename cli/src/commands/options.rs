@@ -86,6 +86,22 @@ impl Selection {
     }
 }
 
+impl Selection {
+    /// The options as arguments: `--room standup --type live.recording.*`.
+    pub(crate) fn to_arguments(&self) -> String {
+        let Self { provider, kind, room, participant, text } = self;
+        let all = [
+            ("provider", provider),
+            ("type", kind),
+            ("room", room),
+            ("participant", participant),
+            ("text", text),
+        ];
+        let set = all.iter().filter_map(|(name, value)| Some(format!("--{name} {}", value.as_ref()?)));
+        set.collect::<Vec<_>>().join(" ")
+    }
+}
+
 impl FilterOptions {
     /// The filter for these options.
     pub(crate) fn filter(&self, limit: Option<usize>) -> Filter {
