@@ -44,7 +44,7 @@ impl Events {
         // Open the stream before reading the table, so that no event is missed in between.
         let follower = if self.follow { Some(Follower::start(&source).await?) } else { None };
         let filter = self.events.filter(Some(self.limit));
-        let found = source.events(&filter).await?;
+        let found = if self.limit == 0 { Vec::new() } else { source.events(&filter).await? };
         if !self.json && (!found.is_empty() || self.follow) {
             line(styled(BOLD, heading()))?;
         }
@@ -57,7 +57,7 @@ impl Events {
                 _ = tokio::signal::ctrl_c() => Ok(Ending::Fine),
             },
             None => {
-                if found.is_empty() && !self.json {
+                if found.is_empty() && !self.json && self.limit > 0 {
                     none(&source, &filter)?;
                 }
                 Ok(Ending::Fine)
