@@ -198,6 +198,17 @@ fn the_checked_in_events_are_up_to_date() {
                         found.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap()),
                     ),
                 }
+#[test]
+fn a_count_makes_different_events_of_every_type() {
+    let folder = tempfile::tempdir().unwrap();
+    let _dev = Dev::start(folder.path(), &["--memory"]);
+    let sent = stdout(&send(folder.path(), &["videosdk", "resource-acquired", "--count", "3"]));
+    assert_eq!(sent.matches("200 accepted").count(), 3, "{sent}");
+    let sent = stdout(&send(folder.path(), &["all", "--count", "2"]));
+    let repeated: Vec<&str> = sent.lines().filter(|line| !line.contains("200 accepted")).collect();
+    assert!(repeated.is_empty(), "{repeated:#?}");
+}
+
             }
         }
         found
