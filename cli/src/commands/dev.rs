@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use livehooks_signing::PROVIDERS;
 
 use super::send::TRY;
-use crate::dev::{Options, Stack};
+use crate::dev::{DataError, Options, Stack, StartError};
 use crate::error::{CommandError, Ending};
-use crate::keys_file::KeysFile;
+use crate::keys_file::{KeysFile, KeysFileError};
 use crate::local::default_folder;
 use crate::local::lock_file::RunningStack;
 
@@ -49,11 +49,24 @@ impl Dev {
     /// If the keys or the data folder cannot be used, or a port is in use.
     pub async fn run(self) -> Result<Ending, CommandError> {
         let folder = self.data.unwrap_or_else(default_folder);
+        let mut temporary = None;
         let (keys, keys_file) = match self.keys {
             Some(file) => (KeysFile::read(&file)?, file),
             None => {
                 let file = folder.join("keys.json");
-                (KeysFile::read_or_make(&file)?, file)
+                match (KeysFile::read_or_make(&file), self.memory) {
+                    (Ok(keys), _) => (keys, file),
+                    (Err(KeysFileError::Io { error, .. }), true) => {
+                        let folder = folder.display();
+                        anstream::eprintln!("warning: {folder}: {error}; the keys are kept until this ends");
+                        let file = temporary.insert(tempfile::tempdir()?).path().join("keys.json");
+                        (KeysFile::read_or_make(&file)?, file)
+                    }
+                    (Err(KeysFileError::Io { error, .. }), false) => {
+                        return Err(StartError::Data(DataError::Io { folder, error }).into());
+                    }
+                    (Err(error), _) => return Err(error.into()),
+                }
             }
         };
         for weakness in keys.weaknesses() {
