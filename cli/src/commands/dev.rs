@@ -10,7 +10,7 @@ use crate::dev::{DataError, Options, Stack, StartError};
 use crate::error::{CommandError, Ending};
 use crate::keys_file::{KeysFile, KeysFileError};
 use crate::local::default_folder;
-use crate::local::lock_file::RunningStack;
+use crate::local::lock_file::{Registration, RunningStack};
 
 /// The arguments of `dev`.
 #[derive(Clone, Debug, clap::Args)]
@@ -85,15 +85,22 @@ impl Dev {
         .await?;
         let keys_file = std::path::absolute(&keys_file).unwrap_or(keys_file);
         let running = RunningStack {
+            process: std::process::id(),
             url: stack.url(),
-            dynamodb: Some(stack.dynamodb),
-            sns: Some(stack.aws),
+            dynamodb: stack.dynamodb,
+            sns: stack.aws,
             keys: keys_file.clone(),
         };
-        if let Err(error) = running.write() {
-            anstream::eprintln!(
+        let registration = running.register().await;
+        match &registration {
+            Ok(Registration { previous: Some(RunningStack { process, url, .. }) }) => anstream::eprintln!(
+                "warning: the local stack at {url} (process {process}) was started from this folder, too; until this \
+                 one ends, commands use this one"
+            ),
+            Ok(_) => {}
+            Err(error) => anstream::eprintln!(
                 "warning: .livehooks cannot be written to, so send needs --url and --keys: {error}"
-            );
+            ),
         }
 
         let url = stack.url();
@@ -117,7 +124,9 @@ impl Dev {
             () = stack.run() => {}
             _ = tokio::signal::ctrl_c() => {}
         }
-        RunningStack::forget();
+        if let Ok(registration) = registration {
+            registration.end().await;
+        }
         Ok(Ending::Fine)
     }
 }

@@ -116,7 +116,7 @@ impl Listen {
             found: self.forward_to.clone(),
             advice: "",
         })?;
-        let source = self.stack.source().await?;
+        let source = self.stack.source_to_publish().await?;
         let key = format!("{}\n{}", source.table, self.forward_to);
         let state = StateFile::open(&source, "listen", &key)?;
         let saved: Option<Progress> = state.read().filter(|_| !self.fresh);
