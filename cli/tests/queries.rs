@@ -47,6 +47,14 @@ fn events_are_filtered_by_every_option() {
 }
 
 #[test]
+fn none_of_the_events_is_no_claim_about_the_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let _dev = stack(folder.path());
+    let none = run(folder.path(), &["events", "-n", "0"]);
+    assert_eq!((none.status.code(), stdout(&none), stderr(&none)), (Some(0), String::new(), String::new()));
+}
+
+#[test]
 fn errors_say_how_to_fix_them() {
     let folder = tempfile::tempdir().unwrap();
     drop(Dev::start(folder.path(), &["--memory"]));

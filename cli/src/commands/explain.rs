@@ -143,7 +143,8 @@ async fn history<'a>(source: &'a Source, stored: &'a Stored) -> Result<EventHist
 
 /// Looks in the local stack's log of notifications since its start.
 async fn published_locally(stored: &Stored) -> Published {
-    let base = RunningStack::read().map_or_else(|| "http://127.0.0.1:3000".into(), |running| running.url);
+    let running = RunningStack::read().ok().flatten();
+    let base = running.map_or_else(|| "http://127.0.0.1:3000".into(), |running| running.url);
     let url = format!("{base}/api/announcements?replay=all&follow=false");
     let read = async { reqwest::get(&url).await?.error_for_status()?.text().await };
     let log = match read.await {

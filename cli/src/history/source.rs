@@ -8,7 +8,6 @@ use aws_sdk_dynamodb::Client;
 use livehooks_aws::{clients, http_client};
 
 use super::HistoryError;
-use crate::local::lock_file::RunningStack;
 use crate::local::{TABLE, TOPIC_ARN, local_sdk_config};
 
 /// A stack's table of events, and the topic on which they are published.
@@ -51,12 +50,9 @@ impl Source {
         }
     }
 
-    /// The local stack started from this folder, or the default ports if there is none.
-    pub fn running() -> Self {
-        let running = RunningStack::read();
-        let address = |found: Option<SocketAddr>, port| found.unwrap_or(([127, 0, 0, 1], port).into());
-        let dynamodb = running.as_ref().and_then(|running| running.dynamodb);
-        Self::local(address(dynamodb, 3001), address(running.and_then(|running| running.sns), 3002))
+    /// A local stack at the default ports.
+    pub fn at_default_ports() -> Self {
+        Self::local(([127, 0, 0, 1], 3001).into(), ([127, 0, 0, 1], 3002).into())
     }
 
     /// The name of one of the stack's log groups, or its logical id in angle brackets if CloudFormation does not
