@@ -19,8 +19,8 @@ const POLL: Duration = Duration::from_secs(1);
   cargo livehooks events --stack live --follow
   cargo livehooks events --type live.unknown --json | jq .data.raw
 
-Without --room the command scans the table, which on a deployed stack costs about 0.04 dollars per million events. \
-With --room it queries an index.")]
+The command reads an index by time. --participant and --text read every event since --since, which on a deployed stack \
+costs about 0.12 dollars per million events.")]
 pub struct Events {
     /// Show at most this many events, the newest
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 50)]

@@ -123,8 +123,9 @@ impl Stack {
         let folder = options.data.as_deref().map(DataFolder::open).transpose()?;
         let database = Database::open(folder.as_ref().map(DataFolder::database).as_deref())?;
         let queue = Queue::open(folder.as_ref().map(DataFolder::queue).as_deref())?;
-
         let other = |error: std::io::Error| StartError::Other(error.to_string());
+        folder.as_ref().map_or(Ok(()), DataFolder::upgraded).map_err(other)?;
+
         let address = listener.local_addr().map_err(other)?;
         let dynamodb_address = dynamodb.local_addr().map_err(other)?;
         let aws_address = aws.local_addr().map_err(other)?;
