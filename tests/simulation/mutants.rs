@@ -160,6 +160,7 @@ impl Mutant {
                 provider_type: None,
                 room: None,
                 participant: None,
+                reply: None,
             })
         };
         let id = delivery.event_key.clone();
@@ -191,7 +192,7 @@ impl Mutant {
                 Outcome::Queued { id: "a message".into(), fault }
             }
             (Some(Self::QueuesWhatMatchesNoKey), Outcome::Rejected(_))
-                if delivery.matches_no_key() && aws.call_result(Service::Secrets) != CallResult::Fine =>
+                if delivery.matches_no_key && aws.call_result(Service::Secrets) != CallResult::Fine =>
             {
                 Outcome::Queued { id: "a message".into(), fault: Fault::StoreTimeout(0) }
             }

@@ -28,7 +28,7 @@ pub struct Events {
     /// Follow new events until Ctrl-C
     #[arg(long, short)]
     follow: bool,
-    /// Print JSON, one event per line, as subscribers get it
+    /// Print each event as one line of JSON, as subscribers get it
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -12,6 +12,9 @@ use crate::store::PutOutcome;
 pub enum Outcome {
     /// Authentic, and in the table.
     Stored(Receipt),
+    /// Authentic, a question of the provider and not an event: answered with this JSON, and not stored. The JSON may be
+    /// derived from a secret.
+    Answered(String),
     /// In the fallback queue as it was received, because of a fault of ours.
     Queued {
         /// The queue's id of the message.
@@ -23,7 +26,7 @@ pub enum Outcome {
     Rejected(Rejection),
     /// Too large: the sender's fault.
     TooLarge {
-        /// The size found, in bytes.
+        /// The size found, in bytes; for a compressed body, the least that it can be.
         bytes: usize,
         /// The largest accepted size.
         bytes_max: usize,
@@ -41,6 +44,17 @@ pub struct Receipt {
     pub provider_type: Option<String>,
     pub room: Option<String>,
     pub participant: Option<String>,
+    /// The JSON with which the provider wants the event to be acknowledged, if it reads the response.
+    pub reply: Option<&'static str>,
+}
+
+impl From<Rejection> for Outcome {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::TooLarge { bytes_max } => Self::TooLarge { bytes: bytes_max + 1, bytes_max },
+            rejection => Self::Rejected(rejection),
+        }
+    }
 }
 
 impl Receipt {
@@ -55,6 +69,7 @@ impl Receipt {
             participant: participant
                 .and_then(|participant| participant.user_id.as_ref().or(participant.id.as_ref()))
                 .map(|id| id.clone().into_owned()),
+            reply: normalized.reply,
         }
     }
 

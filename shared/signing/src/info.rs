@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::keys::{self, verifying};
-use crate::{Attack, SenderRules, SignError, Signed, Signer, Validity};
+use crate::{Attack, Lifetime, SenderRules, SignError, Signed, Signer, Validity};
 
 /// All providers.
 pub const PROVIDERS: &[ProviderInfo] = &for_each_provider!(P => ProviderInfo::of::<P>());
@@ -25,8 +25,8 @@ pub struct ProviderInfo {
     pub schemes: &'static [(Assurance, &'static str)],
     /// Whether the event's `source` names the key that signed.
     pub names_key: bool,
-    /// Whether deliveries expire.
-    pub expires: bool,
+    /// How long a delivery stays valid.
+    pub lifetime: Lifetime,
     /// The function's name in template.yaml.
     pub function: &'static str,
     /// When the provider retries, and which events wait for each other.
@@ -41,13 +41,17 @@ pub struct ProviderInfo {
     pub normalize: fn(&Value, &[u8], Timestamp) -> Result<Normalized, SignError>,
     /// Verifies and normalizes a delivery with the provider's secret.
     pub verify: fn(&Value, &Delivery<'_>, Timestamp) -> Result<VerifyResult, KeysError>,
+    /// Checks everything about a delivery that needs no key.
+    pub precheck: fn(&Delivery<'_>, Timestamp) -> Result<(), Rejection>,
     /// The headers that may carry the credential.
     pub credential_headers: fn(&Value) -> Vec<String>,
     /// The code of the rejection that an attack on this authentic delivery must cause; `None` if the scheme does
     /// not detect the attack.
     pub rejection: fn(Attack, &Delivery<'_>, Assurance) -> Option<&'static str>,
+    /// Whether a credential that was altered still says the same as the right one.
+    pub is_same_credential: fn(&[u8], &[u8]) -> bool,
     pub(crate) samples_ndjson: &'static str,
-    pub(crate) joined: &'static str,
+    pub(crate) typical: &'static str,
 }
 
 impl ProviderInfo {
@@ -58,7 +62,7 @@ impl ProviderInfo {
             static_fields: P::STATIC_FIELDS,
             schemes: P::SCHEMES,
             names_key: P::NAMES_KEY,
-            expires: P::EXPIRES,
+            lifetime: P::LIFETIME,
             function: P::FUNCTION,
             sender: P::SENDER,
             make_keys: P::make_keys,
@@ -66,10 +70,12 @@ impl ProviderInfo {
             sign: P::sign,
             normalize: normalize::<P>,
             verify: verify::<P>,
+            precheck: P::precheck,
             credential_headers: P::credential_headers,
             rejection: P::rejection,
+            is_same_credential: P::is_same_credential,
             samples_ndjson: P::SAMPLES,
-            joined: P::JOINED,
+            typical: P::TYPICAL,
         }
     }
 
@@ -101,6 +107,8 @@ pub struct Checked {
     pub r#type: EventType,
     /// The event's id.
     pub id: String,
+    /// Whether it is a question of the provider, which is answered and not stored.
+    pub is_question: bool,
 }
 
 /// The event that a sample becomes.
@@ -110,6 +118,8 @@ pub struct Normalized {
     pub kind: EventType,
     /// The item's hash key.
     pub event_key: String,
+    /// The hash by which a repeat with another body is detected, in hex.
+    pub body_sha256: String,
     /// The event as CloudEvents JSON.
     pub json: String,
 }
@@ -122,7 +132,8 @@ fn verify<P: Signer>(
     let keys = verifying::<P>(keys)?;
     Ok(P::verify(delivery, &keys, now).map(|verified| {
         let event = P::normalize(&verified, now).event;
-        Checked { assurance: verified.assurance().as_str(), r#type: event.r#type, id: event.id }
+        let (assurance, is_question) = (verified.assurance().as_str(), verified.answer().is_some());
+        Checked { assurance, r#type: event.r#type, id: event.id, is_question }
     }))
 }
 
@@ -134,7 +145,12 @@ fn normalize<P: Signer>(keys: &Value, body: &[u8], now: Timestamp) -> Result<Nor
     let verified = P::verify(&delivery, &keys, now)?;
     let mut normalized = P::normalize(&verified, now);
     let json = normalized.to_json(0)?;
-    Ok(Normalized { kind: normalized.event.r#type, event_key: normalized.event_key(), json })
+    Ok(Normalized {
+        kind: normalized.event.r#type,
+        event_key: normalized.event_key(),
+        body_sha256: normalized.body_hash.to_string(),
+        json,
+    })
 }
 
 impl Signed {
