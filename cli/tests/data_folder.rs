@@ -8,7 +8,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use harness::{Dev, EXAMPLE, ask, json_lines, run, send};
+use harness::{Dev, EXAMPLE, json_lines, run, send};
+use serde_json::json;
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -70,38 +71,28 @@ fn an_existing_folder_is_made_private_at_the_start() {
     }
 }
 
-/// Sends a request to the embedded DynamoDB.
-fn dynamodb(dev: &Dev, operation: &str, body: &str) -> String {
-    let target = format!("X-Amz-Target: DynamoDB_20120810.{operation}");
-    let host = format!("Host: {}", dev.dynamodb);
-    let answer = ask(&dev.dynamodb, "POST / HTTP/1.1", &[&host, &target], body);
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    answer
-}
-
 #[test]
 fn a_folder_of_an_older_version_keeps_its_events_and_gets_the_index() {
     let home = tempfile::tempdir().unwrap();
     let mut dev = Dev::start(home.path(), &[]);
     send(home.path(), &[EXAMPLE, "room_started", "--room", "old"]);
     // As the older version left it: an item without the index's key, a table without the index, and its format.
-    let scanned = dynamodb(&dev, "Scan", r#"{ "TableName": "Events" }"#);
-    let items: serde_json::Value = serde_json::from_str(scanned.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    let items = dev.dynamodb("Scan", &json!({ "TableName": "Events" }));
     let key = &items["Items"][0]["event_key"];
-    let update = serde_json::json!({
+    let update = json!({
         "TableName": "Events", "Key": { "event_key": key, "occurrence": { "N": "0" } },
         "UpdateExpression": "REMOVE time_shard",
     });
-    dynamodb(&dev, "UpdateItem", &update.to_string());
-    let update = r#"{ "TableName": "Events", "GlobalSecondaryIndexUpdates": [{ "Delete": { "IndexName": "by_time" } }] }"#;
-    dynamodb(&dev, "UpdateTable", update);
+    dev.dynamodb("UpdateItem", &update);
+    let deleted = json!({ "Delete": { "IndexName": "by_time" } });
+    dev.dynamodb("UpdateTable", &json!({ "TableName": "Events", "GlobalSecondaryIndexUpdates": [deleted] }));
     dev.kill();
     let format = home.path().join(".livehooks/format.json");
     fs::write(&format, r#"{"format":1}"#).unwrap();
 
     let dev = Dev::start(home.path(), &[]);
-    let indexed = dynamodb(&dev, "Scan", r#"{ "TableName": "Events", "IndexName": "by_time" }"#);
-    assert!(indexed.contains(r#""Count":1"#), "{indexed}");
+    let indexed = dev.dynamodb("Scan", &json!({ "TableName": "Events", "IndexName": "by_time" }));
+    assert_eq!(indexed["Count"], 1);
     assert_eq!(fs::read_to_string(&format).unwrap(), r#"{"format":2}"#);
     send(home.path(), &[EXAMPLE, "room_started", "--room", "new"]);
     let rooms = |arguments: &[&str]| -> Vec<String> {

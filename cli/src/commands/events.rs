@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::send::TRY;
-use super::{FilterOptions, StackOptions};
+use super::{FilterOptions, StackOptions, ended};
 use crate::error::{CommandError, Ending};
 use crate::history::{Filter, Source, Stored, Tail, TailError};
 use crate::terminal::{BOLD, DIM, RED, YELLOW, column, columns, line, local, styled};
@@ -59,7 +59,7 @@ impl Events {
             None if found.is_empty() && !self.json => none(&source, &filter)?,
             None => {}
         }
-        Ok(Ending::Fine)
+        Ok(ended(&source, Ending::Fine))
     }
 
     async fn follow(

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{FilterOptions, StackOptions};
+use super::{FilterOptions, StackOptions, ended};
 use crate::error::{CommandError, Ending};
 use crate::terminal::{BOLD, DIM, RED, YELLOW, column, columns, line, local, styled};
 use crate::timeline::{LaneKind, Timeline};
@@ -55,11 +55,11 @@ impl Rooms {
             for room in &rooms {
                 line(serde_json::to_string(room).unwrap_or_default())?;
             }
-            return Ok(Ending::Fine);
+            return Ok(ended(&source, Ending::Fine));
         }
         if rooms.is_empty() {
             anstream::eprintln!("no room in {} has a matching event", source.name());
-            return Ok(Ending::Fine);
+            return Ok(ended(&source, Ending::Fine));
         }
         let time = if columns() < 100 { ("%m-%d %H:%M", 11) } else { ("%Y-%m-%d %H:%M", 16) };
         let width = columns().saturating_sub(47 + 2 * time.1).clamp(8, 40);
@@ -76,7 +76,7 @@ impl Rooms {
         for room in &rooms {
             line(row(room, width, time.0))?;
         }
-        Ok(Ending::Fine)
+        Ok(ended(&source, Ending::Fine))
     }
 }
 

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::options::provider;
-use super::{Moment, StackOptions, render};
+use super::{Moment, StackOptions, ended, render};
 use crate::error::{CommandError, Ending};
 use crate::history::{Filter, Stored};
 use crate::providers::name_choices;
@@ -64,7 +64,7 @@ impl ShowTimeline {
                 source.name(),
                 self.stack.to_arguments()
             );
-            return Ok(Ending::No);
+            return Ok(ended(&source, Ending::No));
         };
         let earlier = stored.len();
         if self.since.is_none() {
@@ -91,6 +91,6 @@ impl ShowTimeline {
                 "{earlier} earlier events are not shown; --since 90d shows all stored events"
             );
         }
-        Ok(Ending::Fine)
+        Ok(ended(&source, Ending::Fine))
     }
 }
