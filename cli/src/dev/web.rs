@@ -72,6 +72,7 @@ pub(super) async fn serve(
         .route("/api/events", get(events))
         .route("/api/rejections", get(rejections))
         .route("/api/announcements", get(notifications))
+        .route("/api/announcements/count", get(count))
         .with_state(api);
     let webhooks = for_each_provider!(P => routes.mount::<P>(&keys));
     let webhooks = webhooks.into_iter().fold(Router::new(), Router::merge);
@@ -156,6 +157,19 @@ async fn events(State(api): State<Api>, Query(query): Query<Events>) -> Response
 
 async fn rejections(State(api): State<Api>) -> Response {
     axum::Json(api.report.rejections()).into_response()
+}
+
+#[derive(Deserialize)]
+struct EventId {
+    source: String,
+    id: String,
+}
+
+async fn count(State(api): State<Api>, Query(event): Query<EventId>) -> Response {
+    match api.published.count(&event.source, &event.id) {
+        Ok(count) => axum::Json(count).into_response(),
+        Err(why) => problem(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string()),
+    }
 }
 
 #[derive(Deserialize)]
