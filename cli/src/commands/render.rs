@@ -168,8 +168,7 @@ impl Axis {
 
     /// The number of spans and their total length, or "open".
     fn note(&self, lane: &Lane) -> String {
-        let known = lane.spans.iter().filter_map(|span| Some(span.to?.duration_since(span.from?)));
-        let total = known.fold(SignedDuration::ZERO, |total, length| total.saturating_add(length));
+        let total = lane.known_length();
         let is_open = lane.spans.iter().any(Span::is_running);
         match (lane.spans.len(), is_open) {
             (0, _) => String::new(),
