@@ -7,7 +7,7 @@ use super::{Moment, StackOptions, ended, render};
 use crate::error::{CommandError, Ending};
 use crate::history::{Filter, Stored};
 use crate::providers::name_choices;
-use crate::terminal::{columns, line};
+use crate::terminal::{line, width};
 use crate::timeline::Timeline;
 
 /// The period before the latest event that is shown by default.
@@ -21,9 +21,11 @@ const DEFAULT_PERIOD: SignedDuration = SignedDuration::from_hours(24);
   cargo livehooks timeline standup --json | jq '.lanes[] | select(.kind == \"recording\")'
 
 Legend:
-  ┣━━┫ from start to end          ╌╌ unknown
-  ◆    a file is ready            ?  the start or end was never received
-  ✗    a failure")]
+  ┣━━┫ from start to end          ▸  open at the last event
+  ╌╌   unknown                    ?  the start or end was never received
+  ┃    shorter than a column      ╋  ended and started again within a column
+  ◆    a file is ready            ✗  a failure
+  « »  outside, because a clock is months off")]
 pub struct ShowTimeline {
     /// The room's id
     room: String,
@@ -82,7 +84,7 @@ impl ShowTimeline {
             if index > 0 {
                 line("")?;
             }
-            for drawn in render::draw(timeline, columns()) {
+            for drawn in render::draw(timeline, width()) {
                 line(drawn)?;
             }
         }
