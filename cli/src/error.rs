@@ -19,6 +19,8 @@ pub enum Ending {
     No,
     /// 3: something is unfinished.
     Open,
+    /// 4: success, except that items of the table were skipped.
+    Incomplete,
     /// 130: stopped by Ctrl-C.
     Interrupted,
 }
@@ -30,6 +32,7 @@ impl Ending {
             Self::Fine => 0,
             Self::No => 1,
             Self::Open => 3,
+            Self::Incomplete => 4,
             Self::Interrupted => 130,
         }
     }

@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use anstyle::{AnsiColor, Style};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
 
 pub(crate) const GREEN: Style = AnsiColor::Green.on_default();
 pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default();
@@ -24,28 +25,49 @@ pub(crate) fn line(text: impl std::fmt::Display) -> io::Result<()> {
     writeln!(anstream::stdout(), "{text}")
 }
 
-/// The number of columns: the terminal's, `COLUMNS`, or 100.
+/// The number of columns for a table: at least 60, because no table is narrower.
 pub(crate) fn columns() -> usize {
+    width().max(60)
+}
+
+/// The number of columns: the terminal's, `COLUMNS`, or 100.
+pub(crate) fn width() -> usize {
     let set = || std::env::var("COLUMNS").ok()?.parse().ok();
     let terminal = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
     let found = if io::stdout().is_terminal() { terminal().or_else(set) } else { set() };
-    found.unwrap_or(100).clamp(60, 250)
+    found.unwrap_or(100).clamp(24, 250)
 }
 
 /// A string from a payload, cut to `width`, with control and bidirectional characters escaped.
 pub(crate) fn safe(text: &str, width: usize) -> String {
     let mut shown = String::new();
-    for (count, c) in text.chars().enumerate() {
-        if count == width - 1 && text.chars().nth(width).is_some() {
+    for (count, cluster) in text.graphemes(true).enumerate() {
+        if count == width - 1 && text.graphemes(true).nth(width).is_some() {
             shown.push('…');
             break;
         }
-        match c {
-            '"' | '\'' | '\\' => shown.push(c),
-            _ => shown.extend(c.escape_debug()),
+        if is_emoji(cluster) {
+            shown.push_str(cluster);
+            continue;
+        }
+        for c in cluster.chars() {
+            match c {
+                '"' | '\'' | '\\' => shown.push(c),
+                _ => shown.extend(c.escape_debug()),
+            }
         }
     }
     shown
+}
+
+/// Whether a cluster of several characters is one emoji, such as a family. Its joiners are no hidden text.
+fn is_emoji(cluster: &str) -> bool {
+    const JOINER: char = '\u{200d}';
+    const AS_EMOJI: char = '\u{fe0f}';
+    let is_picture = |c: char| matches!(c, '\u{2190}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}');
+    cluster.starts_with(is_picture)
+        && !cluster.ends_with(JOINER)
+        && cluster.chars().all(|c| is_picture(c) || c == JOINER || c == AS_EMOJI)
 }
 
 /// An escaped string that fills exactly `width` columns.
@@ -53,11 +75,11 @@ pub(crate) fn column(text: &str, width: usize) -> String {
     let mut shown = safe(text, width + 1);
     if shown.width() > width {
         let mut used = 0;
-        let fits = |c: &char| {
-            used += c.width().unwrap_or(0);
+        let fits = |cluster: &&str| {
+            used += cluster.width();
             used < width
         };
-        shown = shown.chars().take_while(fits).collect::<String>() + "…";
+        shown = shown.graphemes(true).take_while(fits).collect::<String>() + "…";
     }
     let missing = width.saturating_sub(shown.width());
     shown + &" ".repeat(missing)
@@ -94,6 +116,7 @@ mod tests {
     fn a_payload_cannot_write_to_the_terminal() {
         assert_eq!(safe("a\u{1b}[2Jb", 20), r"a\u{1b}[2Jb");
         assert_eq!(safe("\u{202e}room", 20), r"\u{202e}room");
+        assert_eq!(safe("a\u{200d}b ❤\u{200d}", 30), r"a\u{200d}b ❤\u{200d}", "a joiner that joins no emoji");
         assert_eq!(safe("Zoë \"x\"", 20), "Zoë \"x\"");
         assert_eq!(safe("abcdef", 4), "abc…");
         assert_eq!(safe("abcd", 4), "abcd");
@@ -104,6 +127,7 @@ mod tests {
         for text in ["", "abc", "abcdefghij", "部屋部屋部屋", "\u{1b}\u{1b}\u{1b}", "a部屋部屋"] {
             assert_eq!(column(text, 6).width(), 6, "{text:?} became {:?}", column(text, 6));
         }
+        assert_eq!(column("👩‍👩‍👧👩‍👩‍👧👩‍👩‍👧👩‍👩‍👧", 6), "👩‍👩‍👧👩‍👩‍👧… ");
         assert_eq!(column("abcdef", 6), "abcdef");
         assert_eq!(column("abcdefg", 6), "abcde…");
     }

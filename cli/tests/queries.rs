@@ -183,6 +183,9 @@ fn an_events_history_goes_from_delivery_to_notification() {
     assert_eq!(history["event"]["id"], id);
     assert_eq!(history["delivery_lag_s"], serde_json::Value::Null, "VideoSDK gives no time");
     assert_eq!(history["published"]["is_published"], true);
+    ran(folder.path(), &["replay", "--provider", EXAMPLE, "--to-topic"], 0);
+    let explained = ran(folder.path(), &["explain", joined.last().unwrap()["id"].as_str().unwrap()], 0);
+    assert!(explained.contains("1× since the local stack started, and replayed 1×"), "{explained}");
 
     assert!(ran(folder.path(), &["explain", &id[..12]], 0).contains(id), "a prefix of an id is enough");
     assert_eq!(run(folder.path(), &["explain", "nothing"]).status.code(), Some(1));

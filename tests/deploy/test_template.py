@@ -209,11 +209,15 @@ def test_the_table_matches_the_functions_and_is_protected_from_deletion(template
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
     keys = lambda schema: [(key["AttributeName"], key["KeyType"]) for key in schema]
     assert keys(properties["KeySchema"]) == [("event_key", "HASH"), ("occurrence", "RANGE")]
-    [index] = properties["GlobalSecondaryIndexes"]
-    assert index["IndexName"] == "by_room"
-    assert keys(index["KeySchema"]) == [("room_key", "HASH"), ("occurred_at", "RANGE")]
+    by_room, by_time = properties["GlobalSecondaryIndexes"]
+    assert by_room["IndexName"] == "by_room" and by_room["Projection"] == {"ProjectionType": "ALL"}
+    assert keys(by_room["KeySchema"]) == [("room_key", "HASH"), ("occurred_at", "RANGE")]
+    assert by_time["IndexName"] == "by_time"
+    assert by_time["Projection"] == {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["type", "room_key"]}
+    assert keys(by_time["KeySchema"]) == [("time_shard", "HASH"), ("received_at", "RANGE")]
     types = {item["AttributeName"]: item["AttributeType"] for item in properties["AttributeDefinitions"]}
-    assert types == {"event_key": "S", "occurrence": "N", "room_key": "S", "occurred_at": "S"}
+    assert types == {name: "N" if name == "occurrence" else "S" for name in
+                     ("event_key", "occurrence", "room_key", "occurred_at", "time_shard", "received_at")}
 
 
 def test_everything_at_rest_is_encrypted_and_the_bucket_is_private(template):

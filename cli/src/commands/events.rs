@@ -3,7 +3,7 @@
 use super::backoff::POLL;
 use super::follow::Follower;
 use super::send::TRY;
-use super::{FilterOptions, StackOptions};
+use super::{FilterOptions, StackOptions, ended};
 use crate::error::{CommandError, Ending};
 use crate::history::{Filter, Source, Stored};
 use crate::terminal::{BOLD, DIM, RED, YELLOW, column, columns, line, local, styled};
@@ -16,8 +16,8 @@ use crate::terminal::{BOLD, DIM, RED, YELLOW, column, columns, line, local, styl
   cargo livehooks events --stack live --follow
   cargo livehooks events --type live.unknown --json | jq .data.raw
 
-Without --room the command scans the table, which on a deployed stack costs about 0.04 dollars per million events. \
-With --room it queries an index.")]
+The command reads an index by time. --participant and --text read every event since --since, which on a deployed stack \
+costs about 0.12 dollars per million events.")]
 pub struct Events {
     /// Show at most this many events, the newest
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 50)]
@@ -53,16 +53,16 @@ impl Events {
         }
         match follower {
             Some(follower) => tokio::select! {
-                failed = self.follow(follower, &filter, &found) => failed.map(|()| Ending::Fine),
-                _ = tokio::signal::ctrl_c() => Ok(Ending::Fine),
+                failed = self.follow(follower, &filter, &found) => failed?,
+                _ = tokio::signal::ctrl_c() => {}
             },
             None => {
                 if found.is_empty() && !self.json && self.limit > 0 {
                     none(&source, &filter)?;
                 }
-                Ok(Ending::Fine)
             }
         }
+        Ok(ended(&source, Ending::Fine))
     }
 
     async fn follow(

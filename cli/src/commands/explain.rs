@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::StackOptions;
+use super::{StackOptions, ended};
+use crate::dev::PublishCount;
 use crate::error::{CommandError, Ending};
 use crate::forward::describe;
 use crate::history::{Filter, HistoryError, Source, Stored, decision};
@@ -81,10 +82,14 @@ impl Explain {
         let source = self.stack.source().await?;
         let mut found = source.events_with_id(&self.event_id).await?;
         if found.is_empty() {
-            // `events` truncates long ids, so a prefix is accepted, although it takes a scan.
+            // `events` truncates long ids, so a prefix is accepted, although it takes a look at every entry of the index.
             let part = self.event_id.trim_end_matches('…');
-            found = source.events(&Filter { text: Some(part.into()), ..Filter::default() }).await?;
-            found.retain(|stored| !part.is_empty() && stored.event.id.starts_with(part));
+            if !part.is_empty() {
+                found = source.events(&Filter { id: Some(part.into()), ..Filter::default() }).await?;
+            }
+        }
+        if found.is_empty() && source.skipped() > 0 {
+            return Ok(ended(&source, Ending::Fine));
         }
         if found.is_empty() {
             anstream::eprintln!(
@@ -105,7 +110,7 @@ impl Explain {
                 false => print(&source, stored, &history)?,
             }
         }
-        Ok(Ending::Fine)
+        Ok(ended(&source, Ending::Fine))
     }
 }
 
@@ -141,41 +146,33 @@ async fn history<'a>(source: &'a Source, stored: &'a Stored) -> Result<EventHist
     })
 }
 
-/// Looks in the local stack's log of notifications since its start.
+/// Asks the local stack how often it has published the event since its start.
 async fn published_locally(stored: &Stored) -> Published {
     let running = RunningStack::read().ok().flatten();
     let base = running.map_or_else(|| "http://127.0.0.1:3000".into(), |running| running.url);
-    let url = format!("{base}/api/announcements?replay=all&follow=false");
-    let read = async { reqwest::get(&url).await?.error_for_status()?.text().await };
-    let log = match read.await {
-        Ok(log) => log,
-        Err(error) => {
-            let detail = format!("unknown: {}", describe(error));
-            return Published { is_published: None, detail, commands: vec![format!("curl -N '{url}'")] };
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("source", &stored.event.source).append_pair("id", &stored.event.id);
+    let url = format!("{base}/api/announcements/count?{}", query.finish());
+    let read = async { reqwest::get(&url).await?.error_for_status()?.bytes().await };
+    let count = match read.await {
+        Ok(json) => serde_json::from_slice::<PublishCount>(&json).map_err(|error| error.to_string()),
+        Err(error) => Err(describe(error)),
+    };
+    let PublishCount { published, replayed } = match count {
+        Ok(count) => count,
+        Err(why) => {
+            let detail = format!("unknown: {why}");
+            return Published { is_published: None, detail, commands: vec![format!("curl '{url}'")] };
         }
     };
-    #[derive(serde::Deserialize)]
-    struct Entry {
-        message: Message,
-    }
-    #[derive(serde::Deserialize)]
-    struct Message {
-        id: String,
-        source: String,
-        replayid: Option<String>,
-    }
-    let entries = log.lines().filter_map(|line| line.strip_prefix("data: "));
-    let messages =
-        entries.filter_map(|data| serde_json::from_str::<Entry>(data).ok()).map(|entry| entry.message);
-    let of_event =
-        |message: &Message| (&message.id, &message.source) == (&stored.event.id, &stored.event.source);
-    let (replays, first): (Vec<_>, Vec<_>) = messages.filter(of_event).partition(|m| m.replayid.is_some());
-    let detail = match (first.len(), replays.len()) {
+    let detail = match (published, replayed) {
         (0, 0) => "not since the local stack started; perhaps before".into(),
-        (first, 0) => format!("{first}× since the local stack started"),
-        (first, replays) => format!("{first}× since the local stack started, and replayed {replays}×"),
+        (published, 0) => format!("{published}× since the local stack started"),
+        (published, replayed) => {
+            format!("{published}× since the local stack started, and replayed {replayed}×")
+        }
     };
-    Published { is_published: (!first.is_empty()).then_some(true), detail, commands: Vec::new() }
+    Published { is_published: (published > 0).then_some(true), detail, commands: Vec::new() }
 }
 
 /// The deployed notifier logs failures only.

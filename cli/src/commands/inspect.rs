@@ -15,9 +15,8 @@ use crate::inspect::{Inspected, Log, follow, guarded, router};
   cargo livehooks inspect --stack livehooks
   cargo livehooks inspect --stack livehooks --region eu-central-1 --port 8080
 
-The command only reads. Your AWS credentials need cloudformation:DescribeStacks and, on the table, dynamodb:Scan, \
-Query, GetItem, DescribeTable, DescribeStream, GetShardIterator and GetRecords. It scans the table once at the start; \
-the page shows the newest 10,000 events.")]
+The command only reads. Your AWS credentials need cloudformation:DescribeStacks and, on the table, dynamodb:Query, \
+GetItem, BatchGetItem, Scan, DescribeTable, DescribeStream, GetShardIterator and GetRecords. The page shows the newest 10,000 events.")]
 pub struct Inspect {
     /// The stack's name
     #[arg(long, value_name = "NAME")]

@@ -27,3 +27,21 @@ mod render;
 mod run_state;
 
 pub use options::{FilterOptions, Moment, Selection, StackOptions};
+
+use crate::error::Ending;
+use crate::history::Source;
+
+/// How a command ends that has read events. Says how many items were skipped because they contain no valid event.
+fn ended(source: &Source, ending: Ending) -> Ending {
+    let skipped = source.skipped();
+    if skipped == 0 {
+        return ending;
+    }
+    let items = if skipped == 1 {
+        "1 item of the table was".into()
+    } else {
+        format!("{skipped} items of the table were")
+    };
+    anstream::eprintln!("{items} skipped: no valid event");
+    if ending == Ending::Fine { Ending::Incomplete } else { ending }
+}

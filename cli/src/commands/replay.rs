@@ -16,10 +16,10 @@ use uuid::Uuid;
 use super::destination::{Destination, SendResult};
 use super::events::{heading, row};
 use super::run_state::StateFile;
-use super::{FilterOptions, Selection, StackOptions};
+use super::{FilterOptions, Selection, StackOptions, ended};
 use crate::error::{CommandError, Ending};
 use crate::forward::HttpTarget;
-use crate::history::{EventKey, Filter, HistoryError, Source};
+use crate::history::{EventKey, Filter, HistoryError, Source, Stored};
 use crate::terminal::{BOLD, GREEN, RED, length, line, local, safe, styled};
 
 /// The arguments of `replay`.
@@ -136,8 +136,8 @@ impl Replay {
                 run.count
             );
         }
-        let ended = self.publish(&source, &destination, &state, &mut run, left).await;
-        let summary = match &ended {
+        let published = self.publish(&source, &destination, &state, &mut run, left).await;
+        let summary = match &published {
             Ok(Ending::Interrupted) | Err(_) => {
                 format!(
                     "{} of {} events are published; run the same command to continue",
@@ -155,7 +155,7 @@ impl Replay {
         if run.rejected > 0 {
             anstream::eprintln!("{}", styled(RED, format!("{} permanently rejected", run.rejected)));
         }
-        ended
+        published.map(|ending| ended(&source, ending))
     }
 
     /// Identifies a run: equal for command lines that continue each other.
@@ -173,14 +173,16 @@ impl Replay {
             line(styled(BOLD, heading()))?;
         }
         for key in &keys {
-            if let Some(stored) = source.event_at(&key.event_key, key.occurrence).await? {
+            let stored = source.event_at(&key.event_key, key.occurrence).await;
+            if let Some(stored) = source.readable(stored)?.flatten() {
                 line(if self.json { stored.one_line() } else { row(&stored) })?;
             }
         }
         let rate = u64::from(self.rate.get());
         let takes = length(SignedDuration::from_secs((keys.len() as u64 / rate) as i64));
-        anstream::eprintln!("{} events would be published again, in about {takes}", keys.len());
-        Ok(Ending::Fine)
+        let count = keys.len() - source.skipped();
+        anstream::eprintln!("{count} events would be published again, in about {takes}");
+        Ok(ended(source, Ending::Fine))
     }
 
     async fn publish(
@@ -267,17 +269,13 @@ impl Replay {
             if batch.len() == most {
                 break;
             }
-            let Some(stored) = source.event_at(&key.event_key, key.occurrence).await? else {
+            let stored = source.event_at(&key.event_key, key.occurrence).await;
+            let notification =
+                stored.and_then(|stored| stored.map(|stored| pending(source, run, key, &stored)).transpose());
+            let Some(notification) = source.readable(notification)?.flatten() else {
                 left.next();
                 continue;
             };
-            let json = with_replay_id(&stored.json, &run.replay_id(key));
-            let occurrence = key.occurrence.to_string();
-            let notification = Notification::new(&json, &source.table, &key.event_key, &occurrence);
-            let notification = notification.map_err(|why| HistoryError::NoEvent {
-                event_key: key.event_key.clone(),
-                why: why.to_string(),
-            })?;
             bytes += notification.bytes();
             if !batch.is_empty() && bytes > livehooks_aws::notification::MESSAGE_BYTES_MAX {
                 break;
@@ -317,6 +315,19 @@ impl Run {
             self.rejected += u64::from(matches!(result, SendResult::Rejected(_)));
         }
     }
+}
+
+/// The event's notification in this run.
+fn pending(
+    source: &Source,
+    run: &Run,
+    key: &EventKey,
+    stored: &Stored,
+) -> Result<Notification, HistoryError> {
+    let json = with_replay_id(&stored.json, &run.replay_id(key));
+    let notification = Notification::new(&json, &source.table, &key.event_key, &key.occurrence.to_string());
+    notification
+        .map_err(|why| HistoryError::NoEvent { event_key: key.event_key.clone(), why: why.to_string() })
 }
 
 /// The event, byte for byte, with the attribute `replayid` added.

@@ -1,12 +1,9 @@
 //! `livehooks rooms`: lists rooms with their participants and recordings.
 
-use jiff::Timestamp;
-use serde::Serialize;
-
-use super::{FilterOptions, StackOptions};
+use super::{FilterOptions, StackOptions, ended};
 use crate::error::{CommandError, Ending};
 use crate::terminal::{BOLD, DIM, RED, YELLOW, column, columns, line, local, styled};
-use crate::timeline::{LaneKind, Timeline};
+use crate::timeline::{RoomSummary, Timeline};
 
 /// The arguments of `rooms`.
 #[derive(Clone, Debug, clap::Args)]
@@ -24,22 +21,6 @@ pub struct Rooms {
     stack: StackOptions,
 }
 
-#[derive(Serialize)]
-struct Summary<'a> {
-    provider: &'a str,
-    room: Option<&'a str>,
-    first_seen: Timestamp,
-    last_seen: Timestamp,
-    events: usize,
-    sessions: usize,
-    participants: usize,
-    /// Participants that have neither left nor been in a session that ended.
-    present: usize,
-    recordings: usize,
-    open_recordings: usize,
-    failures: usize,
-}
-
 impl Rooms {
     /// Prints the rooms, the last seen at the end.
     ///
@@ -49,17 +30,17 @@ impl Rooms {
         let source = self.stack.source().await?;
         let stored = source.events(&self.events.filter(None)).await?;
         let timelines = Timeline::of_rooms(stored.iter().map(|stored| &stored.event));
-        let mut rooms: Vec<Summary<'_>> = timelines.iter().map(summary).collect();
+        let mut rooms: Vec<RoomSummary> = timelines.iter().map(Timeline::summary).collect();
         rooms.sort_by_key(|room| room.last_seen);
         if self.json {
             for room in &rooms {
                 line(serde_json::to_string(room).unwrap_or_default())?;
             }
-            return Ok(Ending::Fine);
+            return Ok(ended(&source, Ending::Fine));
         }
         if rooms.is_empty() {
             anstream::eprintln!("no room in {} has a matching event", source.name());
-            return Ok(Ending::Fine);
+            return Ok(ended(&source, Ending::Fine));
         }
         let time = if columns() < 100 { ("%m-%d %H:%M", 11) } else { ("%Y-%m-%d %H:%M", 16) };
         let width = columns().saturating_sub(47 + 2 * time.1).clamp(8, 40);
@@ -76,37 +57,18 @@ impl Rooms {
         for room in &rooms {
             line(row(room, width, time.0))?;
         }
-        Ok(Ending::Fine)
+        Ok(ended(&source, Ending::Fine))
     }
 }
 
-fn summary(timeline: &Timeline) -> Summary<'_> {
-    let lanes = |kind| timeline.lanes.iter().filter(move |lane| lane.kind == kind);
-    let running = |kind| lanes(kind).filter(|lane| lane.spans.iter().any(|span| span.is_running())).count();
-    let markers = timeline.lanes.iter().flat_map(|lane| &lane.markers).chain(&timeline.markers);
-    Summary {
-        provider: &timeline.provider,
-        room: timeline.room.as_deref(),
-        first_seen: timeline.from,
-        last_seen: timeline.to,
-        events: timeline.events,
-        sessions: lanes(LaneKind::Session).count(),
-        participants: lanes(LaneKind::Participant).count(),
-        present: running(LaneKind::Participant),
-        recordings: lanes(LaneKind::Recording).count(),
-        open_recordings: running(LaneKind::Recording),
-        failures: markers.filter(|marker| marker.is_failure).count(),
-    }
-}
-
-fn row(room: &Summary<'_>, width: usize, time: &str) -> String {
+fn row(room: &RoomSummary, width: usize, time: &str) -> String {
     let of = |part: usize, all: usize| format!("{part} of {all}");
     let recording = format!("{:9}", of(room.open_recordings, room.recordings));
     let failures = if room.failures == 0 { String::new() } else { format!("{:6}", room.failures) };
     let row = format!(
         "{} {} {} {} {:6} {:8} {} {}",
-        column(room.provider, 9),
-        column(room.room.unwrap_or("(no room)"), width),
+        column(&room.provider, 9),
+        column(room.room.as_deref().unwrap_or("(no room)"), width),
         styled(DIM, local(room.first_seen, time)),
         styled(DIM, local(room.last_seen, time)),
         room.events,

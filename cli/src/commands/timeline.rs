@@ -3,11 +3,11 @@
 use jiff::SignedDuration;
 
 use super::options::provider;
-use super::{Moment, StackOptions, render};
+use super::{Moment, StackOptions, ended, render};
 use crate::error::{CommandError, Ending};
 use crate::history::{Filter, Stored};
 use crate::providers::name_choices;
-use crate::terminal::{columns, line};
+use crate::terminal::{line, width};
 use crate::timeline::Timeline;
 
 /// The period before the latest event that is shown by default.
@@ -21,9 +21,11 @@ const DEFAULT_PERIOD: SignedDuration = SignedDuration::from_hours(24);
   cargo livehooks timeline standup --json | jq '.lanes[] | select(.kind == \"recording\")'
 
 Legend:
-  ┣━━┫ from start to end          ╌╌ unknown
-  ◆    a file is ready            ?  the start or end was never received
-  ✗    a failure")]
+  ┣━━┫ from start to end          ▸  open at the last event
+  ╌╌   unknown                    ?  the start or end was never received
+  ┃    shorter than a column      ╋  ended and started again within a column
+  ◆    a file is ready            ✗  a failure
+  « »  outside, because a clock is months off")]
 pub struct ShowTimeline {
     /// The room's id
     room: String,
@@ -64,7 +66,7 @@ impl ShowTimeline {
                 source.name(),
                 self.stack.to_arguments()
             );
-            return Ok(Ending::No);
+            return Ok(ended(&source, Ending::No));
         };
         let earlier = stored.len();
         if self.since.is_none() {
@@ -82,7 +84,7 @@ impl ShowTimeline {
             if index > 0 {
                 line("")?;
             }
-            for drawn in render::draw(timeline, columns()) {
+            for drawn in render::draw(timeline, width()) {
                 line(drawn)?;
             }
         }
@@ -91,6 +93,6 @@ impl ShowTimeline {
                 "{earlier} earlier events are not shown; --since 90d shows all stored events"
             );
         }
-        Ok(Ending::Fine)
+        Ok(ended(&source, Ending::Fine))
     }
 }

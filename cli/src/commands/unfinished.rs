@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::options::duration;
-use super::{Moment, StackOptions};
+use super::{Moment, StackOptions, ended};
 use crate::error::{CommandError, Ending};
 use crate::history::Filter;
 use crate::providers::name_choices;
@@ -66,7 +66,7 @@ impl Unfinished {
         } else {
             table(&open, now)?;
         }
-        Ok(if open.is_empty() { Ending::Fine } else { Ending::Open })
+        Ok(ended(&source, if open.is_empty() { Ending::Fine } else { Ending::Open }))
     }
 }
 

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::local::private;
 
-const FORMAT: u32 = 1;
+/// 2: the table has the index `by_time`. A version that does not write its keys must not add events.
+const FORMAT: u32 = 2;
 
 /// Why a data folder cannot be used. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +67,7 @@ impl DataFolder {
         }
         let opened = Self { folder: folder.to_owned(), _lock: lock };
         match opened.read::<Format>("format.json", "format.json")? {
-            None => opened.write("format.json", &Format { format: FORMAT }).map_err(io)?,
+            None => opened.upgraded().map_err(io)?,
             Some(Format { format: found }) if found > FORMAT => {
                 return Err(DataError::Newer { folder: folder.to_owned(), found });
             }
@@ -78,6 +79,11 @@ impl DataFolder {
             private::file(&database).map_err(io)?;
         }
         Ok(opened)
+    }
+
+    /// Records that the folder has this version's format.
+    pub(super) fn upgraded(&self) -> io::Result<()> {
+        self.write("format.json", &Format { format: FORMAT })
     }
 
     pub(super) fn database(&self) -> PathBuf {

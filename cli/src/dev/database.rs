@@ -5,6 +5,7 @@ use std::path::Path;
 
 use aws_lambda_events::event::dynamodb::Event;
 use dynoxide::Database as Dynoxide;
+use livehooks_aws::store::time_shard;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -33,14 +34,14 @@ impl Database {
             None => Dynoxide::memory(),
             Some(file) => {
                 if file.exists() {
-                    check(file).map_err(damaged)?;
+                    check(file).and_then(|()| add_time_shards(file)).map_err(damaged)?;
                 }
                 Dynoxide::new(&file.to_string_lossy())
             }
         };
         let database = database.map_err(|error| damaged(failed(error)))?;
         let database = Self(database);
-        database.make_table().map_err(damaged)?;
+        database.make_table().and_then(|()| database.make_time_index()).map_err(damaged)?;
         if let Some(file) = file {
             add_indexes(file).map_err(damaged)?;
         }
@@ -80,6 +81,33 @@ impl Database {
         let ttl = json!({ "Enabled": true, "AttributeName": "expires_at" });
         let ttl = json!({ "TableName": TABLE, "TimeToLiveSpecification": ttl });
         self.0.update_time_to_live(request(ttl)?).map_err(failed)?;
+        Ok(())
+    }
+
+    /// Adds the index `by_time`, which tables of older versions do not have.
+    fn make_time_index(&self) -> Result<(), DatabaseError> {
+        let table = self.0.describe_table(request(json!({ "TableName": TABLE }))?).map_err(failed)?;
+        let table = serde_json::to_value(table).map_err(failed)?;
+        let indexes = table["Table"]["GlobalSecondaryIndexes"].as_array();
+        if indexes.into_iter().flatten().any(|index| index["IndexName"] == "by_time") {
+            return Ok(());
+        }
+        let update = json!({
+            "TableName": TABLE,
+            "AttributeDefinitions": [
+                { "AttributeName": "time_shard", "AttributeType": "S" },
+                { "AttributeName": "received_at", "AttributeType": "S" },
+            ],
+            "GlobalSecondaryIndexUpdates": [{ "Create": {
+                "IndexName": "by_time",
+                "KeySchema": [
+                    { "AttributeName": "time_shard", "KeyType": "HASH" },
+                    { "AttributeName": "received_at", "KeyType": "RANGE" },
+                ],
+                "Projection": { "ProjectionType": "INCLUDE", "NonKeyAttributes": ["type", "room_key"] },
+            } }],
+        });
+        self.0.update_table(request(update)?).map_err(failed)?;
         Ok(())
     }
 
@@ -138,6 +166,29 @@ fn add_indexes(file: &Path) -> Result<(), DatabaseError> {
         CREATE INDEX IF NOT EXISTS shard_place
             ON _stream_records (table_name, shard_id, CAST(sequence_number AS INTEGER));";
     rusqlite::Connection::open(file).and_then(|file| file.execute_batch(indexes)).map_err(failed)
+}
+
+/// Gives events of older versions their keys in the index `by_time`, if the table does not have that yet.
+fn add_time_shards(file: &Path) -> Result<(), DatabaseError> {
+    let mut file = rusqlite::Connection::open(file).map_err(failed)?;
+    let has = |name: &str| -> rusqlite::Result<bool> {
+        file.query_row("SELECT count(*) > 0 FROM sqlite_master WHERE name = ?1", [name], |row| row.get(0))
+    };
+    if !has(TABLE).map_err(failed)? || has(&format!("{TABLE}::gsi::by_time")).map_err(failed)? {
+        return Ok(());
+    }
+    let add = |to: &rusqlite::Transaction<'_>| {
+        let keys = format!("SELECT rowid, json_extract(item_json, '$.event_key.S') FROM \"{TABLE}\"");
+        let keys = to
+            .prepare(&keys)?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<Vec<(i64, String)>, _>>()?;
+        let set = "json_set(item_json, '$.time_shard', json_object('S', ?2))";
+        let mut set = to.prepare(&format!("UPDATE \"{TABLE}\" SET item_json = {set} WHERE rowid = ?1"))?;
+        keys.iter().try_for_each(|(row, key)| set.execute((row, time_shard(key))).map(drop))
+    };
+    let transaction = file.transaction().map_err(failed)?;
+    add(&transaction).and_then(|()| transaction.commit()).map_err(failed)
 }
 
 /// Checks every page of the file without changing it.

@@ -17,6 +17,7 @@ mod endpoint;
 mod forward;
 mod notes;
 mod notification_log;
+mod publish_counts;
 mod queue;
 mod queue_poller;
 mod report;
@@ -40,6 +41,7 @@ pub use data::DataError;
 pub use database::{Database, DatabaseError};
 pub use dead_letters::{Counts, DeadLetter};
 pub use notification_log::NotificationLog;
+pub use publish_counts::PublishCount;
 pub use queue::{Queue, RECEIVES_MAX};
 pub use report::{RejectedDelivery, Report};
 pub use sqs::{DEAD_LETTER_PATH, FALLBACK_PATH};
@@ -129,8 +131,9 @@ impl Stack {
         let folder = options.data.as_deref().map(DataFolder::open).transpose()?;
         let database = Database::open(folder.as_ref().map(DataFolder::database).as_deref())?;
         let queue = Queue::open(folder.as_ref().map(DataFolder::queue).as_deref())?;
-
         let other = |error: std::io::Error| StartError::Other(error.to_string());
+        folder.as_ref().map_or(Ok(()), DataFolder::upgraded).map_err(other)?;
+
         let address = listener.local_addr().map_err(other)?;
         let dynamodb_address = dynamodb.local_addr().map_err(other)?;
         let aws_address = aws.local_addr().map_err(other)?;

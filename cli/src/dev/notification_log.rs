@@ -9,11 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use livehooks_aws::Notification;
 use tokio::sync::watch;
 
+use super::publish_counts::{PublishCount, PublishCounts};
+
 /// The log of notifications: entries of `{"message": <event>, "attributes": {…}}`, each preceded by its length.
 pub struct NotificationLog {
     file: Mutex<File>,
     bytes: watch::Sender<u64>,
     delivered: AtomicU64,
+    counts: PublishCounts,
 }
 
 /// A reader's position in the log.
@@ -33,6 +36,7 @@ impl NotificationLog {
             file: Mutex::new(tempfile::tempfile()?),
             bytes: watch::Sender::new(0),
             delivered: AtomicU64::new(u64::MAX),
+            counts: PublishCounts::new().map_err(io::Error::other)?,
         })
     }
 
@@ -61,8 +65,17 @@ impl NotificationLog {
         let file = self.file.lock().map_err(|_| io::ErrorKind::Other)?;
         let end = *self.bytes.borrow();
         write_at(&file, &entries, end)?;
+        self.counts.add(notifications).map_err(io::Error::other)?;
         self.bytes.send_modify(|bytes| *bytes += entries.len() as u64);
         Ok(())
+    }
+
+    /// How often an event was published.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be read.
+    pub(super) fn count(&self, source: &str, id: &str) -> io::Result<PublishCount> {
+        self.counts.of(source, id).map_err(io::Error::other)
     }
 
     /// A cursor at the start of the log, or at its end.
@@ -131,6 +144,17 @@ mod tests {
 
     fn notification(message: &str) -> Notification {
         Notification { message: message.into(), attributes: Default::default() }
+    }
+
+    #[test]
+    fn publishing_and_replaying_an_event_are_counted_apart() {
+        let log = NotificationLog::new().unwrap();
+        let event = |id: &str, more: &str| notification(&format!(r#"{{"source":"/s","id":"{id}"{more}}}"#));
+        log.push(&[event("a", ""), event("b", ""), notification("[]")]).unwrap();
+        log.push(&[event("a", r#","replayid":"r""#), event("a", r#","replayid":"s""#)]).unwrap();
+        assert_eq!(log.count("/s", "a").unwrap(), PublishCount { published: 1, replayed: 2 });
+        assert_eq!(log.count("/s", "b").unwrap(), PublishCount { published: 1, replayed: 0 });
+        assert_eq!(log.count("/other", "a").unwrap(), PublishCount::default());
     }
 
     #[tokio::test]

@@ -73,6 +73,7 @@ pub(super) async fn serve(
         .route("/api/events", get(events))
         .route("/api/rejections", get(rejections))
         .route("/api/announcements", get(notifications))
+        .route("/api/announcements/count", get(count))
         .route("/api/stack", get(async || axum::Json(StackProcess { process: std::process::id() })))
         .with_state(api);
     let webhooks = for_each_provider!(P => routes.mount::<P>(&keys));
@@ -158,6 +159,19 @@ async fn events(State(api): State<Api>, Query(query): Query<Events>) -> Response
 
 async fn rejections(State(api): State<Api>) -> Response {
     axum::Json(api.report.rejections()).into_response()
+}
+
+#[derive(Deserialize)]
+struct EventId {
+    source: String,
+    id: String,
+}
+
+async fn count(State(api): State<Api>, Query(event): Query<EventId>) -> Response {
+    match api.published.count(&event.source, &event.id) {
+        Ok(count) => axum::Json(count).into_response(),
+        Err(why) => problem(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string()),
+    }
 }
 
 #[derive(Deserialize)]

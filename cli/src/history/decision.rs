@@ -14,7 +14,13 @@ pub async fn decision(source: &Source, stored: &Stored) -> Result<String, Histor
     let Some(before) = stored.occurrence.checked_sub(1) else {
         return Ok("new: the first event of its sequence".into());
     };
-    Ok(match source.event_at(&stored.event_key, before).await? {
+    let previous = match source.event_at(&stored.event_key, before).await {
+        Err(HistoryError::NoEvent { .. }) => {
+            return Ok(format!("new: occurrence {before} of its sequence existed and cannot be read"));
+        }
+        previous => previous?,
+    };
+    Ok(match previous {
         None => format!("new: occurrence {before} of its sequence existed and has expired"),
         Some(before) => {
             let apart = length(stored.received_at.duration_since(before.received_at));

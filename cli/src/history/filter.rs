@@ -1,8 +1,8 @@
 //! Filters stored events.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use livehooks_aws::store::Item;
+use livehooks_aws::store::{self, Item};
+use livehooks_signing::PROVIDERS;
 
 use super::stored::text;
 use super::{HistoryError, Stored};
@@ -14,6 +14,8 @@ pub struct Filter {
     pub provider: Option<String>,
     /// The type; `*` matches any characters (`live.recording.*`).
     pub r#type: Option<String>,
+    /// A prefix of the event's id.
+    pub id: Option<String>,
     /// The room's id.
     pub room: Option<String>,
     /// The participant's id, assigned by the provider or by the application.
@@ -31,15 +33,41 @@ pub struct Filter {
 impl Filter {
     /// Whether an item matches; its event is read only if necessary.
     pub(super) fn matches_item(&self, item: &Item) -> Result<bool, HistoryError> {
-        let provider = text(item, "event_key").and_then(|key| key.split_once('#')).map(|(name, _)| name);
+        let (provider, name) =
+            text(item, "event_key").and_then(|key| key.split_once('#')).unwrap_or_default();
         let received_at = text(item, "received_at").and_then(|time| time.parse::<Timestamp>().ok());
-        let attributes = is(&self.provider, provider)
+        let is_in_room = |keys: Vec<String>| {
+            text(item, "room_key").is_some_and(|found| keys.iter().any(|key| key == found))
+        };
+        let attributes = is(&self.provider, Some(provider))
+            && self.id_part().is_none_or(|part| name.starts_with(part))
             && self.matches_type(text(item, "type").unwrap_or_default())
-            && self.matches_time(received_at);
-        if !attributes || (self.room.is_none() && self.participant.is_none() && self.text.is_none()) {
+            && self.matches_time(received_at)
+            && self.room_keys().is_none_or(is_in_room);
+        if !attributes || !self.needs_event() {
             return Ok(attributes);
         }
         Ok(self.matches(&Stored::read(item)?))
+    }
+
+    /// Whether the item's other attributes cannot tell if it matches.
+    pub(super) fn needs_event(&self) -> bool {
+        let has_room_key = self.room.is_none() || self.room_keys().is_some();
+        self.id.is_some() || self.participant.is_some() || self.text.is_some() || !has_room_key
+    }
+
+    /// What the keys of events with this id start with, after the provider: an id may end with the occurrence, which the
+    /// key does not have.
+    pub(super) fn id_part(&self) -> Option<&str> {
+        self.id.as_deref().map(|id| id.split_once('.').map_or(id, |(part, _)| part))
+    }
+
+    /// The room's keys in the table, one per provider; `None` without a room, or if its id is too long for a key.
+    pub(super) fn room_keys(&self) -> Option<Vec<String>> {
+        let room = self.room.as_deref()?;
+        let providers = PROVIDERS.iter().map(|provider| provider.name);
+        let wanted = providers.filter(|name| is(&self.provider, Some(name)));
+        wanted.map(|provider| store::room_key(provider, room)).collect()
     }
 
     /// Whether an event matches.
@@ -48,6 +76,7 @@ impl Filter {
         is(&self.provider, Some(&event.provider))
             && self.matches_type(&event.r#type)
             && self.matches_time(Some(stored.received_at))
+            && self.id.as_deref().is_none_or(|id| event.id.starts_with(id))
             && is(&self.room, event.subject.as_deref())
             && self.matches_participant(stored)
             && self.text.as_deref().is_none_or(|text| holds(&stored.json, text))
@@ -55,7 +84,7 @@ impl Filter {
 
     /// Whether every event matches.
     pub fn matches_all(&self) -> bool {
-        let texts = [&self.provider, &self.r#type, &self.room, &self.participant, &self.text];
+        let texts = [&self.provider, &self.r#type, &self.id, &self.room, &self.participant, &self.text];
         texts.into_iter().all(Option::is_none) && self.since.is_none() && self.until.is_none()
     }
 
@@ -74,21 +103,6 @@ impl Filter {
     fn matches_time(&self, received_at: Option<Timestamp>) -> bool {
         self.since.is_none_or(|since| received_at.is_some_and(|time| time >= since))
             && self.until.is_none_or(|until| received_at.is_some_and(|time| time < until))
-    }
-
-    /// The conditions that DynamoDB can check itself.
-    pub(super) fn expression(&self) -> Option<(String, Vec<(&'static str, AttributeValue)>)> {
-        let sortable = |time: Timestamp| AttributeValue::S(format!("{time:.9}"));
-        let provider = self.provider.as_ref().map(|name| AttributeValue::S(format!("{name}#")));
-        let conditions = [
-            ("begins_with(event_key, :provider)", ":provider", provider),
-            ("received_at >= :since", ":since", self.since.map(sortable)),
-            ("received_at < :until", ":until", self.until.map(sortable)),
-        ];
-        let known = conditions.into_iter().filter_map(|(text, name, value)| Some((text, name, value?)));
-        let (texts, values): (Vec<_>, Vec<_>) =
-            known.map(|(text, name, value)| (text, (name, value))).unzip();
-        (!texts.is_empty()).then(|| (texts.join(" AND "), values))
     }
 }
 

@@ -1,16 +1,21 @@
 //! Reads stored events, from the local stack's table or a deployed one. Nothing here writes.
 
+mod condition;
 mod decision;
 mod event;
 mod filter;
+mod items;
+mod lookup;
 mod source;
 mod stored;
 mod tail;
+mod unreadable;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use livehooks_aws::store::{self, Item};
 use livehooks_signing::PROVIDERS;
 use serde::{Deserialize, Serialize};
+
+use lookup::Keep;
 
 pub use decision::decision;
 pub use event::{
@@ -31,9 +36,13 @@ pub enum HistoryError {
     )]
     Local { table: String, why: String },
     #[error(
-        "the table {table} of stack {stack} cannot be read: {why}\n  your credentials need dynamodb:Scan, Query and GetItem on it"
+        "the table {table} of stack {stack} cannot be read: {why}\n  your credentials need dynamodb:Query, GetItem, BatchGetItem and Scan on it"
     )]
     Deployed { table: String, stack: String, why: String },
+    #[error(
+        "stack {stack} does not have the index by_time: it is an older version, or is being updated\n  deploy this version with `sam build && sam deploy`, or wait until the update is complete"
+    )]
+    NoTimeIndex { stack: String },
     #[error("the item {event_key} does not contain a valid event: {why}")]
     NoEvent { event_key: String, why: String },
     #[error("{0}")]
@@ -69,28 +78,16 @@ pub struct EventKey {
     pub occurrence: u64,
 }
 
-/// An item that matched the filter. Its event is still packed, or dropped.
-struct Found {
-    key: EventKey,
-    item: Item,
-}
-
-/// Which part of an item to keep in memory.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Keep {
-    Item,
-    Key,
-}
-
 impl Source {
-    /// The stored events that match the filter, oldest received first; with a limit, the newest of them.
-    /// A filter with a room queries the index `by_room`; any other scans the table.
+    /// The stored events that match the filter, oldest received first; with a limit, the newest of them. Skips items that
+    /// contain no valid event.
     ///
     /// # Errors
-    /// If the table cannot be read, or an item contains no valid event.
+    /// If the table cannot be read.
     pub async fn events(&self, filter: &Filter) -> Result<Vec<Stored>, HistoryError> {
         let found = self.find(filter, Keep::Item).await?;
-        found.iter().rev().map(|found| Stored::read(&found.item)).collect()
+        let read = found.iter().rev().map(|found| self.readable(Stored::read(&found.item)));
+        read.filter_map(Result::transpose).collect()
     }
 
     /// The keys of the events that match the filter, oldest received first. They need much less memory.
@@ -117,25 +114,10 @@ impl Source {
         answer.item().map(Stored::read).transpose()
     }
 
-    /// Newest first.
-    async fn find(&self, filter: &Filter, keep: Keep) -> Result<Vec<Found>, HistoryError> {
-        let mut found = Vec::new();
-        match self.room_keys(filter) {
-            Some(keys) => {
-                for key in keys {
-                    self.query_room(key, filter, keep, &mut found).await?;
-                }
-            }
-            None => self.scan(filter, keep, &mut found).await?,
-        }
-        newest(&mut found, filter.limit);
-        Ok(found)
-    }
-
-    /// The stored events with this id; several if several providers use it.
+    /// The stored events with this id; several if several providers use it. Skips items that contain no valid event.
     ///
     /// # Errors
-    /// If the table cannot be read, or an item contains no valid event.
+    /// If the table cannot be read.
     pub async fn events_with_id(&self, id: &str) -> Result<Vec<Stored>, HistoryError> {
         let sequence =
             id.rsplit_once('.').and_then(|(hash, occurrence)| Some((hash, occurrence.parse::<u64>().ok()?)));
@@ -143,61 +125,12 @@ impl Source {
         let mut found = Vec::new();
         for provider in PROVIDERS {
             for (name, occurrence) in candidates.iter().flatten() {
-                found.extend(self.event_at(&format!("{}#{name}", provider.name), *occurrence).await?);
+                let at = self.event_at(&format!("{}#{name}", provider.name), *occurrence).await;
+                found.extend(self.readable(at)?.flatten());
             }
         }
         found.retain(|stored| stored.event.id == id);
         Ok(found)
-    }
-
-    /// The index keys of the filter's room; `None` if the index cannot be used.
-    fn room_keys(&self, filter: &Filter) -> Option<Vec<String>> {
-        let room = filter.room.as_deref()?;
-        let providers = PROVIDERS.iter().map(|provider| provider.name);
-        let wanted = providers.filter(|name| filter.provider.as_deref().is_none_or(|wanted| wanted == *name));
-        wanted.map(|provider| store::room_key(provider, room)).collect()
-    }
-
-    async fn query_room(
-        &self,
-        room_key: String,
-        filter: &Filter,
-        keep: Keep,
-        found: &mut Vec<Found>,
-    ) -> Result<(), HistoryError> {
-        let mut query = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name("by_room")
-            .key_condition_expression("room_key = :room")
-            .expression_attribute_values(":room", AttributeValue::S(room_key));
-        if let Some((expression, values)) = (Filter { provider: None, ..filter.clone() }).expression() {
-            query = query.filter_expression(expression);
-            for (name, value) in values {
-                query = query.expression_attribute_values(name, value);
-            }
-        }
-        let mut items = query.into_paginator().items().send();
-        while let Some(item) = items.next().await {
-            collect(item.map_err(|error| self.unreadable(&error))?, filter, keep, found)?;
-        }
-        Ok(())
-    }
-
-    async fn scan(&self, filter: &Filter, keep: Keep, found: &mut Vec<Found>) -> Result<(), HistoryError> {
-        let mut scan = self.client.scan().table_name(&self.table);
-        if let Some((expression, values)) = filter.expression() {
-            scan = scan.filter_expression(expression);
-            for (name, value) in values {
-                scan = scan.expression_attribute_values(name, value);
-            }
-        }
-        let mut items = scan.into_paginator().items().send();
-        while let Some(item) = items.next().await {
-            collect(item.map_err(|error| self.unreadable(&error))?, filter, keep, found)?;
-        }
-        Ok(())
     }
 
     pub(crate) fn unstreamable(&self, why: String) -> HistoryError {
@@ -208,35 +141,15 @@ impl Source {
     where
         E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + 'static,
     {
-        let (table, why) = (self.table.clone(), livehooks_aws::describe(error));
+        self.unreadable_because(livehooks_aws::describe(error))
+    }
+
+    fn unreadable_because(&self, why: String) -> HistoryError {
+        let table = self.table.clone();
         match &self.stack {
+            Some(stack) if why.contains("by_time") => HistoryError::NoTimeIndex { stack: stack.name.clone() },
             None => HistoryError::Local { table, why },
             Some(stack) => HistoryError::Deployed { table, stack: stack.name.clone(), why },
         }
     }
-}
-
-fn collect(mut item: Item, filter: &Filter, keep: Keep, found: &mut Vec<Found>) -> Result<(), HistoryError> {
-    if filter.matches_item(&item)? {
-        let text = |name| stored::text(&item, name).unwrap_or_default().to_owned();
-        let key = EventKey {
-            received_at: text("received_at"),
-            event_key: text("event_key"),
-            occurrence: stored::number(&item, "occurrence").and_then(|n| n.try_into().ok()).unwrap_or(0),
-        };
-        if keep == Keep::Key {
-            item.clear();
-        }
-        found.push(Found { key, item });
-    }
-    // Drop what is over the limit before it fills the memory.
-    if filter.limit.is_some_and(|limit| found.len() >= limit.saturating_mul(2).max(1_000)) {
-        newest(found, filter.limit);
-    }
-    Ok(())
-}
-
-fn newest(found: &mut Vec<Found>, limit: Option<usize>) {
-    found.sort_by(|one, other| other.key.cmp(&one.key));
-    found.truncate(limit.unwrap_or(usize::MAX));
 }

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::Client;
 use livehooks_aws::{clients, http_client};
 
 use super::HistoryError;
+use super::unreadable::Unreadable;
 use crate::local::{TABLE, TOPIC_ARN, local_sdk_config};
 
 /// A stack's table of events, and the topic on which they are published.
@@ -24,6 +27,9 @@ pub struct Source {
     streams: aws_sdk_dynamodbstreams::Client,
     /// The deployed stack; `None` for the local one.
     pub stack: Option<DeployedStack>,
+    pub(super) unreadable_items: Arc<Unreadable>,
+    /// Whether events were found that are in the table and not in the index `by_time`.
+    pub(super) has_unindexed: Arc<AtomicBool>,
 }
 
 /// A stack in AWS, as CloudFormation describes it.
@@ -47,6 +53,8 @@ impl Source {
             sdk: local_sdk_config(sns),
             streams: aws_sdk_dynamodbstreams::Client::new(&local_sdk_config(dynamodb)),
             stack: None,
+            unreadable_items: Arc::default(),
+            has_unindexed: Arc::default(),
         }
     }
 
@@ -110,6 +118,8 @@ impl Source {
             streams: aws_sdk_dynamodbstreams::Client::new(&sdk),
             sdk,
             stack: Some(DeployedStack { name: name.into(), region, outputs }),
+            unreadable_items: Arc::default(),
+            has_unindexed: Arc::default(),
         })
     }
 }

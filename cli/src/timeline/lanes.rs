@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::sessions::Sessions;
 use super::{Lane, LaneKind, Marker, Span};
 use crate::history::Event;
 
@@ -48,14 +49,21 @@ struct Builder {
 /// The lanes of one room, and the markers that belong to none.
 pub(super) fn build(events: &[&Event]) -> (Vec<Lane>, Vec<Marker>) {
     let mut builder = Builder::default();
+    let mut sessions = Sessions::default();
     for event in events {
-        match about(event) {
-            Some(about) => builder.add(event, about),
-            None => builder.mark(None, event),
+        let Some(about) = about(event) else {
+            builder.mark(None, event);
+            continue;
+        };
+        if matches!(about.step, Step::Prepare | Step::Start)
+            && let Some(session) = event.session_id()
+        {
+            sessions.started(session, event.time);
         }
+        builder.add(event, about);
     }
     let Builder { mut lanes, markers, .. } = builder;
-    presume_ends(&mut lanes);
+    presume_ends(&mut lanes, &sessions);
     lanes.sort_by_key(|lane| (lane.kind, lane.spans.first().map(|span| (span.from, span.to))));
     (lanes, markers)
 }
@@ -242,7 +250,9 @@ impl Builder {
         let failed = about.step == Step::Fail;
         if let Some(at) = self.open(lane, about, event) {
             let span = &mut self.lanes[lane].spans[at];
-            (span.to, span.ended_by, span.failed) = (Some(event.time), Some(event.id.clone()), failed);
+            // In whole seconds, the end may precede the start.
+            let to = span.from.map_or(event.time, |from| from.max(event.time));
+            (span.to, span.ended_by, span.failed) = (Some(to), Some(event.id.clone()), failed);
             return;
         }
         // Ignore a repeated end, the end of a failed span, and a failure without a start.
@@ -290,18 +300,21 @@ fn has_sid(event: &Event) -> bool {
     event.data.participant.as_ref().is_some_and(|known| known.sid.is_some())
 }
 
-/// When a session ends, its participants, recordings and streams end too.
-fn presume_ends(lanes: &mut [Lane]) {
-    let sessions = lanes.iter().filter(|lane| lane.kind == LaneKind::Session);
-    let ended: HashMap<String, Timestamp> = sessions
+/// When a session ends, its participants, recordings and streams end too. It has ended when a newer one has begun.
+fn presume_ends(lanes: &mut [Lane], sessions: &Sessions) {
+    let of_sessions = lanes.iter().filter(|lane| lane.kind == LaneKind::Session);
+    let ended: HashMap<String, Timestamp> = of_sessions
         .flat_map(|lane| lane.spans.iter().filter_map(|span| Some((span.session.clone()?, span.to?))))
         .collect();
-    let others = lanes.iter_mut().filter(|lane| lane.kind != LaneKind::Session);
-    for span in others.flat_map(|lane| &mut lane.spans).filter(|span| span.is_running()) {
-        let end = span.session.as_ref().and_then(|session| ended.get(session)).copied();
-        span.presumed_end = end.map(|end| span.from.map_or(end, |from| from.max(end)));
-    }
-    for lane in lanes {
+    let replaced = sessions.replaced();
+    for lane in lanes.iter_mut() {
+        let ended = (lane.kind != LaneKind::Session).then_some(&ended);
+        for span in lane.spans.iter_mut().filter(|span| span.is_running()) {
+            let Some(session) = &span.session else { continue };
+            let end = ended.and_then(|ended| ended.get(session));
+            let end = end.or_else(|| replaced.get(session.as_str())).copied();
+            span.presumed_end = end.map(|end| span.from.map_or(end, |from| from.max(end)));
+        }
         lane.spans.sort_by_key(|span| span.from.or(span.to));
     }
 }

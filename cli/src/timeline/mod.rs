@@ -5,15 +5,22 @@
 //! event is open.
 
 mod lanes;
+mod sessions;
+mod summary;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+pub use summary::RoomSummary;
+
 use crate::history::Event;
+
+/// An event's time that is further away from its receipt is from a wrong clock. Providers repeat events for 30 days.
+const CLOCK_OFF: SignedDuration = SignedDuration::from_hours(24 * 31);
 
 /// The timeline of one room of one provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,10 +29,12 @@ pub struct Timeline {
     pub provider: String,
     /// The room's id; `None` for events that name no room.
     pub room: Option<String>,
-    /// The earliest time.
+    /// The earliest time of those that an axis should show.
     pub from: Timestamp,
-    /// The latest time.
+    /// The latest time of those that an axis should show.
     pub to: Timestamp,
+    /// The number of times before or after that: clocks that are months off.
+    pub outside: usize,
     /// The number of events, without duplicates.
     pub events: usize,
     /// The lanes, by kind and start.
@@ -98,6 +107,20 @@ pub struct Span {
     pub session: Option<String>,
 }
 
+impl Lane {
+    /// The total length of its spans with a start and an end. What overlaps counts once.
+    pub fn known_length(&self) -> SignedDuration {
+        let mut total = SignedDuration::ZERO;
+        let mut until = Timestamp::MIN;
+        // By start.
+        for (from, to) in self.spans.iter().filter_map(|span| Some((span.from?, span.to?))) {
+            let new = to.duration_since(from.max(until)).max(SignedDuration::ZERO);
+            (total, until) = (total.saturating_add(new), until.max(to));
+        }
+        total
+    }
+}
+
 impl Span {
     /// Whether it has no end and no presumed end.
     pub fn is_running(&self) -> bool {
@@ -165,7 +188,11 @@ impl Timeline {
             let room = event.subject.as_deref().or_else(of_session);
             by_room.entry((event.provider.as_str(), room)).or_default().push(event);
         }
-        by_room.into_iter().map(|((provider, room), events)| Self::of_room(provider, room, &events)).collect()
+        let of_room = |((provider, room), mut events): ((&str, Option<&str>), Vec<&Event>)| {
+            sort(&mut events);
+            Self::of_room(provider, room, &events)
+        };
+        by_room.into_iter().map(of_room).collect()
     }
 
     /// Expects at least one event, in order and without duplicates.
@@ -174,10 +201,16 @@ impl Timeline {
         let of_spans = lanes.iter().flat_map(|lane| &lane.spans);
         let of_spans = of_spans.flat_map(|span| [span.from, span.to, span.presumed_end]).flatten();
         let times = events.iter().map(|event| event.time).chain(of_spans);
-        let (from, to) =
-            times.fold((Timestamp::MAX, Timestamp::MIN), |(from, to), time| (from.min(time), to.max(time)));
+        let times: BTreeSet<Timestamp> = times.collect();
+        let received = bounds(events.iter().map(|event| event.recordedtime));
+        let is_near = |time: &Timestamp| {
+            received.0.duration_since(*time) <= CLOCK_OFF && time.duration_since(received.1) <= CLOCK_OFF
+        };
+        let near: BTreeSet<Timestamp> = times.iter().copied().filter(is_near).collect();
+        let outside = if near.is_empty() { 0 } else { times.len() - near.len() };
+        let (from, to) = bounds(if near.is_empty() { times } else { near });
         let room = room.map(str::to_owned);
-        Self { provider: provider.into(), room, from, to, events: events.len(), lanes, markers }
+        Self { provider: provider.into(), room, from, to, outside, events: events.len(), lanes, markers }
     }
 
     /// The spans without an end event, by start.
@@ -203,6 +236,22 @@ impl Timeline {
         }
         open.sort_by_key(|open| open.since);
         open
+    }
+}
+
+/// The earliest and the latest time.
+fn bounds(times: impl IntoIterator<Item = Timestamp>) -> (Timestamp, Timestamp) {
+    let none = (Timestamp::MAX, Timestamp::MIN);
+    times.into_iter().fold(none, |(from, to), time| (from.min(time), to.max(time)))
+}
+
+/// Sorts by the provider's clock. Some clocks have whole seconds only: a second in which one does is sorted by arrival.
+fn sort(events: &mut [&Event]) {
+    events.sort_by(|one, other| order(one).cmp(&order(other)));
+    for second in events.chunk_by_mut(|one, other| one.time.as_second() == other.time.as_second()) {
+        if second.iter().any(|event| event.time.subsec_nanosecond() == 0) {
+            second.sort_by_key(|event| event.recordedtime);
+        }
     }
 }
 

@@ -177,6 +177,88 @@ fn rooms_are_separate_and_a_session_identifies_its_room() {
     assert_eq!(rooms, [(Some("a".into()), 2), (Some("b".into()), 1)]);
 }
 
+fn in_session(session: &str) -> Value {
+    json!({ "session": { "id": session } })
+}
+
+fn person(session: &str, id: &str) -> Value {
+    json!({ "session": { "id": session }, "participant": { "id": id, "sid": id } })
+}
+
+#[test]
+fn a_newer_session_ends_the_older_one_with_everybody_in_it() {
+    let mut events = vec![
+        event(0, "session.started", in_session("s1")),
+        event(5, "participant.joined", person("s1", "ann")),
+        event(8, "recording.started", json!({ "session": { "id": "s1" }, "recording": { "id": "EG" } })),
+        event(300, "participant.joined", person("s2", "bob")),
+        event(310, "session.started", in_session("s2")),
+        // What is only available later does not show that the older session goes on.
+        event(400, "recording.ready", json!({ "session": { "id": "s1" }, "recording": { "id": "other" } })),
+    ];
+    assert_eq!(
+        shown(&events),
+        [
+            "session s1: 0-~300",
+            "session s2: 310-?",
+            "participant ann: 5-~300",
+            "participant bob: 300-?",
+            "recording room: 8-~300"
+        ]
+    );
+    events.push(event(320, "participant.joined", person("s1", "cy")));
+    assert!(shown(&events).contains(&"session s1: 0-?".to_owned()), "a session that somebody joins goes on");
+}
+
+#[test]
+fn an_end_in_whole_seconds_follows_a_start_in_fractions_of_the_same_second() {
+    let at = |time: &str, recorded: i64, mut event: Event| {
+        event.time = time.parse().unwrap();
+        event.recordedtime = Timestamp::from_second(1_761_815_000 + recorded).unwrap();
+        event
+    };
+    let events = [
+        at("2025-10-30T09:03:25.400Z", 6, event(5, "participant.joined", participant("ann", "PA_1"))),
+        at("2025-10-30T09:03:25Z", 7, event(6, "participant.left", participant("ann", "PA_1"))),
+    ];
+    assert_eq!(shown(&events), ["participant ANN: 5-5"]);
+    let span = &Timeline::of_rooms(&events)[0].lanes[0].spans[0];
+    assert!(span.from <= span.to, "{span:?}");
+}
+
+#[test]
+fn overlapping_stays_of_one_person_are_counted_once() {
+    let device =
+        |id: &str| json!({ "session": { "id": "s1" }, "participant": { "id": id, "user_id": "ann" } });
+    let events = [
+        event(0, "participant.joined", device("phone")),
+        event(10, "participant.joined", device("laptop")),
+        event(20, "participant.left", device("phone")),
+        event(30, "participant.left", device("laptop")),
+        event(50, "participant.joined", device("phone")),
+        event(60, "participant.left", device("phone")),
+    ];
+    let timeline = &Timeline::of_rooms(&events)[0];
+    assert_eq!(timeline.lanes[0].known_length().as_secs(), 40);
+}
+
+#[test]
+fn a_timestamp_a_year_off_does_not_stretch_the_axis() {
+    const YEAR: i64 = 365 * 86_400;
+    let mut lost = event(-YEAR, "participant.joined", participant("ann", "PA_1"));
+    lost.recordedtime = Timestamp::from_second(1_761_815_010).unwrap();
+    let started_at = |time: &str| json!({ "session": { "id": "s1", "started_at": time } });
+    let events = [
+        lost,
+        event(20, "participant.joined", participant("bob", "PA_2")),
+        event(60, "session.ended", started_at("1970-01-01T00:00:00Z")),
+    ];
+    let timeline = &Timeline::of_rooms(&events)[0];
+    let second = |time: Timestamp| time.as_second() - 1_761_815_000;
+    assert_eq!((second(timeline.from), second(timeline.to)), (20, 60));
+    assert_eq!(timeline.outside, 2);
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     let kinds = livehooks_core::EventType::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>();
     let text = || prop::option::of(prop::sample::select(vec!["a", "b", ""]));

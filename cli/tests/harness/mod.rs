@@ -8,6 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
+use livehooks_aws::store::{room_key, sortable, time_shard};
 use serde_json::Value;
 
 pub struct Dev {
@@ -86,6 +87,33 @@ impl Dev {
         let mut answer = String::new();
         self.connect(path).read_to_string(&mut answer).unwrap();
         answer
+    }
+
+    /// Sends a request to the embedded DynamoDB and returns its answer.
+    pub fn dynamodb(&self, operation: &str, request: &Value) -> Value {
+        let target = format!("X-Amz-Target: DynamoDB_20120810.{operation}");
+        let host = format!("Host: {}", self.dynamodb);
+        let answer = ask(&self.dynamodb, "POST / HTTP/1.1", &[&host, &target], &request.to_string());
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap()
+    }
+
+    /// Stores an item that contains no valid event, received now, in a room; its key is `<EXAMPLE>#<name>`.
+    pub fn store_unreadable(&self, name: &str, room: &str) {
+        let (key, now) = (format!("{EXAMPLE}#{name}"), sortable(jiff::Timestamp::now()));
+        let texts = [
+            ("event_key", &*key),
+            ("event", "{}"),
+            ("type", "live.participant.joined"),
+            ("room_key", &room_key(EXAMPLE, room).unwrap()),
+            ("occurred_at", &now),
+            ("received_at", &now),
+            ("time_shard", &time_shard(&key)),
+        ];
+        let mut item: serde_json::Map<String, Value> =
+            texts.iter().map(|(name, text)| ((*name).to_owned(), serde_json::json!({ "S": text }))).collect();
+        item.insert("occurrence".into(), serde_json::json!({ "N": "0" }));
+        self.dynamodb("PutItem", &serde_json::json!({ "TableName": "Events", "Item": item }));
     }
 
     /// Waits for the first notification since the start.

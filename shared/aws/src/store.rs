@@ -1,7 +1,7 @@
 //! The events table. One conditional write commits an event: the item is the event, its outbox and its dedupe record.
 //!
-//! Table: hash key `event_key` (S), range key `occurrence` (N), index `by_room` over `room_key` and
-//! `occurred_at`, time to live `expires_at`, stream NEW_IMAGE.
+//! Table: hash key `event_key` (S), range key `occurrence` (N), index `by_room` over `room_key` and `occurred_at`,
+//! index `by_time` over `time_shard` and `received_at`, time to live `expires_at`, stream NEW_IMAGE.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -30,6 +30,9 @@ const NEIGHBORS: i32 = 10;
 const ATTEMPTS: u32 = 10;
 /// Events of this size and above are compressed, because DynamoDB charges by the kilobyte.
 const COMPRESS_FROM_BYTES: usize = 16 * 1024;
+/// How many hash keys the index `by_time` has. All events received now have one of them, and DynamoDB accepts 1,000
+/// writes a second for each, so together as many as API Gateway accepts requests at most (`ThrottlingRateLimit`).
+const TIME_SHARDS: u32 = 10;
 /// DynamoDB's limit is 400 KB for an item; the other attributes need a few.
 const EVENT_BYTES_MAX: usize = 390 * 1024;
 
@@ -195,6 +198,7 @@ impl Store {
             ("type".into(), AttributeValue::S(event.r#type.as_str().into())),
             ("occurred_at".into(), AttributeValue::S(sortable(event.time))),
             ("received_at".into(), AttributeValue::S(sortable(event.recordedtime))),
+            ("time_shard".into(), AttributeValue::S(time_shard(&normalized.event_key()))),
             ("body_sha256".into(), AttributeValue::S(normalized.body_hash.to_string())),
             ("write_id".into(), AttributeValue::S(write_id.into())),
             ("expires_at".into(), AttributeValue::N(expires_at.to_string())),
@@ -211,6 +215,18 @@ pub fn room_key(provider: &str, room_id: &str) -> Option<String> {
     const KEY_BYTES_MAX: usize = 2_048;
     let key = format!("{provider}#{room_id}");
     (key.len() <= KEY_BYTES_MAX).then_some(key)
+}
+
+/// The hash key of the index `by_time`: a digit that depends on the event's key.
+pub fn time_shard(event_key: &str) -> String {
+    let mut checksum = flate2::Crc::new();
+    checksum.update(event_key.as_bytes());
+    (checksum.sum() % TIME_SHARDS).to_string()
+}
+
+/// All hash keys of the index `by_time`.
+pub fn time_shards() -> impl Iterator<Item = String> {
+    (0..TIME_SHARDS).map(|shard| shard.to_string())
 }
 
 /// The CloudEvents JSON in an `event` attribute, which holds a string or gzip.
@@ -283,8 +299,8 @@ fn pack(json: String) -> Result<AttributeValue, PutError> {
     }
 }
 
-/// Fixed width, so that string order is chronological.
-fn sortable(time: Timestamp) -> String {
+/// A time as the table stores it. Fixed width, so that string order is chronological.
+pub fn sortable(time: Timestamp) -> String {
     format!("{time:.9}")
 }
 

@@ -1,0 +1,57 @@
+//! An item that contains no valid event does not hide the others.
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod harness;
+
+use std::process::Output;
+
+use harness::{App, Dev, EXAMPLE, run, send, stderr, stdout};
+
+#[test]
+fn an_unreadable_item_is_skipped_named_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path(), &["--memory"]);
+    send(folder.path(), &[EXAMPLE, "participant_joined", "--room", "standup"]);
+    dev.store_unreadable("broken", "standup");
+    send(folder.path(), &[EXAMPLE, "participant_joined", "--room", "standup", "--participant", "late"]);
+    let skipped = |output: &Output, code: i32| {
+        let (shown, said) = (stdout(output), stderr(output));
+        assert_eq!(output.status.code(), Some(code), "{shown}{said}");
+        let warning = format!("warning: skipped: the item {EXAMPLE}#broken does not contain a valid event: ");
+        assert_eq!(said.matches(&warning).count(), 1, "{said}");
+        assert!(said.contains("1 item of the table was skipped: no valid event"), "{said}");
+        shown
+    };
+    for arguments in [
+        &["events", "--json"][..],
+        &["events", "--json", "--participant", "late"],
+        &["events", "--json", "--room", "standup"],
+        &["events", "--json", "--room", "standup", "--since", "1h"],
+        &["rooms"],
+        &["timeline", "standup", "--json"],
+        &["replay", "--dry-run", "--room", "standup", "--json"],
+    ] {
+        let shown = skipped(&run(folder.path(), arguments), 4);
+        assert!(
+            shown.contains("late") || (arguments[0] == "rooms" && shown.contains("2 of 2")),
+            "{arguments:?}: {shown}"
+        );
+    }
+    assert_eq!(skipped(&run(folder.path(), &["unfinished", "--older-than", "30d"]), 4), "");
+    let open = skipped(&run(folder.path(), &["unfinished", "--older-than", "0s"]), 3);
+    assert!(open.contains("participant"), "{open}");
+    skipped(&run(folder.path(), &["explain", "broken"]), 4);
+
+    let app = App::start();
+    let (url, home) = (app.url.clone(), folder.path().to_owned());
+    let replay = std::thread::spawn(move || run(&home, &["replay", "--room", "standup", "--to", &url]));
+    app.take();
+    app.take();
+    let output = replay.join().unwrap();
+    skipped(&output, 4);
+    assert!(stderr(&output).contains("published 2 events again"), "{}", stderr(&output));
+
+    let timeline = dev.get(&format!("/api/timeline?provider={EXAMPLE}&room=standup"));
+    assert!(timeline.contains(r#""events":2"#), "{timeline}");
+    assert!(dev.get("/api/events").contains("late"));
+}
