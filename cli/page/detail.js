@@ -6,8 +6,8 @@ import { outcome, typeName } from "./list.js";
 
 /** The answer to a delivery, and what is kept of it. */
 const QUEUED = ["200 queued", "The delivery waits in the fallback queue, to be verified and stored later."];
-const FAILED = ["503: the provider retries", "Nothing of the delivery is kept."];
-const UNTRUSTED = "Nothing of the delivery is kept: its content cannot be trusted.";
+const FAILED = ["503: the provider retries", "The delivery is not stored."];
+const UNTRUSTED = "The delivery is not stored: its content cannot be trusted.";
 const TOO_LARGE = ["413, final", UNTRUSTED];
 const REJECTED = ["401, final: providers do not retry", UNTRUSTED];
 

@@ -29,7 +29,7 @@ fn verify(provider: &str, case: &str, now: Option<&str>) -> (String, Option<i32>
 
 #[test]
 fn authentic_fixtures_pass_and_forged_ones_are_rejected_with_their_reason() {
-    for provider in ["100ms", "videosdk", "plugnmeet", "livekit"] {
+    for provider in livehooks_core::PROVIDER_NAMES {
         for kind in ["ok", "err"] {
             // Each fixture takes a process, so test every third one; the core's tests cover all.
             let entries = fs::read_dir(fixtures().join(provider).join(kind)).unwrap();

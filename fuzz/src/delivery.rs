@@ -61,8 +61,8 @@ fn check_authentic<P: Provider>(delivery: &Delivery<'_>, verified: &Verified<'_,
     let event = normalized.to_json(7).expect("every event is JSON");
     assert_eq!(event, P::normalize(verified, NOW).to_json(7).unwrap(), "the same bytes make the same event");
     assert!(normalized.event_key().len() <= 2048, "the key fits into DynamoDB's limit");
-    check_raw(&event, delivery.body);
-    let redacted = redact(&event);
+    check_raw(&event, verified.body());
+    let redacted = redact(P::NAME, &event);
     serde_json::from_str::<&RawValue>(&redacted).expect("a redacted event is JSON");
 }
 

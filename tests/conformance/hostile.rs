@@ -41,8 +41,9 @@ pub fn attack_all<P: Signer>(fixture: &Fixture) -> Result<(), Failed> {
     if !fixture.body.is_empty() {
         rejected::<P>("body empty", Attack::BodyAltered, fixture, |hostile| hostile.body.clear())?;
     }
-    rejected::<P>("late", Attack::Late, fixture, |hostile| hostile.now += Attack::CLOCK_OFF)?;
-    rejected::<P>("early", Attack::Early, fixture, |hostile| hostile.now -= Attack::CLOCK_OFF)?;
+    let clock_off = P::LIFETIME.clock_off();
+    rejected::<P>("late", Attack::Late, fixture, |hostile| hostile.now += clock_off)?;
+    rejected::<P>("early", Attack::Early, fixture, |hostile| hostile.now -= clock_off)?;
     Ok(())
 }
 

@@ -75,6 +75,8 @@ fn verify<P: Signer>(fixture: &Fixture) -> Result<Verified<'_, P>, Rejection> {
 fn needs_no_key<P: Signer>(code: &str) -> bool {
     match code {
         "algorithm_not_allowed"
+        | "malformed_body"
+        | "too_large"
         | "no_expiry"
         | "expired"
         | "not_yet_valid"

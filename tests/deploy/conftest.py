@@ -2,6 +2,8 @@
 
 import copy
 import json
+import os
+import platform
 import re
 import subprocess
 import sys
@@ -18,6 +20,12 @@ MODULES = re.findall(r"^ +(\w+)::\w+,$", (CORE / "mod.rs").read_text(), re.M)
 PROVIDERS = {module.capitalize(): module for module in MODULES}
 NAMES = {name: re.search(r'const NAME: &\'static str = "(.+)";', (CORE / f"{module}.rs").read_text())[1]
          for name, module in PROVIDERS.items()}
+FUNCTIONS = [f"{name}Function" for name in [*PROVIDERS, "Notify", "Recover"]]
+# In sam's words: this machine's architecture, and the one that the functions are built for.
+MACHINE = platform.machine().replace("aarch64", "arm64")
+ARCHITECTURE = os.environ.get("LIVEHOOKS_ARCHITECTURE", MACHINE)
+# The command that runs a function built for another processor; see ci/arm64.
+RUNNER = os.environ.get("LIVEHOOKS_RUNNER", "").split()
 # ministack and sam pin different versions of boto3.
 STAND_IN_PYTHON = ROOT / "target/stand-in-venv/bin/python"
 

@@ -93,6 +93,18 @@ def livekit(event: dict, key: ApiKey, now: float | None = None) -> Delivery:
     return Delivery("livekit", "/webhooks/livekit", headers, body)
 
 
+def mux(event: dict, secret: str, now: float | None = None) -> Delivery:
+    body = compact(event)
+    headers = {"Content-Type": "application/json", "mux-signature": timestamped(body, secret, now)}
+    return Delivery("mux", "/webhooks/mux", headers, body)
+
+
+def timestamped(body: bytes, secret: str, now: float | None) -> str:
+    now = int(time.time() if now is None else now)
+    mac = hmac.new(secret.encode(), f"{now}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={now},v1={mac}"
+
+
 def body_hash_token(body: bytes, key: ApiKey, now: float | None) -> str:
     now = int(time.time() if now is None else now)
     digest = base64.b64encode(hashlib.sha256(body).digest()).decode()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -13,11 +14,11 @@ from pathlib import Path
 
 import boto3
 import samcli
-from conftest import PROVIDERS, ROOT, STAND_IN_PYTHON
+from conftest import ARCHITECTURE, MACHINE, PROVIDERS, ROOT, RUNNER, STAND_IN_PYTHON
 from signing import Delivery
 
 STATE = ROOT / "target/deploy-state"
-EMULATOR = Path(samcli.__file__).parent / f"local/rapid/aws-lambda-rie-{os.uname().machine}"
+EMULATOR = Path(samcli.__file__).parent / f"local/rapid/aws-lambda-rie-{MACHINE}"
 
 
 class StandIn:
@@ -30,7 +31,7 @@ class StandIn:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = open(STATE / "stand-in.log", "wb")
         self.process = subprocess.Popen(
-            [STAND_IN_PYTHON, Path(__file__).with_name("stand_in.py"), str(self.port), STATE, EMULATOR],
+            [STAND_IN_PYTHON, Path(__file__).with_name("stand_in.py"), str(self.port), STATE, EMULATOR, *RUNNER],
             env=os.environ | {"BIND_HOST": bind}, stdin=subprocess.PIPE, stdout=self.log, stderr=self.log)
         self.wait_until_up()
 
@@ -66,7 +67,7 @@ class Stack:
         return run.stdout
 
     def deploy(self, **parameters: str) -> None:
-        parameters = {"Architecture": os.uname().machine, "Providers": ",".join(PROVIDERS)} | parameters
+        parameters = {"Architecture": ARCHITECTURE, "Providers": ",".join(PROVIDERS)} | parameters
         self.sam("deploy", "--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar",
                  "--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items()))
         [stack] = self.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
@@ -133,6 +134,15 @@ class Stack:
             stat = Path(f"/proc/{pid}/stat")
             return not stat.exists() or stat.read_text().rsplit(") ", 1)[1][0] in "ZX"
         until(is_dead, f"the process of {function} to end")
+
+    def peak_kib(self, function: str) -> int:
+        """The most that was ever resident of the function's process, without what QEMU holds for itself."""
+        emulator = (STATE / f"{self.physical_id(function)}.pid").read_text()
+        pid = subprocess.check_output(["ps", "-o", "pid=", "--ppid", emulator], text=True).strip()
+        status, smaps = (Path(f"/proc/{pid}/{name}").read_text() for name in ("status", "smaps"))
+        # QEMU maps the function at addresses of ten digits, and itself and its translations at longer ones.
+        own = re.findall(r"^[0-9a-f]{12}-.*\n(?:.*\n){3}Rss: +(\d+) kB$", smaps, re.MULTILINE) if RUNNER else []
+        return int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[1]) - sum(map(int, own))
 
     def failed_batches(self) -> int:
         """How often the notifier failed or died with a batch."""

@@ -2,9 +2,10 @@
 
 docs/real-account-checklist.md lists each difference from AWS, both closed and remaining.
 
-    stand_in.py PORT STATE_FOLDER EMULATOR
+    stand_in.py PORT STATE_FOLDER EMULATOR [RUNNER...]
 
-EMULATOR is AWS's runtime emulator, which comes with sam.
+EMULATOR is AWS's runtime emulator, which comes with sam. RUNNER is the command that runs a function built for another
+processor.
 
 STATE_FOLDER receives, per function, `<name>.out` (its output), `<name>.log` (what Lambda keeps of the output) and
 `<name>.pid` (its process group), and `secret-reads.log` (one line per read of a secret). SNS is down while the folder
@@ -25,7 +26,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-PORT, STATE, EMULATOR = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+PORT, STATE, EMULATOR, RUNNER = sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4:]
 os.environ.update({
     "AWS_ENDPOINT_URL": f"http://127.0.0.1:{PORT}",  # where the functions look for AWS
     "BIND_HOST": os.environ.get("BIND_HOST", "127.0.0.1"),
@@ -93,7 +94,8 @@ class Function:
             self.logged = log.tell()
             self.process = subprocess.Popen(
                 [EMULATOR, "--runtime-api-address", f"127.0.0.1:{runtime_api}",
-                 "--runtime-interface-emulator-address", f"127.0.0.1:{emulator}", f"{self.folder}/bootstrap"],
+                 "--runtime-interface-emulator-address", f"127.0.0.1:{emulator}", *RUNNER,
+                 f"{self.folder}/bootstrap"],
                 cwd=self.folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         (STATE / f"{name}.pid").write_text(str(self.process.pid))
         self.url = f"http://127.0.0.1:{emulator}/2015-03-31/functions/function/invocations"

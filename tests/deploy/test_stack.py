@@ -17,7 +17,7 @@ import uuid
 import jsonschema
 import pytest
 import signing
-from conftest import BUILD, ROOT
+from conftest import ARCHITECTURE, BUILD, FUNCTIONS, PROVIDERS, ROOT
 from signing import ApiKey, RsaKey
 from log_filter import value_of
 from samcli.yamlhelper import yaml_parse
@@ -26,10 +26,13 @@ from stack import STATE, StandIn, Stack, Subscriber, until
 PLUGNMEET_KEY = ApiKey("APIplugnmeet", "secret-of-plugnmeet-for-deploy-tests")
 PLUGNMEET_KEY_NEW = ApiKey("APIplugnmeet", "another-secret-of-plugnmeet-after-rotation")
 LIVEKIT_KEY = ApiKey("APIlivekit", "secret-of-livekit-for-deploy-tests")
+MUX_SECRET = "secret-of-mux-for-deploy-tests"
 # The time that KeyRing waits between two refreshes after failed verifications.
 REFRESH_INTERVAL_S = 30
 # The longest time that KeyRing caches a failed read.
 RETRY_DELAY_MAX_S = 30
+# The template gives each function 256 MB.
+PEAK_MIB_MAX = 32
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +80,10 @@ def test_providers_can_be_added_and_sam_deploy_prints_the_outputs(stack):
     started = time.monotonic()
     stack.deploy()
     print(f"\nsam deploy: {time.monotonic() - started:.0f} s")
-    assert set(stack.outputs) == {
-        "HmsUrl", "HmsSecretId", "VideosdkUrl", "VideosdkSecretId", "PlugnmeetUrl", "PlugnmeetSecretId", "LivekitUrl",
-        "LivekitSecretId", "TopicArn", "TableName", "FallbackQueueUrl", "FallbackDeadLetterQueueUrl",
+    assert {function["FunctionName"]: function["Architectures"] for function in deployed(stack)} == {
+        stack.physical_id(function): [ARCHITECTURE] for function in FUNCTIONS}
+    assert set(stack.outputs) == {f"{name}{output}" for name in PROVIDERS for output in ("Url", "SecretId")} | {
+        "TopicArn", "TableName", "FallbackQueueUrl", "FallbackDeadLetterQueueUrl",
         "QuarantineQueueUrl", "FailureBucketName", "DashboardUrl"}
     assert stack.outputs["HmsUrl"].endswith("/webhooks/100ms")
     # The API keeps its id, and existing resources are not replaced.
@@ -105,6 +109,7 @@ def test_100ms_works_immediately_and_the_others_ask_for_keys(stack, rsa_key, eve
         ("VideosdkFunction", "Videosdk", videosdk(stack, rsa_key, "session-started")),
         ("PlugnmeetFunction", "Plugnmeet", plugnmeet("room_started")),
         ("LivekitFunction", "Livekit", livekit("room_started")),
+        ("MuxFunction", "Mux", mux("video.live_stream.created")),
     ]:
         assert stack.post(delivery).status == 503
         assert f"put-secret-value --secret-id {stack.outputs[f'{name}SecretId']} --secret-string" in stack.log(function)
@@ -114,7 +119,7 @@ def test_100ms_works_immediately_and_the_others_ask_for_keys(stack, rsa_key, eve
     assert {*found["Attributes"].values()} == {"0"}, "no delivery could be authentic yet"
 
 
-def test_with_an_invalid_secret_deliveries_are_queued_and_the_log_names_the_field(stack):
+def test_with_an_invalid_secret_deliveries_are_queued_and_the_log_names_the_field(stack, rsa_key):
     for keys, words in [
         ("not JSON", "expected JSON, found none at line 1"),
         ({"keys": [PLUGNMEET_KEY.secret]}, "field keys: expected an object of API keys and secrets, found an array"),
@@ -128,6 +133,17 @@ def test_with_an_invalid_secret_deliveries_are_queued_and_the_log_names_the_fiel
         QUEUED.append(delivery)
         assert words in stack.log("PlugnmeetFunction")
     assert PLUGNMEET_KEY.secret not in stack.log("PlugnmeetFunction")
+    for name, delivery in [
+        ("Hms", hms(stack, "session.open.success")),
+        ("Videosdk", videosdk(stack, rsa_key, "session-started")),
+        ("Livekit", livekit("room_started")),
+    ]:
+        secret = stack.secret(name)
+        stack.put_secret(name, "not JSON")
+        stack.replace_environments(f"{name}Function")
+        assert stack.post(delivery).result == (200, "queued"), name
+        QUEUED.append(delivery)
+        stack.put_secret(name, secret)
     # Without keys, a forgery cannot be recognized yet. It is signed here, because an expired one would be rejected.
     forged = signing.plugnmeet({"event": "room_started", "id": "forged"}, ApiKey("APIplugnmeet", "guess"))
     assert stack.post(forged).result == (200, "queued")
@@ -136,6 +152,7 @@ def test_with_an_invalid_secret_deliveries_are_queued_and_the_log_names_the_fiel
 def test_keys_work_within_half_a_minute_after_they_are_set(stack, rsa_key):
     stack.put_secret("Plugnmeet", {"keys": {PLUGNMEET_KEY.name: PLUGNMEET_KEY.secret}})
     stack.put_secret("Livekit", {"keys": {LIVEKIT_KEY.name: LIVEKIT_KEY.secret}})
+    stack.put_secret("Mux", {"signing_secrets": [MUX_SECRET]})
     stack.put_secret("Videosdk", stack.secret("Videosdk") | {"public_keys": [rsa_key.public_pem]})
     time.sleep(RETRY_DELAY_MAX_S + 1)
     for delivery in [plugnmeet("room_started"), livekit("room_started"), videosdk(stack, rsa_key, "session-started")]:
@@ -145,7 +162,7 @@ def test_keys_work_within_half_a_minute_after_they_are_set(stack, rsa_key):
 def test_queued_deliveries_are_stored_once_and_published_but_one_with_an_unknown_key_is_dead_lettered(stack, everything):
     hashes = {hashlib.sha256(delivery.body).hexdigest() for delivery in QUEUED}
     stored = lambda: [item for item in stack.items() if item["body_sha256"]["S"] in hashes]
-    until(lambda: len(stored()) == len(QUEUED) == 4, "the queued deliveries in the table", seconds=120)
+    until(lambda: len(stored()) == len(QUEUED) == 7, "the queued deliveries in the table", seconds=120)
     ids = {json.loads(item["event"]["S"])["id"] for item in stored()}
     until(lambda: ids <= set(everything.ids()), "their notifications")
     count = lambda: sum(json.loads(line).get("DeadLettered", 0) for line in stack.log("RecoverFunction").splitlines() if line.startswith("{"))
@@ -169,6 +186,7 @@ def test_each_event_is_stored_once_and_published_to_matching_subscribers(stack, 
         "videosdk": videosdk(stack, rsa_key, "participant-joined"),
         "plugnmeet": plugnmeet("participant_joined"),
         "livekit": livekit("participant_joined"),
+        "mux": mux("video.live_stream.connected"),
     }
     others = [hms(stack, "room.end.success"), plugnmeet("no_such_event"), livekit("room_finished")]
     ids = {}
@@ -189,7 +207,8 @@ def test_each_event_is_stored_once_and_published_to_matching_subscribers(stack, 
     for provider, id in ids.items():
         item = stored[id]
         event = json.loads(item["event"]["S"])
-        assert (event["provider"], event["type"], item["type"]["S"]) == (provider, *2 * ["live.participant.joined"])
+        assert (event["provider"], event["type"], item["type"]["S"]) == (
+            provider, *2 * ["live.ingress.started" if provider == "mux" else "live.participant.joined"])
         assert event["assurance"] == ("shared-secret" if provider == "100ms" else "signed")
         assert item["room_key"]["S"] == f"{provider}#{event['subject']}"
         assert int(item["expires_at"]["N"]) - time.time() == pytest.approx(90 * 86_400, abs=600)
@@ -211,6 +230,7 @@ def test_both_body_encodings_and_any_content_type_are_accepted(stack, rsa_key, i
         ("VideosdkFunction", videosdk(stack, rsa_key, "participant-left")),
         ("PlugnmeetFunction", plugnmeet("participant_left")),
         ("LivekitFunction", livekit("participant_left")),
+        ("MuxFunction", mux("video.live_stream.disconnected")),
     ]:
         headers = {name.lower(): value for name, value in delivery.headers.items() if name.lower() != "content-type"}
         if content_type:
@@ -229,10 +249,9 @@ def test_there_are_no_other_routes(stack):
 
 
 def test_no_log_contains_a_key_a_token_or_a_body(stack, rsa_key):
-    secrets = [PLUGNMEET_KEY.secret, LIVEKIT_KEY.secret, stack.secret("Hms")["headers"][0]["values"][0],
+    secrets = [PLUGNMEET_KEY.secret, LIVEKIT_KEY.secret, MUX_SECRET, stack.secret("Hms")["headers"][0]["values"][0],
                stack.secret("Videosdk")["url_tokens"][0], "Zoë"]
-    for function in ["HmsFunction", "VideosdkFunction", "PlugnmeetFunction", "LivekitFunction", "NotifyFunction",
-                     "RecoverFunction"]:
+    for function in FUNCTIONS:
         text = stack.log(function)
         assert not [secret for secret in secrets if secret in text], function
     lines = [json.loads(line) for line in stack.log("PlugnmeetFunction").splitlines() if line.startswith("{")]
@@ -289,6 +308,14 @@ def test_nothing_is_lost_while_sns_is_down_and_senders_do_not_notice(stack, ever
     until(lambda: sent <= set(everything.ids()), "every notification", seconds=60)
 
 
+def test_no_function_needs_much_memory(stack):
+    print()
+    for function in FUNCTIONS:
+        peak = stack.peak_kib(function) / 1024
+        print(f"{function}: {peak:.1f} MiB")
+        assert 1 < peak < PEAK_MIB_MAX, function
+
+
 def test_during_a_rotation_both_keys_work_and_afterwards_only_the_new_one(stack):
     """As in docs/deploying.md: add the new key, wait, switch the provider over, remove the old key."""
     old, new = PLUGNMEET_KEY, PLUGNMEET_KEY_NEW
@@ -318,11 +345,11 @@ def test_during_a_rotation_both_keys_work_and_afterwards_only_the_new_one(stack)
 def test_an_upgrade_keeps_keys_and_events_and_still_recognizes_duplicates(stack, everything):
     delivery = hms(stack, "peer.join.success")
     assert stack.post(delivery).result == (200, "accepted")
-    items, secrets = len(stack.items()), [stack.secret(name) for name in ("Hms", "Videosdk", "Plugnmeet", "Livekit")]
+    items, secrets = len(stack.items()), [stack.secret(name) for name in PROVIDERS]
     table = stack.outputs["TableName"]
     stack.deploy(LogLevel="WARN", RetentionDays="120")
     assert stack.outputs["TableName"] == table and len(stack.items()) == items
-    assert secrets == [stack.secret(name) for name in ("Hms", "Videosdk", "Plugnmeet", "Livekit")]
+    assert secrets == [stack.secret(name) for name in PROVIDERS]
     assert stack.post(delivery).result == (200, "duplicate")
     answer = stack.post(livekit("room_started"))
     assert answer.result == (200, "accepted")
@@ -382,14 +409,14 @@ def test_the_table_remains_after_the_stack_is_deleted(stack):
     stack.sam("delete", "--no-prompts", "--stack-name", stack.name, "--region", "eu-central-1")
     stacks = stack.client("cloudformation").list_stacks(StackStatusFilter=["CREATE_COMPLETE", "UPDATE_COMPLETE"])
     assert stack.name not in [summary["StackName"] for summary in stacks["StackSummaries"]]
-    assert not [name for name in functions(stack) if name.startswith(stack.name)]
+    assert not [function for function in deployed(stack) if function["FunctionName"].startswith(stack.name)]
     assert len(stack.items()) == items > 0
     table = stack.client("dynamodb").describe_table(TableName=stack.outputs["TableName"])["Table"]
     assert table["DeletionProtectionEnabled"] is True
 
 
-def functions(stack) -> list[str]:
-    return [function["FunctionName"] for function in stack.client("lambda").list_functions()["Functions"]]
+def deployed(stack) -> list[dict]:
+    return stack.client("lambda").list_functions()["Functions"]
 
 
 def counted(stack, source_template, metric_filter: str) -> float:
@@ -431,6 +458,9 @@ def forgeries(stack, rsa_key, authentic):
         yield make(event, ApiKey("unknown", key.secret))
         yield make(event, key, time.time() - 600)
         yield make(event, key, time.time() + 600)
+    yield signing.mux({"type": "video.live_stream.idle"}, "guess")
+    yield signing.mux({"type": "video.live_stream.idle"}, MUX_SECRET, time.time() - 26 * 3600)
+    yield signing.mux({"type": "video.live_stream.idle"}, MUX_SECRET, time.time() + 600)
 
 
 # Sent while the secret was invalid.
@@ -463,6 +493,13 @@ def livekit(kind: str, key: ApiKey = LIVEKIT_KEY) -> signing.Delivery:
     participant = {"sid": "PA_1", "identity": "user-1", "name": "Zoë <b>"}
     event = {"event": kind, "room": room, "participant": participant, "id": f"EV_{uuid.uuid4().hex[:12]}", "createdAt": str(int(time.time()))}
     return signing.livekit(event, key)
+
+
+def mux(kind: str) -> signing.Delivery:
+    stream = {"id": "room-1", "stream_key": "Zoë <b>", "playback_ids": [{"id": "playback-1", "policy": "public"}]}
+    event = {"type": kind, "id": str(uuid.uuid4()), "created_at": now(), "environment": {"id": "environment-1"},
+             "data": stream, "attempts": []}
+    return signing.mux(event, MUX_SECRET)
 
 
 def now() -> str:

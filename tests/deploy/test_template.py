@@ -238,6 +238,7 @@ def test_each_function_is_small_traced_and_logs_json_to_a_group_with_retention(t
         assert properties["LoggingConfig"]["LogFormat"] == "JSON"
         assert properties["LoggingConfig"]["LogGroup"]["Ref"] in groups
         assert properties["Architectures"] == [{"Ref": "Architecture"}]
+    assert template["Parameters"]["Architecture"]["Default"] == "arm64"
 
 
 def test_the_access_log_never_contains_a_path(template):
@@ -253,11 +254,8 @@ def test_the_api_has_only_the_providers_routes(template):
     paths = template["Resources"]["Api"]["Properties"]["Body"]["paths"]
     routes = {path: list(entry) for path, entry in paths.items()}
     assert routes == {
-        "/webhooks/100ms": ["post"],
-        "/webhooks/videosdk": ["post"],
+        **{f"/webhooks/{name}": ["post"] for name in NAMES.values()},
         "/webhooks/videosdk/{token}": ["post"],
-        "/webhooks/plugnmeet": ["post"],
-        "/webhooks/livekit": ["post"],
     }
 
 
@@ -287,6 +285,7 @@ def test_the_initial_value_of_a_secret_never_changes(source_template):
         "VideosdkSecret": {"Fn::Sub": '{"public_keys": [], "url_tokens": ["{{resolve:secretsmanager:${VideosdkUrlToken}:SecretString}}"]}'},
         "PlugnmeetSecret": '{"keys": {}}',
         "LivekitSecret": '{"keys": {}}',
+        "MuxSecret": '{"signing_secrets": []}',
     }
 
 
@@ -395,7 +394,7 @@ def test_only_the_notifier_and_the_replay_principal_may_publish(template):
 
 
 BAD = {
-    "Providers": ["", "livekit", "Hms,Zoom", "Hms,,Livekit", "100ms"],
+    "Providers": ["", "livekit", "Hms,Skype", "Hms,,Livekit", "100ms"],
     "Architecture": ["x86", "arm"],
     "RetentionDays": ["34", "0", "-1", "3651"],
     "LogRetentionDays": ["2", "0"],
@@ -407,7 +406,7 @@ BAD = {
     "AlarmTopicArn": ["my-topic", "arn:aws:sqs:eu-central-1:123456789012:q", "arn:aws:sns:eu-central-1:1234:t",
                       "arn:aws:sns:eu-central-1:123456789012:topic.fifo"],
 }
-GOOD = {"Providers": ["Hms", "Livekit,Plugnmeet", "Hms,Videosdk,Plugnmeet,Livekit"],
+GOOD = {"Providers": ["Hms", "Livekit,Plugnmeet", ",".join(PROVIDERS)],
         "ReplayPrincipalArn": ["", "arn:aws:iam::123456789012:role/admin", "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/*"],
         "AlarmTopicArn": ["", "arn:aws:sns:eu-central-1:123456789012:alarms", "arn:aws-us-gov:sns:us-gov-west-1:123456789012:a"],
         "RetentionDays": ["35", "3650"]}

@@ -4,6 +4,9 @@
 //! handles and publishes valid, broken and hostile input, and writes down what it was given.
 
 #[allow(dead_code, reason = "this test uses less of it than tests/stack")]
+#[path = "../common/faulty_client.rs"]
+mod faulty_client;
+#[allow(dead_code, reason = "this test uses less of it than tests/stack")]
 #[path = "../common/fixture.rs"]
 mod fixture;
 #[allow(dead_code, reason = "this test uses less of it than tests/stack")]

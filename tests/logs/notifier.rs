@@ -1,13 +1,13 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use aws_lambda_events::event::dynamodb::Event;
-use livehooks::dev::PublishFault;
 use livehooks::local::local_sdk_config;
 use livehooks_aws::Notifier;
 use livehooks_aws::config::NotifyConfig;
 use serde_json::{Value, json};
 
 use crate::deliveries::marked;
+use crate::faulty_client::PublishFault;
 use crate::harness::{EXAMPLE, Local, body};
 use crate::notes::Notes;
 
@@ -20,7 +20,8 @@ pub async fn all(notes: &mut Notes) {
         quarantine_queue_url: format!("http://{}/000000000000/quarantine", local.stack.aws),
         batches_at_once: 1,
     };
-    let notifier = Notifier::new(config, &local_sdk_config(local.stack.aws));
+    let sdk = local_sdk_config(local.stack.aws).to_builder().http_client(local.faults.client()).build();
+    let notifier = Notifier::new(config, &sdk);
     let raw = marked(&body(EXAMPLE, "participant_joined", |_| ()), "notifier", notes);
     let event = json!({
         "specversion": "1.0", "id": "1", "type": "live.participant.joined", "provider": EXAMPLE,
@@ -28,7 +29,7 @@ pub async fn all(notes: &mut Notes) {
         "data": { "room": { "id": "canary-room" }, "session": { "id": "canary-session" }, "raw": raw },
     });
     let good = records(&[event.to_string()]);
-    let faults = &local.stack.faults;
+    let faults = &local.faults;
     for fault in [
         vec![],
         vec![PublishFault::Whole; 3],

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use hdrhistogram::Histogram;
-use livehooks::dev::Outage;
 use livehooks::keys_file::KeysFile;
 use livehooks_signing::PROVIDERS;
 use reqwest::RequestBuilder;
@@ -148,9 +147,9 @@ impl Load {
             sleep(Duration::from_millis(5)).await;
         }
         let (before, begun) = (seen.answered.load(Ordering::Relaxed), Instant::now());
-        local.set_table(Some(Outage::Rejects));
+        local.reject_table(true);
         sleep(Duration::from_secs(self.outage_s)).await;
-        local.set_table(None);
+        local.reject_table(false);
         let (lasted, ended) = (begun.elapsed(), Instant::now());
         let answered = seen.answered.load(Ordering::Relaxed) - before;
         let drained = async {

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use livehooks::dev::{NotificationLog, Options, Outage, Stack};
+use livehooks::dev::{NotificationLog, Options, Stack};
 use livehooks::keys_file::KeysFile;
 use livehooks::local::local_sdk_config;
 use livehooks_aws::store;
@@ -17,6 +17,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use crate::faulty_client::Faults;
 use crate::sender;
 use crate::wire::{Event, Pace, Wire, real_runtime, simulate};
 
@@ -29,6 +30,8 @@ const MARK: u64 = 1 << 62;
 pub struct Local {
     pub real: Runtime,
     pub stack: Stack,
+    /// How the stack's calls to AWS fail.
+    pub faults: Arc<Faults>,
     pub keys: Arc<KeysFile>,
     pub published: watch::Receiver<Counts>,
     /// The number of the next event.
@@ -39,7 +42,7 @@ impl Local {
     /// Starts a stack that keeps its events in `data`, or in memory.
     pub fn start(keys: &Arc<KeysFile>, data: Option<PathBuf>) -> Self {
         let real = real_runtime();
-        let stack = real.block_on(Stack::start(Options {
+        let options = Options {
             port: 0,
             dynamodb_port: Some(0),
             aws_host: Ipv4Addr::LOCALHOST,
@@ -47,11 +50,13 @@ impl Local {
             keys: KeysFile::clone(keys),
             forward_to: None,
             verbose: false,
-        }));
+        };
+        let faults = Arc::new(Faults::default());
+        let stack = real.block_on(Stack::start_with(options, faults.client()));
         let stack = stack.unwrap_or_else(|error| panic!("{error}"));
         let (counts, published) = watch::channel(Counts::new());
         real.spawn(count(stack.published.clone(), counts));
-        Self { real, stack, keys: keys.clone(), published, numbers: AtomicU64::new(0) }
+        Self { real, stack, faults, keys: keys.clone(), published, numbers: AtomicU64::new(0) }
     }
 
     /// A wire to the stack with all functions cold.
@@ -71,9 +76,9 @@ impl Local {
         counts
     }
 
-    /// Sets how the table fails from now on.
-    pub fn set_table(&self, outage: Option<Outage>) {
-        *self.stack.faults.table.lock().expect("nothing panics with it") = outage;
+    /// Sets whether the table fails from now on.
+    pub fn reject_table(&self, fails: bool) {
+        self.faults.reject_table.store(fails, Ordering::SeqCst);
     }
 
     /// Waits until the fallback queue is empty.
@@ -142,17 +147,20 @@ async fn count(published: Arc<NotificationLog>, counts: watch::Sender<Counts>) {
 fn add(counts: &mut Counts, event: &str) {
     #[derive(Deserialize)]
     struct Stored {
+        id: String,
         data: Data,
     }
     #[derive(Deserialize)]
     struct Data {
-        participant: Participant,
+        participant: Option<Participant>,
     }
     #[derive(Deserialize)]
     struct Participant {
         id: String,
     }
-    let event: Stored = serde_json::from_str(event).expect("events are of participants");
-    let number = event.data.participant.id.rsplit('-').next().and_then(|number| number.parse().ok());
-    *counts.entry(number.expect("participants have numbers")).or_default() += 1;
+    let event: Stored = serde_json::from_str(event).expect("an event");
+    // Some providers know no participants.
+    let id = event.data.participant.map_or(event.id, |participant| participant.id);
+    let number = id.rsplit(['-', '_']).next().and_then(|number| number.parse().ok());
+    *counts.entry(number.expect("participants and events have numbers")).or_default() += 1;
 }

@@ -1,5 +1,9 @@
 //! `cargo senders`: simulates the providers' senders over real HTTP, and puts load on the local stack.
 
+#[allow(dead_code, reason = "this program uses less of it than tests/stack")]
+#[path = "../common/faulty_client.rs"]
+mod faulty_client;
+
 mod burst;
 mod load;
 mod local;

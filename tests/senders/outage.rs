@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::{join, join_all};
-use livehooks::dev::Outage as Fault;
 use tokio::time::sleep;
 
 use crate::local::Local;
@@ -59,7 +58,7 @@ impl Plan {
     /// # Panics
     /// If an event is stored twice, or stored and not published.
     pub fn run(self, local: &Local) -> Vec<Losses> {
-        local.stack.faults.reject_fallback.store(!self.has_queue, Ordering::SeqCst);
+        local.faults.reject_fallback.store(!self.has_queue, Ordering::SeqCst);
         let numbers: Vec<Range<u64>> = sender::ALL.iter().map(|_| self.numbers(local)).collect();
         let rooms = sender::ALL.iter().zip(&numbers);
         let rooms = rooms.flat_map(|(sender, numbers)| {
@@ -71,9 +70,9 @@ impl Plan {
         wire::simulate(async {
             let table = async {
                 sleep(QUIET).await;
-                local.set_table(Some(Fault::Rejects));
+                local.reject_table(true);
                 sleep(self.lasts).await;
-                local.set_table(None);
+                local.reject_table(false);
             };
             let rooms = rooms.iter().map(|(sender, wire, events)| sender.room(wire, events));
             join(table, join_all(rooms)).await;

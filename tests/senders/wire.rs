@@ -131,7 +131,7 @@ async fn answer(request: RequestBuilder) -> (Answer, bool) {
 
 /// An event's body and signature.
 pub fn signed(keys: &KeysFile, sender: &Sender, event: &Event) -> (String, Signed) {
-    let body = sender.provider.joined().body(&SampleValues {
+    let body = sender.provider.typical().body(&SampleValues {
         room: event.room.clone(),
         participant: format!("p-{}", event.number),
         session: format!("session of {}", event.room),

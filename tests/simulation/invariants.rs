@@ -107,7 +107,7 @@ impl DeliveryCheck<'_> {
             if ["accepted", "duplicate"].contains(&attempt.word.as_str()) {
                 violations.push(format!("forged, but answered {}", attempt.word));
             }
-            if self.delivery.matches_no_key() && !matches!(attempt.status, None | Some(401)) {
+            if self.delivery.matches_no_key && !matches!(attempt.status, None | Some(401)) {
                 let (status, word) = (attempt.status, &attempt.word);
                 violations.push(format!("matches no key, but answered {status:?} {word}"));
             }
@@ -211,7 +211,7 @@ fn dead_letters(scenario: &Scenario, state: &State) -> Vec<String> {
         if delivery.is_authentic() {
             violations.push(format!("{}: authentic, but still a dead letter", delivery.name));
         }
-        if delivery.matches_no_key() {
+        if delivery.matches_no_key {
             violations.push(format!("{}: matches no key, but is a dead letter", delivery.name));
         }
     }

@@ -158,8 +158,10 @@ impl Mutant {
                 },
                 r#type: livehooks_core::EventType::Unknown,
                 provider_type: None,
+                is_new_type: false,
                 room: None,
                 participant: None,
+                reply: None,
             })
         };
         let id = delivery.event_key.clone();
@@ -191,7 +193,7 @@ impl Mutant {
                 Outcome::Queued { id: "a message".into(), fault }
             }
             (Some(Self::QueuesWhatMatchesNoKey), Outcome::Rejected(_))
-                if delivery.matches_no_key() && aws.call_result(Service::Secrets) != CallResult::Fine =>
+                if delivery.matches_no_key && aws.call_result(Service::Secrets) != CallResult::Fine =>
             {
                 Outcome::Queued { id: "a message".into(), fault: Fault::StoreTimeout(0) }
             }

@@ -126,12 +126,11 @@ impl Operator {
 
 /// The initial secret in template.yaml.
 pub fn placeholder(entry: &ProviderInfo) -> String {
-    match entry.name {
-        "100ms" => json!({ "headers": [] }),
-        "videosdk" => json!({ "public_keys": [], "url_tokens": ["generated"] }),
-        _ => json!({ "keys": {} }),
+    let mut secret: Value = serde_json::from_str(&keys::secret(entry, false)).unwrap();
+    for field in secret.as_object_mut().unwrap().values_mut() {
+        *field = if field.is_array() { json!([]) } else { json!({}) };
     }
-    .to_string()
+    secret.to_string()
 }
 
 /// Spaces do not invalidate a PEM key.

@@ -27,7 +27,10 @@ use crate::sender::{self, Attempt, Delivery};
 use crate::wire::sdk_config;
 
 /// No scenario takes longer unless it never settles.
-const TIMEOUT: Duration = Duration::from_secs(6 * 3_600);
+const TIMEOUT: Duration = Duration::from_secs(30 * 3_600);
+
+/// How often a forger retries at most. Some providers retry for a day.
+const FORGER_RETRIES: u32 = 4;
 
 pub const RETENTION: SignedDuration = SignedDuration::from_hours(24 * 90);
 
@@ -150,6 +153,9 @@ impl Scenario {
             let Next::RetryAfter(pause) = delivery.entry.sender.retries.next(tries_before, &answer) else {
                 return;
             };
+            if !delivery.is_authentic() && tries_before >= FORGER_RETRIES {
+                return;
+            }
             sleep(pause).await;
         }
     }

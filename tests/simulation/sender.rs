@@ -9,7 +9,6 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext;
 use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt};
-use livehooks_core::BodyHash;
 use livehooks_signing::{PROVIDERS, ProviderInfo, Sample, SampleValues, Validity};
 
 use crate::{fake_aws, keys};
@@ -23,6 +22,8 @@ pub struct Delivery {
     pub entry: &'static ProviderInfo,
     pub body: String,
     pub forgery: Option<Forgery>,
+    /// Whether it is a forgery that no keys would accept.
+    pub matches_no_key: bool,
     pub at: Duration,
     pub event_key: String,
     pub body_sha256: String,
@@ -34,18 +35,6 @@ pub enum Forgery {
     AlteredBody,
     Expired,
     Unsigned,
-}
-
-impl Forgery {
-    /// Whether no keys would accept it. With 100ms, only the keys name the header.
-    fn matches_no_key(self, entry: &ProviderInfo) -> bool {
-        match self {
-            Self::Unsigned => entry.name != "100ms",
-            Self::AlteredBody => entry.expires,
-            Self::Expired => true,
-            Self::OtherKey => false,
-        }
-    }
 }
 
 /// One attempt, as its sender sees it.
@@ -65,18 +54,24 @@ pub struct Attempt {
 impl Delivery {
     pub fn new(name: String, entry: &'static ProviderInfo, body: String, at: Duration) -> Self {
         let keys = keys::OLD.of(entry);
-        let event_key = (entry.normalize)(keys, body.as_bytes(), Timestamp::UNIX_EPOCH).unwrap().event_key;
-        let body_sha256 = BodyHash::of(body.as_bytes()).to_string();
-        Self { name, entry, body, forgery: None, at, event_key, body_sha256 }
+        let normalized = (entry.normalize)(keys, body.as_bytes(), Timestamp::UNIX_EPOCH).unwrap();
+        let (event_key, body_sha256) = (normalized.event_key, normalized.body_sha256);
+        Self { name, entry, body, forgery: None, matches_no_key: false, at, event_key, body_sha256 }
+    }
+
+    /// The same delivery as a forgery.
+    fn forged(self, forgery: Forgery) -> Self {
+        let forged = Self { forgery: Some(forgery), ..self };
+        let now = fake_aws::START + SignedDuration::try_from(forged.at).unwrap();
+        let request = forged.request(now, false);
+        let body = request.body().as_ref();
+        let delivery = livehooks_core::Delivery { headers: request.headers(), url_token: None, body };
+        let matches_no_key = (forged.entry.precheck)(&delivery, now).is_err();
+        Self { matches_no_key, ..forged }
     }
 
     pub fn is_authentic(&self) -> bool {
         self.forgery.is_none()
-    }
-
-    /// Whether it is a forgery that no keys would accept.
-    pub fn matches_no_key(&self) -> bool {
-        self.forgery.is_some_and(|forgery| forgery.matches_no_key(self.entry))
     }
 
     /// The request, signed at `now` with the new or the old keys.
@@ -92,7 +87,7 @@ impl Delivery {
         };
         let validity = match self.forgery {
             Some(Forgery::Expired) => {
-                let long_ago = now - SignedDuration::from_mins(7);
+                let long_ago = now - self.entry.lifetime.clock_off();
                 Validity { now: long_ago, expires: long_ago + SignedDuration::from_mins(5) }
             }
             _ => now.into(),
@@ -147,7 +142,7 @@ pub fn deliveries(rng: &mut Rng) -> Vec<Arc<Delivery>> {
         for forged in 0..forgeries {
             let forgeries = [Forgery::OtherKey, Forgery::AlteredBody, Forgery::Expired, Forgery::Unsigned];
             let forgery = match forgeries[rng.usize(..4)] {
-                Forgery::Expired if !entry.expires => Forgery::Unsigned,
+                Forgery::Expired if !entry.lifetime.is_limited() => Forgery::Unsigned,
                 Forgery::AlteredBody if !keys::covers_body(entry) => Forgery::OtherKey,
                 forgery => forgery,
             };
@@ -157,7 +152,7 @@ pub fn deliveries(rng: &mut Rng) -> Vec<Arc<Delivery>> {
             let at = Duration::from_millis(begin_ms + rng.u64(..5_000));
             let name = format!("{} {number} forged {forged} ({forgery:?})", entry.name);
             let delivery = Delivery::new(name, entry, body, at);
-            deliveries.push(Arc::new(Delivery { forgery: Some(forgery), ..delivery }));
+            deliveries.push(Arc::new(delivery.forged(forgery)));
         }
     }
     deliveries

@@ -1,6 +1,10 @@
 use futures::future::join_all;
+use livehooks_aws::Outcome;
+use livehooks_aws::store::PutOutcome;
+use livehooks_core::mux::Mux;
 use uuid::Uuid;
 
+use crate::fake_aws::{FakeAws, START, after, public_keys, request};
 use crate::harness::{EXAMPLE, Local, body};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,4 +86,31 @@ async fn different_events_without_an_id_are_not_duplicates() {
     ] {
         assert_eq!(local.status("100ms", body.as_bytes()).await, expected, "{body}");
     }
+}
+
+/// Mux lists the attempts in the body, and may sign each anew or send the first signature again.
+#[tokio::test]
+async fn a_retry_within_a_day_is_a_duplicate_and_only_another_content_is_altered() {
+    let aws = FakeAws::start().await;
+    let ingest = aws.ingest::<Mux>(&public_keys("mux"));
+    let first = body("mux", "video.live_stream.connected", |places| places.id = "event".into());
+    let attempts = r#""attempts":[{"id":"a-1","response_status_code":503}]"#;
+    let retry = first.replace(r#""attempts":[]"#, attempts);
+    let other = first.replace(r#""latency_mode":"low""#, r#""latency_mode":"reduced""#);
+    assert!(retry != first && other != first);
+    const DAY_S: i64 = 24 * 3_600;
+    let duplicate = |altered| PutOutcome::Duplicate { id: "event".into(), altered };
+    for (body, signed_s, received_s, expected) in [
+        (&first, 0, 0, PutOutcome::New { id: "event".into() }),
+        (&first, 0, DAY_S, duplicate(false)),
+        (&retry, DAY_S, DAY_S, duplicate(false)),
+        (&other, DAY_S, DAY_S, duplicate(true)),
+    ] {
+        let outcome =
+            ingest.receive_at(&request("mux", body.as_bytes(), after(signed_s)), after(received_s)).await;
+        let Outcome::Stored(receipt) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(receipt.written, expected, "{body}");
+    }
+    let late = ingest.receive_at(&request("mux", first.as_bytes(), START), after(26 * 3_600)).await;
+    assert!(matches!(&late, Outcome::Rejected(rejection) if rejection.code() == "expired"), "{late:?}");
 }

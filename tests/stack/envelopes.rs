@@ -51,7 +51,7 @@ async fn answers<P: Signer>(kind: &str) -> Vec<(Fixture, Form, u16, Value)> {
         };
         let ingest = Ingest::<P>::new(config, &sdk);
         for form in [Form::Plain, Form::Base64, Form::Rest] {
-            let response = match P::EXPIRES {
+            let response = match P::LIFETIME.is_limited() {
                 false => ingest.handle(&envelope(&fixture, form)).await,
                 true => ingest.receive_at(&envelope(&fixture, form), fixture.now).await.into_response(),
             };

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use lambda_http::{Request, RequestExt};
-use livehooks::dev::Outage;
 use livehooks::local::LOCAL_TIMEOUT;
 use livehooks_aws::fallback::{MESSAGE_BYTES_MAX, QueuedDelivery, message};
 use livehooks_aws::{Fault, Outcome};
@@ -24,12 +23,12 @@ use crate::harness::{EXAMPLE, Example, Local, body};
 #[tokio::test]
 async fn an_outage_of_the_table_loses_nothing_and_senders_do_not_notice() {
     let local = Local::start().await;
-    *local.stack.faults.table.lock().unwrap() = Some(Outage::Rejects);
+    local.faults.reject_table.store(true, SeqCst);
     for entry in PROVIDERS {
         let name = entry.samples()[0].name;
         assert_eq!(local.status(entry.name, body(entry.name, name, |_| ()).as_bytes()).await, "queued");
     }
-    *local.stack.faults.table.lock().unwrap() = None;
+    local.faults.reject_table.store(false, SeqCst);
     let published = local.notifications(PROVIDERS.len()).await;
     let stored = local.events().await;
     assert_eq!(stored.len(), PROVIDERS.len());
@@ -45,8 +44,8 @@ async fn an_outage_of_the_table_loses_nothing_and_senders_do_not_notice() {
 #[tokio::test]
 async fn with_table_and_queue_down_the_sender_gets_503() {
     let local = Local::start().await;
-    *local.stack.faults.table.lock().unwrap() = Some(Outage::Rejects);
-    local.stack.faults.reject_fallback.store(true, SeqCst);
+    local.faults.reject_table.store(true, SeqCst);
+    local.faults.reject_fallback.store(true, SeqCst);
     let (status, problem) = local.post(EXAMPLE, body(EXAMPLE, "participant_joined", |_| ()).as_bytes()).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{problem}");
     assert_eq!(local.stack.queue.bodies().unwrap(), (vec![], vec![]));
@@ -60,7 +59,7 @@ async fn a_queued_delivery_survives_a_crash() {
         Local::start_with(|options| options.data = Some(data)).await
     };
     let first = start().await;
-    *first.stack.faults.table.lock().unwrap() = Some(Outage::Rejects);
+    first.faults.reject_table.store(true, SeqCst);
     let body = body(EXAMPLE, "participant_joined", |values| values.id = "1".into());
     assert_eq!(first.status(EXAMPLE, body.as_bytes()).await, "queued");
     first.stop().await;

@@ -7,9 +7,10 @@ use livehooks_core::Provider;
 use livehooks_signing::{PROVIDERS, ProviderInfo, SampleValues};
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use uuid::Uuid;
 
+use crate::faulty_client::Faults;
 use crate::schema;
 
 /// An example provider whose events have ids and whose signature covers the body.
@@ -22,6 +23,8 @@ pub static KEYS: LazyLock<KeysFile> = LazyLock::new(KeysFile::make);
 
 pub struct Local {
     pub stack: Stack,
+    /// How the stack's calls to AWS fail.
+    pub faults: Arc<Faults>,
     pub client: Client,
 }
 
@@ -33,7 +36,9 @@ impl Local {
     pub async fn start_with(change: impl FnOnce(&mut Options)) -> Self {
         let mut options = options();
         change(&mut options);
-        Self { stack: Stack::start(options).await.unwrap(), client: Client::new() }
+        let faults = Arc::new(Faults::default());
+        let stack = Stack::start_with(options, faults.client()).await.unwrap();
+        Self { stack, faults, client: Client::new() }
     }
 
     pub async fn stop(self) {

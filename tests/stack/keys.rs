@@ -8,8 +8,7 @@ use livehooks::local::local_sdk_config;
 use livehooks_aws::config::KeySource;
 use livehooks_aws::{Fault, KeyRing};
 use livehooks_core::hms::HmsKeys;
-use livehooks_core::videosdk::VideoSdkKeys;
-use livehooks_core::{ApiKeys, Delivery, Keys, Provider};
+use livehooks_core::{ApiKeys, Delivery, Keys, Provider, RsaKeys};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -173,9 +172,9 @@ async fn fault_of<K: Keys>(secret: &str) -> Fault {
 async fn the_fault_of_a_placeholder_secret_says_that_keys_were_never_set_and_how_to_set_them() {
     for fault in [
         fault_of::<ApiKeys>(r#"{"keys": {}}"#).await,
-        fault_of::<VideoSdkKeys>(r#"{"public_keys": [], "url_tokens": ["a token that the stack has made"]}"#)
+        fault_of::<RsaKeys>(r#"{"public_keys": [], "url_tokens": ["a token that the stack has made"]}"#)
             .await,
-        fault_of::<VideoSdkKeys>(r#"{"url_tokens": []}"#).await,
+        fault_of::<RsaKeys>(r#"{"url_tokens": []}"#).await,
         fault_of::<HmsKeys>(r#"{"headers": [], "signing_secrets": []}"#).await,
         fault_of::<HmsKeys>("{}").await,
     ] {

@@ -1,5 +1,7 @@
 //! End-to-end tests of the functions' handlers with the real AWS SDK and the embedded DynamoDB.
 
+#[path = "../common/faulty_client.rs"]
+mod faulty_client;
 #[path = "../common/fixture.rs"]
 mod fixture;
 #[path = "../common/schema.rs"]

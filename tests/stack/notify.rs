@@ -1,12 +1,13 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use aws_lambda_events::event::dynamodb::Event;
-use livehooks::dev::{Database, PublishFault};
+use livehooks::dev::Database;
 use livehooks::local::{LOCAL_TIMEOUT, local_sdk_config};
 use livehooks_aws::Notifier;
 use livehooks_aws::config::NotifyConfig;
 use serde_json::{Value, json};
 
+use crate::faulty_client::PublishFault;
 use crate::harness::{EXAMPLE, Example, KEYS, Local, body};
 
 /// The stream records of `count` unpublished events, and a notifier for the stack's topic.
@@ -45,7 +46,8 @@ async fn unpublished(local: &Local, count: usize) -> (Event, Notifier) {
         quarantine_queue_url: format!("http://{}/000000000000/quarantine", local.stack.aws),
         batches_at_once: 1,
     };
-    (event, Notifier::new(config, &local_sdk_config(local.stack.aws)))
+    let sdk = local_sdk_config(local.stack.aws).to_builder().http_client(local.faults.client()).build();
+    (event, Notifier::new(config, &sdk))
 }
 
 /// The sequence number that the notifier reports as failed. The event source continues from there.
@@ -82,7 +84,7 @@ async fn a_failed_batch_is_reported_by_its_first_record() {
     let (mut event, notifier) = unpublished(&local, 25).await;
     // The second batch fails on every attempt of the client.
     let faults = [vec![PublishFault::Entries(vec![])], vec![PublishFault::Whole; 3]].concat();
-    *local.stack.faults.publish.lock().unwrap() = faults;
+    *local.faults.publish.lock().unwrap() = faults;
     let failed = failure(&notifier, &event).await;
     assert_eq!(failed, event.records[10].change.sequence_number);
     assert_eq!(published_ids(&local, 10).await, ids(0..10));
@@ -96,7 +98,7 @@ async fn a_failed_batch_is_reported_by_its_first_record() {
 async fn failed_entries_of_an_answer_200_are_reported_by_the_lowest() {
     let local = Local::start().await;
     let (event, notifier) = unpublished(&local, 10).await;
-    *local.stack.faults.publish.lock().unwrap() = vec![PublishFault::Entries(vec![(7, false), (3, false)])];
+    *local.faults.publish.lock().unwrap() = vec![PublishFault::Entries(vec![(7, false), (3, false)])];
     assert_eq!(failure(&notifier, &event).await, event.records[3].change.sequence_number);
     assert_eq!(published_ids(&local, 8).await, ids([0, 1, 2, 4, 5, 6, 8, 9]));
 }
@@ -105,7 +107,7 @@ async fn failed_entries_of_an_answer_200_are_reported_by_the_lowest() {
 async fn an_entry_missing_from_the_answer_is_reported() {
     let local = Local::start().await;
     let (event, notifier) = unpublished(&local, 3).await;
-    *local.stack.faults.publish.lock().unwrap() = vec![PublishFault::Silent(1)];
+    *local.faults.publish.lock().unwrap() = vec![PublishFault::Silent(1)];
     assert_eq!(failure(&notifier, &event).await, event.records[1].change.sequence_number);
     assert_eq!(published_ids(&local, 2).await, ids([0, 2]));
 }
@@ -114,7 +116,7 @@ async fn an_entry_missing_from_the_answer_is_reported() {
 async fn an_entry_that_the_topic_rejects_permanently_is_quarantined_and_blocks_nothing() {
     let local = Local::start().await;
     let (event, notifier) = unpublished(&local, 10).await;
-    *local.stack.faults.publish.lock().unwrap() = vec![PublishFault::Entries(vec![(4, true)])];
+    *local.faults.publish.lock().unwrap() = vec![PublishFault::Entries(vec![(4, true)])];
     assert_eq!(failure(&notifier, &event).await, None);
     assert_eq!(published_ids(&local, 9).await, ids([0, 1, 2, 3, 5, 6, 7, 8, 9]));
     assert_eq!(quarantined_ids(&local), ["4"]);
@@ -122,7 +124,7 @@ async fn an_entry_that_the_topic_rejects_permanently_is_quarantined_and_blocks_n
 
 /// The event ids in the quarantine queue.
 fn quarantined_ids(local: &Local) -> Vec<String> {
-    let quarantined = local.stack.faults.quarantined.lock().unwrap();
+    let quarantined = local.faults.quarantined.lock().unwrap();
     let id = |notification: &String| {
         let notification: Value = serde_json::from_str(notification).unwrap();
         let message: Value = serde_json::from_str(notification["message"].as_str().unwrap()).unwrap();
@@ -140,7 +142,7 @@ async fn a_rejected_batch_is_split_and_only_rejected_entries_are_quarantined() {
     let (event, notifier) = unpublished(&local, 12).await;
     // Reject the first batch, then the fourth of its ten records. Accept the second batch.
     let singly = [vec![ACCEPTED; 3], vec![INVALID], vec![ACCEPTED; 6]].concat();
-    *local.stack.faults.publish.lock().unwrap() = [vec![INVALID], singly].concat();
+    *local.faults.publish.lock().unwrap() = [vec![INVALID], singly].concat();
     assert_eq!(failure(&notifier, &event).await, None);
     assert_eq!(published_ids(&local, 11).await, ids((0..12).filter(|id| *id != 3)));
     assert_eq!(quarantined_ids(&local), ["3"]);
@@ -150,7 +152,7 @@ async fn a_rejected_batch_is_split_and_only_rejected_entries_are_quarantined() {
 async fn a_batch_that_is_too_long_is_split_and_published() {
     let local = Local::start().await;
     let (event, notifier) = unpublished(&local, 3).await;
-    *local.stack.faults.publish.lock().unwrap() = vec![PublishFault::Rejected(400, "BatchRequestTooLong")];
+    *local.faults.publish.lock().unwrap() = vec![PublishFault::Rejected(400, "BatchRequestTooLong")];
     assert_eq!(failure(&notifier, &event).await, None);
     assert_eq!(published_ids(&local, 3).await, ids(0..3));
     assert!(quarantined_ids(&local).is_empty());
@@ -161,13 +163,13 @@ async fn the_first_unsettled_record_of_a_split_batch_is_reported() {
     let local = Local::start().await;
     let (event, notifier) = unpublished(&local, 4).await;
     let throttled = vec![PublishFault::Rejected(400, "Throttling"); 3];
-    *local.stack.faults.publish.lock().unwrap() = [vec![INVALID, ACCEPTED, INVALID], throttled].concat();
+    *local.faults.publish.lock().unwrap() = [vec![INVALID, ACCEPTED, INVALID], throttled].concat();
     assert_eq!(failure(&notifier, &event).await, event.records[2].change.sequence_number);
     assert_eq!(published_ids(&local, 1).await, ids([0]));
     assert_eq!(quarantined_ids(&local), ["1"]);
 
-    local.stack.faults.reject_quarantine.store(true, Relaxed);
-    *local.stack.faults.publish.lock().unwrap() = vec![INVALID, ACCEPTED, INVALID];
+    local.faults.reject_quarantine.store(true, Relaxed);
+    *local.faults.publish.lock().unwrap() = vec![INVALID, ACCEPTED, INVALID];
     assert_eq!(failure(&notifier, &event).await, event.records[1].change.sequence_number);
 }
 
@@ -185,10 +187,10 @@ async fn our_own_faults_are_reported_and_never_quarantined() {
         (400, "RequestExpired"),
     ] {
         // Fail every attempt of the client.
-        *local.stack.faults.publish.lock().unwrap() = vec![PublishFault::Rejected(status, code); 3];
+        *local.faults.publish.lock().unwrap() = vec![PublishFault::Rejected(status, code); 3];
         let first = &event.records[0].change.sequence_number;
         assert_eq!(&failure(&notifier, &event).await, first, "{code}");
-        local.stack.faults.publish.lock().unwrap().clear();
+        local.faults.publish.lock().unwrap().clear();
     }
     assert!(quarantined_ids(&local).is_empty());
 }
@@ -207,7 +209,7 @@ async fn a_record_without_an_event_is_quarantined_and_other_changes_are_skipped(
     let event: Event = serde_json::from_value(records).unwrap();
     assert_eq!(failure(&notifier, &event).await, None);
     assert_eq!(published_ids(&local, 1).await, ids(0..1));
-    assert!(local.stack.faults.quarantined.lock().unwrap()[0].contains("foreign"));
+    assert!(local.faults.quarantined.lock().unwrap()[0].contains("foreign"));
 }
 
 #[tokio::test]
@@ -217,11 +219,11 @@ async fn records_before_an_unsettled_one_are_published() {
     let mut records = json!(event);
     records["Records"][1]["dynamodb"]["NewImage"] = json!({ "event_key": { "S": "foreign" } });
     let mut event: Event = serde_json::from_value(records).unwrap();
-    local.stack.faults.reject_quarantine.store(true, Relaxed);
+    local.faults.reject_quarantine.store(true, Relaxed);
     assert_eq!(failure(&notifier, &event).await, event.records[1].change.sequence_number);
     assert_eq!(published_ids(&local, 1).await, ids(0..1));
 
-    local.stack.faults.reject_quarantine.store(false, Relaxed);
+    local.faults.reject_quarantine.store(false, Relaxed);
     event.records.remove(0);
     assert_eq!(failure(&notifier, &event).await, None);
     assert_eq!(published_ids(&local, 2).await, ids([0, 2]));
@@ -230,7 +232,7 @@ async fn records_before_an_unsettled_one_are_published() {
 #[tokio::test]
 async fn the_local_stack_retries_failed_notifications() {
     let local = Local::start().await;
-    *local.stack.faults.publish.lock().unwrap() = vec![PublishFault::Whole; 3];
+    *local.faults.publish.lock().unwrap() = vec![PublishFault::Whole; 3];
     local.status(EXAMPLE, body(EXAMPLE, "participant_joined", |_| ()).as_bytes()).await;
     local.notifications(1).await;
 }
@@ -244,7 +246,7 @@ async fn an_event_stored_before_a_crash_is_published_after_the_restart() {
     };
     let first = start().await;
     // The topic rejects everything, so that the process stops with an unpublished event.
-    *first.stack.faults.publish.lock().unwrap() = vec![PublishFault::Whole; 1_000];
+    *first.faults.publish.lock().unwrap() = vec![PublishFault::Whole; 1_000];
     first
         .status(EXAMPLE, body(EXAMPLE, "participant_joined", |values| values.id = "1".into()).as_bytes())
         .await;

@@ -8,12 +8,15 @@ use crate::harness::{Local, body};
 #[tokio::test]
 async fn secrets_in_bodies_stay_in_the_table() {
     let local = Local::start().await;
-    for (name, pointer) in
-        [("room_started", "/room/turnPassword"), ("ingress_started", "/ingressInfo/streamKey")]
-    {
-        let body = body("livekit", name, |_| ());
+    for (provider, name, pointer) in [
+        ("livekit", "room_started", "/room/turnPassword"),
+        ("livekit", "ingress_started", "/ingressInfo/streamKey"),
+        ("mux", "video.live_stream.connected", "/data/stream_key"),
+        ("mux", "video.live_stream.created", "/data/srt_passphrase"),
+    ] {
+        let body = body(provider, name, |_| ());
         let secret = serde_json::from_str::<Value>(&body).unwrap().pointer(pointer).unwrap().to_string();
-        assert_eq!(local.status("livekit", body.as_bytes()).await, "accepted");
+        assert_eq!(local.status(provider, body.as_bytes()).await, "accepted");
 
         let client = Client::new(&local_sdk_config(local.stack.dynamodb));
         let items = client.scan().table_name("Events").send().await.unwrap();

@@ -75,8 +75,10 @@ fn capitalized(name: &str) -> String {
 }
 
 fn sample_names(provider: &str) -> Vec<String> {
-    let name = |line| serde_json::from_str::<Value>(line).unwrap()["name"].as_str().unwrap().to_owned();
-    read(&format!("shared/signing/samples/{provider}.ndjson")).lines().map(name).collect()
+    let samples = read(&format!("shared/signing/samples/{provider}.ndjson"));
+    let samples = samples.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let events = samples.filter(|sample| sample["question"] != true);
+    events.map(|sample| sample["name"].as_str().unwrap().to_owned()).collect()
 }
 
 /// All other code uses the list of providers. A few files use one provider as an example, or test the scheme that

@@ -139,59 +139,55 @@ async fn publish(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dev::{Options, PublishFault, Stack};
-    use crate::keys_file::KeysFile;
+    use crate::local::local_sdk_config;
+    use axum::http::StatusCode;
+    use std::collections::VecDeque;
+    use std::sync::{Arc, Mutex};
+
+    const SUCCESSES: &str = "<member><Id>0</Id></member><member><Id>3</Id></member>";
+    const FAILURES: &str = "<member><Id>1</Id><Code>Failed</Code><SenderFault>false</SenderFault></member>\
+                            <member><Id>2</Id><Code>Failed</Code><SenderFault>true</SenderFault></member>";
 
     fn notification(id: usize) -> Notification {
         Notification { message: format!("{{\"id\":\"{id}\"}}"), attributes: Default::default() }
     }
 
+    fn answer(successes: &str, failures: &str) -> (StatusCode, String) {
+        let result = format!("<Successful>{successes}</Successful><Failed>{failures}</Failed>");
+        let result = format!("<PublishBatchResult>{result}</PublishBatchResult>");
+        (StatusCode::OK, format!("<PublishBatchResponse>{result}</PublishBatchResponse>"))
+    }
+
+    /// An SNS that gives these answers in turn. Returns a client, and the ids in each request.
+    async fn sns(answers: Vec<(StatusCode, String)>) -> (aws_sdk_sns::Client, Arc<Mutex<Vec<Vec<String>>>>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let answers = Arc::new(Mutex::new(VecDeque::from(answers)));
+        let requests: Arc<Mutex<Vec<Vec<String>>>> = Arc::default();
+        let seen = requests.clone();
+        let sns = axum::Router::new().fallback(async move |body: axum::body::Bytes| {
+            let form = form_urlencoded::parse(&body);
+            let ids = form.filter(|(name, _)| name.ends_with(".Id")).map(|(_, id)| id.into_owned());
+            seen.lock().unwrap().push(ids.collect());
+            answers.lock().unwrap().pop_front().unwrap()
+        });
+        tokio::spawn(axum::serve(listener, sns).into_future());
+        (aws_sdk_sns::Client::new(&local_sdk_config(address)), requests)
+    }
+
     #[tokio::test]
     async fn failed_notifications_are_retried_and_published_ones_are_not() {
-        let options = Options {
-            port: 0,
-            dynamodb_port: Some(0),
-            aws_host: std::net::Ipv4Addr::LOCALHOST,
-            data: None,
-            keys: KeysFile::from_json(&serde_json::json!({})).unwrap(),
-            forward_to: None,
-            verbose: false,
-        };
-        let stack = Stack::start(options).await.unwrap();
-        let destination = Destination::topic(&Source::local(stack.dynamodb, stack.aws));
-        let faults = [
-            PublishFault::Whole,
-            PublishFault::Entries(vec![(1, false), (2, true)]),
-            PublishFault::Silent(0),
-        ];
-        stack.faults.publish.lock().unwrap().extend(faults);
+        let unavailable = (StatusCode::INTERNAL_SERVER_ERROR, String::new());
+        let published = answer("<member><Id>1</Id></member>", "");
+        let answers = vec![unavailable, answer(SUCCESSES, FAILURES), answer("", ""), published];
+        let (client, requests) = sns(answers).await;
+        let destination = Destination::Topic { client, arn: "arn:aws:sns:us-east-1:0:topic".into() };
         let batch: Vec<Notification> = (0..4).map(notification).collect();
-        let answer = destination.send(&batch, |notification| notification, &AtomicBool::new(false)).await;
-        assert_eq!(answer.failure, None);
-        let is_sent = |at: usize| answer.each[at] == SendResult::Sent;
-        assert!(is_sent(0) && is_sent(1) && is_sent(3), "{:?}", answer.each);
-        assert!(
-            matches!(&answer.each[2], SendResult::Rejected(why) if why.starts_with("Failed")),
-            "{:?}",
-            answer.each
-        );
-
-        let mut cursor = stack.published.cursor(true);
-        let mut entries = Vec::new();
-        for _ in 0..3 {
-            entries.push(stack.published.next(&mut cursor).await.unwrap());
-        }
-        let ids: Vec<bool> = ["0", "3", "1"]
-            .iter()
-            .zip(&entries)
-            .map(|(id, entry)| entry.contains(&format!("\"id\":\"{id}\"")))
-            .collect();
-        assert_eq!(ids, [true; 3], "{entries:?}");
-        assert_eq!(
-            stack.published.bytes(),
-            entries.iter().map(|entry| entry.len() as u64 + 8).sum::<u64>(),
-            "each once"
-        );
-        stack.stop().await;
+        let result = destination.send(&batch, |notification| notification, &AtomicBool::new(false)).await;
+        assert_eq!(result.failure, None);
+        let rejected = SendResult::Rejected("Failed: no message".into());
+        assert_eq!(result.each, [SendResult::Sent, SendResult::Sent, rejected, SendResult::Sent]);
+        let all = vec!["0", "1", "2", "3"];
+        assert_eq!(*requests.lock().unwrap(), [all.clone(), all, vec!["1"], vec!["1"]]);
     }
 }

@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
-use livehooks_signing::{PROVIDERS, ProviderInfo, Sample, SampleValues, Validity};
+use livehooks_core::EventType;
+use livehooks_signing::{Lifetime, PROVIDERS, ProviderInfo, Sample, SampleValues, Validity};
 use serde_json::{Value, json};
 
 use super::options::signing_keys;
@@ -29,7 +30,7 @@ pub struct PrintEvent {
     /// Change one byte after signing: of the body, or of the secret header if the body is not signed
     #[arg(long)]
     tampered: bool,
-    /// Sign with a clock that is a day behind
+    /// Sign with a clock that is two days behind
     #[arg(long, conflicts_with = "tampered")]
     expired: bool,
     /// Print a REST API event instead of an HTTP API event
@@ -130,10 +131,10 @@ impl Signer<'_> {
     ) -> Result<Value, CommandError> {
         let mut body = sample.body(&self.values).into_bytes();
         let validity = match alteration {
-            Alteration::Expired if !self.provider.expires => {
+            Alteration::Expired if !self.provider.lifetime.is_limited() => {
                 return Err(CommandError::NeverExpires(self.provider.name));
             }
-            Alteration::Expired => Validity::from(self.validity.now - SignedDuration::from_hours(24)),
+            Alteration::Expired => Validity::from(self.validity.now - SignedDuration::from_hours(48)),
             _ => self.validity,
         };
         let mut signed = (self.provider.sign)(self.keys, &body, validity)
@@ -174,8 +175,9 @@ fn values(now: Timestamp) -> SampleValues {
     }
 }
 
-/// Writes the project's sample events: for each provider one per family of types, a duplicate, a tampered one, and an
-/// expired one if its deliveries expire; and a batch of the stream. The same keys write the same files.
+/// Writes the project's sample events: for each provider one per family of types, a duplicate unless its signatures
+/// expire by their own time, a tampered one, and an expired one if its deliveries expire; and a batch of the stream. The
+/// same keys write the same files.
 fn write(folder: &Path) -> Result<(), CommandError> {
     let keys = KeysFile::read_or_make(&folder.join("keys.json"))?;
     let io = |error| CommandError::File { file: folder.to_owned(), error };
@@ -190,26 +192,32 @@ fn write(folder: &Path) -> Result<(), CommandError> {
         };
         let mut files = Vec::new();
         let mut families = Vec::new();
+        // A signature over the time of signing cannot last until 2100.
+        let is_lasting = !matches!(provider.lifetime, Lifetime::SinceSigning(_));
+        let typical = signer("typical").normalized(&provider.typical())?.kind;
+        let typical_family = family(typical);
         for sample in provider.samples() {
             let signer = signer(sample.name);
             let normalized = signer.normalized(&sample)?;
-            let family = normalized.kind.as_str().split('.').nth(1).unwrap_or_default();
+            let family = family(normalized.kind);
             if families.contains(&family) || family == "unknown" {
                 continue;
             }
             families.push(family);
-            files.push((
-                format!("{family}.json"),
-                signer.envelope(&sample, Alteration::None, Form::default())?,
-            ));
-            if family == "participant" {
-                let rest = Form { rest: true, base64: true };
-                files.push(("duplicate.json".into(), signer.envelope(&sample, Alteration::None, rest)?));
+            if is_lasting {
+                let envelope = signer.envelope(&sample, Alteration::None, Form::default())?;
+                files.push((format!("{family}.json"), envelope));
+            }
+            if family == typical_family {
+                if is_lasting {
+                    let rest = Form { rest: true, base64: true };
+                    files.push(("duplicate.json".into(), signer.envelope(&sample, Alteration::None, rest)?));
+                }
                 files.push((
                     "tampered.json".into(),
                     signer.envelope(&sample, Alteration::Tampered, Form::default())?,
                 ));
-                if provider.expires {
+                if provider.lifetime.is_limited() {
                     let expired = signer.envelope(&sample, Alteration::Expired, Form::default())?;
                     files.push(("expired.json".into(), expired));
                 }
@@ -222,6 +230,11 @@ fn write(folder: &Path) -> Result<(), CommandError> {
     }
     save(&folder.join("notify/stream.json"), &envelope::stream(&stored)).map_err(io)?;
     save(&folder.join("env.json"), &environment(&keys)).map_err(io)
+}
+
+/// The part of a type's name that says what it is about.
+fn family(kind: EventType) -> &'static str {
+    kind.as_str().split('.').nth(1).unwrap_or_default()
 }
 
 /// Environment variables for `sam local invoke -n`: the keys of this folder, and the local stack's DynamoDB.

@@ -25,7 +25,7 @@ pub struct Events {
     /// Follow new events until Ctrl-C, also when the stack restarts
     #[arg(long, short)]
     follow: bool,
-    /// Print JSON, one event per line, as subscribers get it
+    /// Print each event as one line of JSON, as subscribers get it
     #[arg(long)]
     json: bool,
     #[command(flatten)]

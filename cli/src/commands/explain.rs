@@ -241,8 +241,8 @@ fn print(source: &Source, stored: &Stored, history: &EventHistory<'_>) -> Result
         _ => styled(YELLOW, &history.published.detail),
     };
     row("published", &published)?;
-    for commands in &history.published.commands {
-        row("", commands)?;
+    for command in &history.published.commands {
+        row("", command)?;
     }
     Ok(())
 }

@@ -118,7 +118,7 @@ impl Send {
             return known(provider, keys);
         }
         let signing = signing(keys, provider)?;
-        for sample in provider.samples() {
+        for sample in provider.samples().into_iter().chain(provider.questions()) {
             if sample.is_named(kind, event_type(provider, &sample, signing)?) {
                 return Ok(vec![(provider, sample)]);
             }
@@ -177,6 +177,9 @@ fn list(keys: &KeysFile) -> Result<(), CommandError> {
             let kind = event_type(provider, &sample, signing(keys, provider)?)?;
             anstream::println!("  {:42} {}", sample.name, styled(DIM, kind));
         }
+        for question in provider.questions() {
+            anstream::println!("  {:42} {}", question.name, styled(DIM, "a question, not an event"));
+        }
     }
     Ok(())
 }
@@ -206,6 +209,7 @@ async fn post(
     let (style, said) = match json["status"].as_str() {
         Some("duplicate") => (YELLOW, format!("duplicate  {}", json["id"].as_str().unwrap_or_default())),
         Some(said) => (GREEN, format!("{said:9}  {}", json["id"].as_str().unwrap_or_default())),
+        None if status.is_success() => (GREEN, format!("answered   {text}")),
         None => (RED, json["detail"].as_str().unwrap_or(&text).to_owned()),
     };
     anstream::println!("{:10} {:42} {} {}", provider.name, sample.name, status.as_u16(), styled(style, said));

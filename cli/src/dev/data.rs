@@ -31,6 +31,8 @@ pub enum DataError {
 pub struct Position {
     /// The stream; a recreated table has a new one.
     pub stream_arn: String,
+    /// The stream's only shard.
+    pub shard_id: String,
     /// The last processed record.
     pub after: Option<String>,
 }

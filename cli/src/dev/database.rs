@@ -96,14 +96,18 @@ impl Database {
         }
     }
 
-    /// The start of the table's stream.
+    /// The start of the table's stream. Call it once: the database reads the entire stream to describe it.
     ///
     /// # Errors
     /// The database's error.
     pub fn stream_start(&self) -> Result<Position, DatabaseError> {
         let streams = self.0.list_streams(request(json!({ "TableName": TABLE }))?).map_err(failed)?;
         let stream = streams.streams.first().ok_or_else(|| failed("the table has no stream"))?;
-        Ok(Position { stream_arn: stream.stream_arn.clone(), after: None })
+        let stream_arn = stream.stream_arn.clone();
+        let describe = json!({ "StreamArn": stream_arn });
+        let stream = self.0.describe_stream(request(describe)?).map_err(failed)?.stream_description;
+        let shard = stream.shards.into_iter().next().ok_or_else(|| failed("the stream has no shard"))?;
+        Ok(Position { stream_arn, shard_id: shard.shard_id, after: None })
     }
 
     /// At most `limit` records after a position, as a Lambda event.
@@ -111,14 +115,11 @@ impl Database {
     /// # Errors
     /// The database's error.
     pub fn records(&self, position: &Position, limit: usize) -> Result<Event, DatabaseError> {
-        let describe = json!({ "StreamArn": position.stream_arn });
-        let stream = self.0.describe_stream(request(describe)?).map_err(failed)?.stream_description;
-        let shard = stream.shards.first().ok_or_else(|| failed("the stream has no shard"))?;
         let start = match &position.after {
             None => json!({ "ShardIteratorType": "TRIM_HORIZON" }),
             Some(after) => json!({ "ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": after }),
         };
-        let mut iterator = json!({ "StreamArn": position.stream_arn, "ShardId": shard.shard_id });
+        let mut iterator = json!({ "StreamArn": position.stream_arn, "ShardId": position.shard_id });
         if let (Some(iterator), Value::Object(start)) = (iterator.as_object_mut(), start) {
             iterator.extend(start);
         }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -18,56 +17,10 @@ use uuid::Uuid;
 use super::{NotificationLog, Queue};
 use crate::local::guard::Guard;
 
-/// How a service fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outage {
-    /// It answers 500 at once.
-    Rejects,
-    /// It never answers.
-    Hangs,
-}
-
-/// Faults that tests inject.
-#[derive(Debug, Default)]
-pub struct Faults {
-    /// The table's current outage, if any.
-    pub table: Mutex<Option<Outage>>,
-    /// Whether the fallback queue fails.
-    pub reject_fallback: AtomicBool,
-    /// Whether the dead-letter queue fails.
-    pub reject_dead_letters: AtomicBool,
-    /// Faults of the next batches, in order.
-    pub publish: Mutex<Vec<PublishFault>>,
-    /// Whether the quarantine queue fails.
-    pub reject_quarantine: AtomicBool,
-    /// The messages sent to the quarantine queue.
-    pub quarantined: Mutex<Vec<String>>,
-}
-
-/// How publishing one batch fails.
-#[derive(Clone, Debug)]
-pub enum PublishFault {
-    /// SNS answers 500 and publishes nothing.
-    Whole,
-    /// SNS answers with this status and code, and publishes nothing.
-    Rejected(u16, &'static str),
-    /// SNS answers 200, but these entries failed: index, and whether by the sender's fault.
-    Entries(Vec<(usize, bool)>),
-    /// SNS answers 200, but does not publish or mention this entry.
-    Silent(usize),
-}
-
-impl Faults {
-    pub(super) fn table_outage(&self) -> Option<Outage> {
-        *lock(&self.table)
-    }
-}
-
 #[derive(Clone)]
 pub(super) struct Endpoint {
     pub(super) published: Arc<NotificationLog>,
     pub(super) queue: Queue,
-    pub(super) faults: Arc<Faults>,
     /// The latest message move task, as SQS lists it.
     pub(super) moves: Arc<Mutex<Vec<Value>>>,
 }
@@ -95,58 +48,24 @@ async fn answer(State(endpoint): State<Endpoint>, headers: HeaderMap, body: Byte
 
 impl Endpoint {
     fn publish_batch(&self, form: &BTreeMap<String, String>) -> Response {
-        let fault = match lock(&self.faults.publish) {
-            mut faults if !faults.is_empty() => Some(faults.remove(0)),
-            _ => None,
-        };
-        let (failed, silent) = match fault {
-            Some(PublishFault::Whole) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-            Some(PublishFault::Rejected(status, code)) => return rejected(status, code),
-            Some(PublishFault::Entries(entries)) => (entries, None),
-            Some(PublishFault::Silent(entry)) => (Vec::new(), Some(entry)),
-            None => (Vec::new(), None),
-        };
-        let (mut successes, mut failures, mut published) = (String::new(), String::new(), Vec::new());
-        for index in 0.. {
-            let field =
-                |name: &str| form.get(&format!("PublishBatchRequestEntries.member.{}.{name}", index + 1));
+        let (mut successes, mut published) = (String::new(), Vec::new());
+        for index in 1.. {
+            let field = |name: &str| form.get(&format!("PublishBatchRequestEntries.member.{index}.{name}"));
             let (Some(id), Some(message)) = (field("Id"), field("Message")) else { break };
-            if silent == Some(index) {
-                continue;
-            }
-            match failed.iter().find(|(failed, _)| *failed == index) {
-                Some((_, sender_fault)) => {
-                    failures += &format!(
-                        "<member><Id>{id}</Id><Code>Failed</Code><SenderFault>{sender_fault}</SenderFault></member>"
-                    )
-                }
-                None => {
-                    let message_id = Uuid::new_v4();
-                    successes +=
-                        &format!("<member><Id>{id}</Id><MessageId>{message_id}</MessageId></member>");
-                    published.push(Notification { message: message.clone(), attributes: attributes(&field) });
-                }
-            }
+            let message_id = Uuid::new_v4();
+            successes += &format!("<member><Id>{id}</Id><MessageId>{message_id}</MessageId></member>");
+            published.push(Notification { message: message.clone(), attributes: attributes(&field) });
         }
         if self.published.push(&published).is_err() {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
         let result = format!(
             "<PublishBatchResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><PublishBatchResult>\
-             <Successful>{successes}</Successful><Failed>{failures}</Failed>\
+             <Successful>{successes}</Successful><Failed></Failed>\
              </PublishBatchResult></PublishBatchResponse>"
         );
         ([(header::CONTENT_TYPE, "text/xml")], result).into_response()
     }
-}
-
-fn rejected(status: u16, code: &str) -> Response {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-    let error = format!(
-        "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error><Type>Sender</Type>\
-         <Code>{code}</Code><Message>rejected</Message></Error></ErrorResponse>"
-    );
-    (status, [(header::CONTENT_TYPE, "text/xml")], error).into_response()
 }
 
 fn attributes<'a>(field: &impl Fn(&str) -> Option<&'a String>) -> BTreeMap<&'static str, String> {

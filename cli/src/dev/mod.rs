@@ -17,10 +17,10 @@ mod endpoint;
 mod forward;
 mod notes;
 mod notification_log;
-mod outage;
 mod queue;
 mod queue_poller;
 mod report;
+mod sdk;
 mod sqs;
 mod stream_poller;
 mod web;
@@ -29,6 +29,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use livehooks_aws::config::{FallbackConfig, KeySource, NotifyConfig, RecoverConfig};
 use livehooks_aws::{Notifier, Recover};
 use livehooks_signing::{PROVIDERS, ProviderInfo};
@@ -38,7 +39,6 @@ use tokio::task::JoinSet;
 pub use data::DataError;
 pub use database::{Database, DatabaseError};
 pub use dead_letters::{Counts, DeadLetter};
-pub use endpoint::{Faults, Outage, PublishFault};
 pub use notification_log::NotificationLog;
 pub use queue::{Queue, RECEIVES_MAX};
 pub use report::{RejectedDelivery, Report};
@@ -48,7 +48,7 @@ pub use web::WebhookRoutes;
 use crate::forward::HttpTarget;
 use crate::history::Source;
 use crate::keys_file::KeysFile;
-use crate::local::{LOCAL_TIMEOUT, TABLE, TOPIC_ARN, local_sdk_config};
+use crate::local::{LOCAL_TIMEOUT, TABLE, TOPIC_ARN, local_http_client};
 use crate::providers::PROVIDER_PIPELINES;
 use data::DataFolder;
 use web::RETENTION;
@@ -102,8 +102,6 @@ pub struct Stack {
     pub published: Arc<NotificationLog>,
     /// The fallback queue.
     pub queue: Queue,
-    /// Faults of the local AWS, for tests.
-    pub faults: Arc<Faults>,
     tasks: JoinSet<()>,
 }
 
@@ -113,6 +111,14 @@ impl Stack {
     /// # Errors
     /// If a port is in use or the data folder cannot be used; nothing is overwritten.
     pub async fn start(options: Options) -> Result<Self, StartError> {
+        Self::start_with(options, local_http_client()).await
+    }
+
+    /// Starts the stack. The functions' calls to DynamoDB, SNS and SQS go through `http_client`.
+    ///
+    /// # Errors
+    /// As [`Stack::start`].
+    pub async fn start_with(options: Options, http_client: SharedHttpClient) -> Result<Self, StartError> {
         let forward_to = options.forward_to.as_deref().map(target).transpose()?;
         let listener = listen(Ipv4Addr::LOCALHOST, options.port, "--port").await?;
         let dynamodb = match options.dynamodb_port {
@@ -130,20 +136,16 @@ impl Stack {
         let aws_address = aws.local_addr().map_err(other)?;
         let published = Arc::new(NotificationLog::new().map_err(other)?);
         let report = Arc::new(Report::new(options.verbose));
-        let faults = Arc::new(Faults::default());
 
         let mut tasks = JoinSet::new();
         tasks.spawn(database.serve(dynamodb));
-        let endpoint = endpoint::Endpoint {
-            published: published.clone(),
-            queue: queue.clone(),
-            faults: faults.clone(),
-            moves: Arc::default(),
-        };
+        let endpoint =
+            endpoint::Endpoint { published: published.clone(), queue: queue.clone(), moves: Arc::default() };
         tasks.spawn(endpoint::serve(aws, options.aws_host, endpoint));
         if let Some(url) = forward_to {
             tasks.spawn(forward::run(url, published.clone(), report.clone()));
         }
+        let sdk = sdk::sdk_config(dynamodb_address, aws_address, http_client);
         let notifier = Notifier::new(
             NotifyConfig {
                 table: TABLE.into(),
@@ -152,9 +154,8 @@ impl Stack {
                 // --forward-to promises the stream's order.
                 batches_at_once: 1,
             },
-            &local_sdk_config(aws_address),
+            &sdk,
         );
-        let sdk = outage::sdk_config(dynamodb_address, aws_address, faults.clone());
         let source = Source::local(dynamodb_address, aws_address);
         let recover = Recover::new(PROVIDER_PIPELINES, recover_config(&options.keys, aws_address), &sdk);
         let fallback = FallbackConfig {
@@ -179,16 +180,7 @@ impl Stack {
         tasks.spawn(stream_poller.run());
         tasks.spawn(queue_poller.run());
         tasks.spawn(web::serve(listener, routes, source, options.keys.clone(), published.clone()));
-        Ok(Self {
-            address,
-            dynamodb: dynamodb_address,
-            aws: aws_address,
-            report,
-            published,
-            queue,
-            faults,
-            tasks,
-        })
+        Ok(Self { address, dynamodb: dynamodb_address, aws: aws_address, report, published, queue, tasks })
     }
 
     /// The base address of the webhooks and the API.

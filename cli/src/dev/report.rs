@@ -79,6 +79,9 @@ impl Report {
                 };
                 self.stored(provider, received, receipt, said);
             }
+            Outcome::Answered(_) => {
+                self.line(provider, styled(GREEN, "answered"), "a question of the provider, not an event");
+            }
             Outcome::Queued { fault, .. } => {
                 let detail = format!("{}: {fault}", fault.code());
                 self.line(provider, styled(YELLOW, "queued"), &detail);

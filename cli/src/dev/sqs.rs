@@ -1,8 +1,6 @@
 //! The part of SQS that the functions and the command use, on loopback: the fallback queue, its dead-letter queue
 //! and the quarantine queue.
 
-use std::sync::atomic::Ordering;
-
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
@@ -64,29 +62,18 @@ impl Endpoint {
 
     fn send_message(&self, request: &Value) -> Result<Value, SqsError> {
         let message = request["MessageBody"].as_str().unwrap_or_default();
-        let target = target(request);
-        let is_unavailable = match target {
-            Target::Fallback => &self.faults.reject_fallback,
-            Target::DeadLetters => &self.faults.reject_dead_letters,
-            Target::Quarantine => &self.faults.reject_quarantine,
-        };
-        if is_unavailable.load(Ordering::Relaxed) {
-            return Err(SqsError::Unavailable);
-        }
         let bytes = message.len() + attribute_bytes(&request["MessageAttributes"]);
         if message.is_empty() || bytes > MESSAGE_BYTES_MAX {
             let why = format!("expected a message of 1 to {MESSAGE_BYTES_MAX} bytes, found {bytes}");
             return Err(SqsError::Invalid(why));
         }
-        let id = match target {
+        let id = match target(request) {
             Target::Fallback => self.queue.send(message, Timestamp::now())?,
             Target::DeadLetters => {
                 self.queue.send_dead(message, &request["MessageAttributes"], Timestamp::now())?
             }
-            Target::Quarantine => {
-                lock(&self.faults.quarantined).push(message.to_owned());
-                Uuid::new_v4().to_string()
-            }
+            // Nothing reads this queue.
+            Target::Quarantine => Uuid::new_v4().to_string(),
         };
         Ok(json!({ "MessageId": id, "MD5OfMessageBody": "" }))
     }

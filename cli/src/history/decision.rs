@@ -8,7 +8,7 @@ use crate::terminal::length;
 /// # Errors
 /// If the previous event cannot be read.
 pub async fn decision(source: &Source, stored: &Stored) -> Result<String, HistoryError> {
-    if stored.event.dedupebasis == "provider-id" {
+    if stored.event.dedupebasis != "sequence" {
         return Ok("new: no item had this key".into());
     }
     let Some(before) = stored.occurrence.checked_sub(1) else {

@@ -40,7 +40,9 @@ impl Stored {
     pub fn read(item: &Item) -> Result<Self, HistoryError> {
         let event_key = text(item, "event_key").unwrap_or_default();
         let invalid = |why: String| HistoryError::NoEvent { event_key: event_key.into(), why };
-        let json = redact(&unpack(item.get("event")).map_err(|why| invalid(why.to_string()))?).into_owned();
+        let provider = event_key.split('#').next().unwrap_or_default();
+        let json = unpack(item.get("event")).map_err(|why| invalid(why.to_string()))?;
+        let json = redact(provider, &json).into_owned();
         let event: Event = serde_json::from_str(&json).map_err(|error| invalid(error.to_string()))?;
         let (event_bytes, is_compressed) = match item.get("event") {
             Some(AttributeValue::B(bytes)) => (bytes.as_ref().len(), true),

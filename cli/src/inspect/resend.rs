@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use data_encoding::BASE64;
 use jiff::Timestamp;
-use livehooks_signing::{ProviderInfo, Signed, Validity};
+use livehooks_signing::{Lifetime, ProviderInfo, Signed, Validity};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -15,6 +15,7 @@ use crate::envelope::Delivered;
 use crate::history::Stored;
 use crate::keys_file::KeysFile;
 use crate::local::problem;
+use crate::terminal::length;
 
 /// The public keys in `events/`. Fixtures and container events are signed with them, never with real secrets.
 const PUBLIC_KEYS: &str = include_str!("../../../events/keys.json");
@@ -96,9 +97,12 @@ fn curl(stored: &Stored, sending: &Sending) -> Result<Snippet, String> {
     let now = Timestamp::now();
     let signed = (provider.sign)(&provider.body_keys(keys), &body, now.into());
     let static_credentials = (provider.sign)(keys, &body, now.into()).map_err(|error| error.to_string())?;
-    let mut note = match provider.expires {
-        true => "Signed with the local stack's keys; valid for five minutes.".to_owned(),
-        false => "Signed with the local stack's keys.".to_owned(),
+    let mut note = match provider.lifetime {
+        Lifetime::UntilExpiry => "Signed with the local stack's keys; valid for five minutes.".to_owned(),
+        Lifetime::SinceSigning(lifetime) => {
+            format!("Signed with the local stack's keys; valid for {}.", length(lifetime))
+        }
+        Lifetime::Unlimited => "Signed with the local stack's keys.".to_owned(),
     };
     let mut url = format!("{}/webhooks/{}", sending.url, provider.name);
     if static_credentials.url_token.is_some() {

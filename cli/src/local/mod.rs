@@ -9,7 +9,7 @@ mod sdk;
 use std::path::PathBuf;
 
 pub use problem::problem;
-pub use sdk::{LOCAL_TIMEOUT, local_sdk_config};
+pub use sdk::{LOCAL_TIMEOUT, local_http_client, local_sdk_config};
 
 /// The table's name in the local stack.
 pub const TABLE: &str = "Events";

@@ -13,7 +13,7 @@ use livehooks_core::{Delivery, Provider};
 use metrics::{counter, histogram};
 use serde_json::json;
 use serde_json::value::RawValue;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::config::{IngestConfig, env};
 use crate::fallback::Fallback;
@@ -126,6 +126,10 @@ impl Outcome {
     /// Maps outcomes to responses. A response never says why authentication failed.
     pub fn into_response(self) -> Response<Body> {
         match self {
+            Self::Answered(json) => response(StatusCode::OK, "application/json", json),
+            Self::Stored(Receipt { reply: Some(json), .. }) => {
+                response(StatusCode::OK, "application/json", json.to_owned())
+            }
             Self::Stored(Receipt { written: PutOutcome::New { id }, .. }) => success("accepted", &id),
             Self::Stored(Receipt { written: PutOutcome::Duplicate { id, .. }, .. }) => {
                 success("duplicate", &id)
@@ -144,18 +148,18 @@ impl Outcome {
 }
 
 fn success(status: &str, id: &str) -> Response<Body> {
-    response(StatusCode::OK, "application/json", &json!({ "status": status, "id": id }))
+    response(StatusCode::OK, "application/json", json!({ "status": status, "id": id }).to_string())
 }
 
 /// RFC 9457.
 fn problem(status: StatusCode, detail: &str) -> Response<Body> {
     let title = status.canonical_reason().unwrap_or_default();
     let body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
-    response(status, "application/problem+json", &body)
+    response(status, "application/problem+json", body.to_string())
 }
 
-fn response(status: StatusCode, content_type: &'static str, body: &serde_json::Value) -> Response<Body> {
-    let mut response = Response::new(Body::Text(body.to_string()));
+fn response(status: StatusCode, content_type: &'static str, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::Text(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
@@ -168,6 +172,10 @@ pub fn record(provider: &'static str, outcome: &Outcome, elapsed: Duration) {
     histogram!("AckLatency", "provider" => provider).record(elapsed.as_secs_f64() * 1e3);
     match outcome {
         Outcome::Stored(receipt) => receipt.record(provider),
+        Outcome::Answered(_) => {
+            info!(provider, "question answered");
+            counter!("Answered", "provider" => provider).increment(1);
+        }
         Outcome::Queued { id, fault } => {
             let code = fault.code();
             error!(provider, fault = code, id, "delivery queued: {fault}");

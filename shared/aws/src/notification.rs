@@ -33,7 +33,8 @@ impl Notification {
     /// # Errors
     /// Says where the stored JSON is not an event.
     pub fn new(event: &str, table: &str, event_key: &str, occurrence: &str) -> Result<Self, UnreadableEvent> {
-        let event = redact(event);
+        let provider = event_key.split('#').next().unwrap_or_default();
+        let event = redact(provider, event);
         let attributes = attributes(&event)?;
         let complete = Self { message: event.into_owned(), attributes };
         if complete.bytes() <= MESSAGE_BYTES_MAX {

@@ -1,6 +1,6 @@
 //! The outcome of a delivery, for the response, the log and the metrics.
 
-use livehooks_core::{EventType, Normalized, Rejection};
+use livehooks_core::{EventType, Normalized, Provider, Rejection};
 use metrics::counter;
 use tracing::{info, warn};
 
@@ -12,6 +12,9 @@ use crate::store::PutOutcome;
 pub enum Outcome {
     /// Authentic, and in the table.
     Stored(Receipt),
+    /// Authentic, a question of the provider and not an event: answered with this JSON, and not stored. The JSON may be
+    /// derived from a secret.
+    Answered(String),
     /// In the fallback queue as it was received, because of a fault of ours.
     Queued {
         /// The queue's id of the message.
@@ -23,7 +26,7 @@ pub enum Outcome {
     Rejected(Rejection),
     /// Too large: the sender's fault.
     TooLarge {
-        /// The size found, in bytes.
+        /// The size found, in bytes; for a compressed body, the least that it can be.
         bytes: usize,
         /// The largest accepted size.
         bytes_max: usize,
@@ -39,22 +42,39 @@ pub struct Receipt {
     pub written: PutOutcome,
     pub r#type: EventType,
     pub provider_type: Option<String>,
+    /// Whether the provider's type is neither in the vocabulary nor known to have no equivalent there.
+    pub is_new_type: bool,
     pub room: Option<String>,
     pub participant: Option<String>,
+    /// The JSON with which the provider wants the event to be acknowledged, if it reads the response.
+    pub reply: Option<&'static str>,
+}
+
+impl From<Rejection> for Outcome {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::TooLarge { bytes_max } => Self::TooLarge { bytes: bytes_max + 1, bytes_max },
+            rejection => Self::Rejected(rejection),
+        }
+    }
 }
 
 impl Receipt {
-    pub(crate) fn new(written: PutOutcome, normalized: &Normalized<'_>) -> Self {
+    pub(crate) fn new<P: Provider>(written: PutOutcome, normalized: &Normalized<'_>) -> Self {
         let event = &normalized.event;
+        let provider_type = event.providertype.as_deref();
+        let is_unmapped = |name: &str| P::UNMAPPED_TYPES.iter().any(|unmapped| name.starts_with(unmapped));
         let participant = event.data.participant.as_ref();
         Self {
             written,
             r#type: event.r#type,
-            provider_type: event.providertype.as_deref().map(str::to_owned),
+            provider_type: provider_type.map(str::to_owned),
+            is_new_type: event.r#type == EventType::Unknown && !provider_type.is_some_and(is_unmapped),
             room: event.subject.as_deref().map(str::to_owned),
             participant: participant
                 .and_then(|participant| participant.user_id.as_ref().or(participant.id.as_ref()))
                 .map(|id| id.clone().into_owned()),
+            reply: normalized.reply,
         }
     }
 
@@ -67,12 +87,12 @@ impl Receipt {
             PutOutcome::New { .. } => {
                 info!(provider, r#type = kind, id, "accepted");
                 counter!("Accepted", "provider" => provider).increment(1);
-                if self.r#type == EventType::Unknown {
+                if self.is_new_type {
                     warn!(
                         provider,
                         providertype = self.provider_type.as_deref().map(cut),
                         id,
-                        "event type is not in the vocabulary"
+                        "unknown event type"
                     );
                     counter!("UnknownType", "provider" => provider).increment(1);
                 }

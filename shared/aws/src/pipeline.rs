@@ -37,18 +37,21 @@ impl<P: Provider> Pipeline<P> {
         let late = |_| Err(self.keys.unavailable(format!("no response within {late_ms} ms")));
         let verified = match verified.unwrap_or_else(late) {
             Ok(Ok(verified)) => verified,
-            Ok(Err(rejection)) => return Outcome::Rejected(rejection),
+            Ok(Err(rejection)) => return rejection.into(),
             // Without keys, reject what is invalid under any keys.
             Err(fault) => {
                 return match P::precheck(delivery, received_at) {
                     Ok(()) => Outcome::Failed(fault),
-                    Err(rejection) => Outcome::Rejected(rejection),
+                    Err(rejection) => rejection.into(),
                 };
             }
         };
+        if let Some(answer) = verified.answer() {
+            return Outcome::Answered(answer.to_owned());
+        }
         let mut event = P::normalize(&verified, received_at);
         match timeout_at(until, self.store.put(&mut event)).await {
-            Ok(Ok(written)) => Outcome::Stored(Receipt::new(written, &event)),
+            Ok(Ok(written)) => Outcome::Stored(Receipt::new::<P>(written, &event)),
             Ok(Err(PutError::TooLarge { bytes, bytes_max })) => Outcome::TooLarge { bytes, bytes_max },
             Ok(Err(PutError::Fault(fault))) => Outcome::Failed(fault),
             Err(_) => Outcome::Failed(Fault::StoreTimeout(late_ms)),

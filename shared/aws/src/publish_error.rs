@@ -6,7 +6,7 @@ use aws_sdk_sns::types::BatchResultErrorEntry;
 
 use crate::fault::describe;
 
-/// Why SNS accepted nothing of a batch.
+/// Why SNS accepted no entry of a batch.
 pub(crate) enum PublishError {
     /// An outage, or a fault of ours that can be fixed: the records are retried.
     Retryable(String),

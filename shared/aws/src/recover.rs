@@ -16,7 +16,7 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use livehooks_core::{Delivery, Provider};
 use metrics::{counter, histogram};
 use tokio::time::{Instant, timeout_at};
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::config::{KeySource, RecoverConfig, env};
 use crate::dead_letters::DeadLetterQueue;
@@ -175,11 +175,14 @@ impl Recover {
 }
 
 impl Recovered {
-    /// Whether the message can be deleted: stored, dead-lettered, or invalid under any keys.
+    /// Whether the message can be deleted: stored, dead-lettered, invalid under any keys, or no event.
     pub fn is_settled(&self) -> bool {
         match &self.result {
             Ok(delivery) => match delivery.outcome {
-                Outcome::Stored(_) | Outcome::Rejected(_) | Outcome::TooLarge { .. } => true,
+                Outcome::Stored(_)
+                | Outcome::Answered(_)
+                | Outcome::Rejected(_)
+                | Outcome::TooLarge { .. } => true,
                 Outcome::Failed(_) | Outcome::Queued { .. } => false,
             },
             Err(_) => false,
@@ -268,6 +271,13 @@ fn record_recovered(recovered: &Recovered, now: Timestamp) {
             counter!("Recovered", "provider" => provider).increment(1);
             let lag = now.duration_since(delivery.received_at);
             histogram!("RecoverLag").record(lag.as_secs_f64() * 1e3);
+        }
+        Outcome::Answered(_) => {
+            warn!(
+                provider,
+                message_id, "queued question dropped: the provider no longer waits for the answer"
+            );
+            counter!("Unanswered", "provider" => provider).increment(1);
         }
         Outcome::Rejected(rejection) => {
             rejected(rejection.code(), &rejection.to_string(), rejection.advice());

@@ -95,7 +95,7 @@ impl Store {
     /// [`PutError::TooLarge`] if the event does not fit into an item, a [`Fault`] for everything else.
     pub async fn put(&self, event: &mut Normalized<'_>) -> Result<PutOutcome, PutError> {
         match event.dedupe {
-            Dedupe::ProviderId(_) => self.put_by_id(event).await,
+            Dedupe::ProviderId(_) | Dedupe::Body(_) => self.put_by_id(event).await,
             Dedupe::Sequence(_) => self.put_in_sequence(event).await,
         }
     }

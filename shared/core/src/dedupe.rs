@@ -14,6 +14,9 @@ use crate::DedupeBasis;
 pub enum Dedupe {
     /// The provider's own event id: every repeat is a duplicate, for as long as the item lives.
     ProviderId(String),
+    /// The provider sends no id, but a body holds enough times that no two events have the same one: every repeat of
+    /// this body is a duplicate, for as long as the item lives.
+    Body(BodyHash),
     /// The provider sends no id. Events form a sequence, named by this hash. An event is a duplicate if and
     /// only if the latest one in its sequence has the same body and is recent.
     Sequence(String),
@@ -27,33 +30,36 @@ impl Dedupe {
     pub(crate) fn by_id(provider: &str, id: Option<&str>, body: &[u8]) -> Self {
         match id.filter(|id| id.len() <= Self::ID_BYTES_MAX) {
             Some(id) => Self::ProviderId(id.to_owned()),
-            None => Self::by_body(provider, body),
+            None => Self::sequence_of_body(provider, body),
         }
     }
 
     /// The sequence of one resource. If a part is missing, the body names the sequence.
     pub(crate) fn by_sequence(provider: &str, name: &str, parts: &[Option<&str>], body: &[u8]) -> Self {
         let Some(parts) = parts.iter().copied().collect::<Option<Vec<_>>>() else {
-            return Self::by_body(provider, body);
+            return Self::sequence_of_body(provider, body);
         };
         let all = [provider, "sequence", name].into_iter().chain(parts).map(str::as_bytes);
         Self::Sequence(hash_parts(all))
     }
 
-    fn by_body(provider: &str, body: &[u8]) -> Self {
+    fn sequence_of_body(provider: &str, body: &[u8]) -> Self {
         Self::Sequence(hash_parts([provider.as_bytes(), b"body", body]))
     }
 
-    /// The hash key of the event's item, `<provider>#<id or sequence>`.
+    /// The hash key of the event's item, `<provider>#<id, hash of the body, or sequence>`.
     pub fn event_key(&self, provider: &str) -> String {
-        let (Self::ProviderId(name) | Self::Sequence(name)) = self;
-        format!("{provider}#{name}")
+        match self {
+            Self::ProviderId(name) | Self::Sequence(name) => format!("{provider}#{name}"),
+            Self::Body(hash) => format!("{provider}#{hash}"),
+        }
     }
 
     /// The id of the event that is the given occurrence of its key.
     pub fn event_id(&self, occurrence: u64) -> String {
         match self {
             Self::ProviderId(id) => id.clone(),
+            Self::Body(hash) => hash.to_string(),
             Self::Sequence(hash) => format!("{hash}.{occurrence}"),
         }
     }
@@ -62,6 +68,7 @@ impl Dedupe {
     pub fn basis(&self) -> DedupeBasis {
         match self {
             Self::ProviderId(_) => DedupeBasis::ProviderId,
+            Self::Body(_) => DedupeBasis::Body,
             Self::Sequence(_) => DedupeBasis::Sequence,
         }
     }
@@ -75,6 +82,12 @@ impl BodyHash {
     /// Hashes a body.
     pub fn of(body: &[u8]) -> Self {
         Self(Sha256::digest(body).into())
+    }
+
+    /// Hashes a body that is given in parts.
+    pub(crate) fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let hash = parts.into_iter().fold(Sha256::new(), |hash, part| hash.chain_update(part));
+        Self(hash.finalize().into())
     }
 
     /// The hash's 32 bytes.
@@ -126,6 +139,14 @@ mod tests {
         let of = |parts: &[Option<&str>], body: &[u8]| Dedupe::by_sequence("p", "presence", parts, body);
         assert_eq!(of(&[Some("s"), Some("u")], b"1"), of(&[Some("s"), Some("u")], b"2"));
         assert_ne!(of(&[Some("s"), None], b"1"), of(&[Some("s"), None], b"2"));
+    }
+
+    #[test]
+    fn a_body_is_its_own_key_for_ever() {
+        let dedupe = Dedupe::Body(BodyHash::of(b"{}"));
+        assert_eq!(dedupe.event_id(0), BodyHash::of(b"{}").to_string());
+        assert_eq!(dedupe.event_key("p"), format!("p#{}", dedupe.event_id(7)));
+        assert_eq!(BodyHash::of_parts([&b"{"[..], b"}"]), BodyHash::of(b"{}"));
     }
 
     proptest! {

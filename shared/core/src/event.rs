@@ -17,8 +17,10 @@ pub struct Normalized<'a> {
     pub event: Event<'a>,
     /// What makes two deliveries this event.
     pub dedupe: Dedupe,
-    /// SHA-256 of the body.
+    /// SHA-256 of the body, without the values of [`Provider::CHANGING_FIELDS`].
     pub body_hash: BodyHash,
+    /// The JSON with which the provider wants this event to be acknowledged, if it reads the response.
+    pub reply: Option<&'static str>,
 }
 
 impl Normalized<'_> {
@@ -116,6 +118,8 @@ impl Assurance {
 pub enum DedupeBasis {
     /// By the provider's event id.
     ProviderId,
+    /// By the body's hash.
+    Body,
     /// By the latest event of the same sequence. If in doubt, a repeat is kept.
     Sequence,
 }
@@ -240,24 +244,50 @@ pub(crate) struct Reading<'a> {
     pub(crate) time: Option<Timestamp>,
     pub(crate) account: Option<Text<'a>>,
     pub(crate) dedupe: Option<Dedupe>,
+    pub(crate) reply: Option<&'static str>,
     pub(crate) data: Data<'a>,
 }
 
 /// Makes an event from a verified body. `read` is called for JSON objects only; any other authentic body
 /// becomes `live.unknown`.
 pub(crate) fn normalize<'a, P: Provider>(
-    verified: &Verified<'a, P>,
+    verified: &'a Verified<'_, P>,
     received_at: Timestamp,
     read: impl FnOnce(Object<'_, 'a>) -> Reading<'a>,
+) -> Normalized<'a> {
+    let by_sequence = |_| Dedupe::by_id(P::NAME, None, verified.body());
+    normalize_as(verified, received_at, read, by_sequence)
+}
+
+/// Like [`normalize`], for a provider whose events are identified by their bodies.
+#[cfg_attr(not(test), expect(dead_code, reason = "no provider needs it yet"))]
+pub(crate) fn normalize_by_body<'a, P: Provider>(
+    verified: &'a Verified<'_, P>,
+    received_at: Timestamp,
+    read: impl FnOnce(Object<'_, 'a>) -> Reading<'a>,
+) -> Normalized<'a> {
+    normalize_as(verified, received_at, read, Dedupe::Body)
+}
+
+fn normalize_as<'a, P: Provider>(
+    verified: &'a Verified<'_, P>,
+    received_at: Timestamp,
+    read: impl FnOnce(Object<'_, 'a>) -> Reading<'a>,
+    identity: impl FnOnce(BodyHash) -> Dedupe,
 ) -> Normalized<'a> {
     let body = verified.body();
     let raw: Option<&'a RawValue> = serde_json::from_slice(body).ok();
     let document = raw.map(Document::of);
-    let mut reading = document.as_ref().and_then(Document::object).map(read).unwrap_or_default();
+    let object = document.as_ref().and_then(Document::object);
+    let body_hash = match object.and_then(|object| object.without(P::CHANGING_FIELDS)) {
+        Some(parts) => BodyHash::of_parts(parts.into_iter().map(str::as_bytes)),
+        None => verified.body_hash(),
+    };
+    let mut reading = object.map(read).unwrap_or_default();
     reading.data.raw = raw;
     reading.data.raw_base64 = raw.is_none().then(|| data_encoding::BASE64.encode(body));
 
-    let dedupe = reading.dedupe.unwrap_or_else(|| Dedupe::by_id(P::NAME, None, body));
+    let dedupe = reading.dedupe.unwrap_or_else(|| identity(body_hash));
     let account = verified.account().map(Cow::Borrowed).or(reading.account);
     let event = Event {
         specversion: "1.0",
@@ -275,7 +305,7 @@ pub(crate) fn normalize<'a, P: Provider>(
         datacontenttype: "application/json",
         data: reading.data,
     };
-    Normalized { event, dedupe, body_hash: verified.body_hash() }
+    Normalized { event, dedupe, body_hash, reply: reading.reply }
 }
 
 fn source(provider: &str, account: Option<&str>) -> String {
@@ -300,4 +330,72 @@ pub(crate) fn some<T>(list: impl IntoIterator<Item = T>) -> Option<Vec<T>> {
 /// Converts to lower case, without a copy if it is lower case already.
 pub(crate) fn lower(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.chars().any(char::is_uppercase) { text.to_lowercase().into() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ApiKeys, Delivery, Rejection};
+
+    /// Everything is authentic.
+    struct Any;
+
+    impl Provider for Any {
+        const NAME: &'static str = "any";
+        const CHANGING_FIELDS: &'static [&'static str] = &["attempt"];
+        type Keys = ApiKeys;
+
+        fn verify<'a>(
+            delivery: &Delivery<'a>,
+            _: &ApiKeys,
+            _: Timestamp,
+        ) -> Result<Verified<'a, Self>, Rejection> {
+            Ok(verified(delivery.body))
+        }
+
+        fn precheck(_: &Delivery<'_>, _: Timestamp) -> Result<(), Rejection> {
+            Ok(())
+        }
+
+        fn normalize<'a>(verified: &'a Verified<'_, Self>, received_at: Timestamp) -> Normalized<'a> {
+            normalize_by_body(verified, received_at, |_| Reading::default())
+        }
+    }
+
+    fn verified(body: &[u8]) -> Verified<'_, Any> {
+        Verified::new(body, BodyHash::of(body), Assurance::Signed, None)
+    }
+
+    fn key_and_hash(body: &str) -> (String, BodyHash) {
+        let verified = verified(body.as_bytes());
+        let normalized = Any::normalize(&verified, Timestamp::UNIX_EPOCH);
+        assert_eq!(normalized.event.dedupebasis, DedupeBasis::Body);
+        (normalized.event_key(), normalized.body_hash)
+    }
+
+    #[test]
+    fn bodies_that_differ_in_changing_fields_only_are_the_same_event() {
+        let first = key_and_hash(r#"{"attempt":1,"a":{"attempt":1}}"#);
+        assert_eq!(key_and_hash(r#"{"attempt":[2,{}],"a":{"attempt":1}}"#), first);
+        for other in
+            [r#"{"attempt":1,"a":{"attempt":2}}"#, r#"{"attempt":1,"a":{}}"#, r#"[{"attempt":1}]"#, "?"]
+        {
+            let (key, hash) = key_and_hash(other);
+            assert!(key != first.0 && hash != first.1, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_body_without_changing_fields_is_identified_by_its_sha_256() {
+        for body in [r#"{"a":1}"#, "[]", "no JSON", ""] {
+            let hash = BodyHash::of(body.as_bytes());
+            assert_eq!(key_and_hash(body), (format!("any#{hash}"), hash));
+        }
+    }
+
+    #[test]
+    fn a_question_has_an_answer_and_an_event_has_none() {
+        assert_eq!(verified(b"{}").answer(), None);
+        assert_eq!(verified(b"{}").answered_with("[]".into()).answer(), Some("[]"));
+    }
 }

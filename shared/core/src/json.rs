@@ -123,7 +123,7 @@ pub(crate) struct Object<'d, 'a> {
 
 impl<'d, 'a> Object<'d, 'a> {
     /// The direct children of the object or array, each with the fields inside it.
-    fn children(&self) -> impl Iterator<Item = (&'d Field<'a>, &'d [Field<'a>])> {
+    fn children(self) -> impl Iterator<Item = (&'d Field<'a>, &'d [Field<'a>])> {
         let mut left = self.fields;
         std::iter::from_fn(move || {
             let (field, behind) = left.split_first()?;
@@ -196,11 +196,28 @@ impl<'d, 'a> Object<'d, 'a> {
 
     /// The objects in an array; other elements are skipped.
     pub(crate) fn objects(&self, name: &str) -> Vec<Self> {
-        let Some((_, array)) = self.field(name).filter(|(json, _)| json.starts_with('[')) else {
-            return Vec::new();
-        };
-        let objects = array.children().filter(|(field, _)| self.json[field.start..].starts_with('{'));
+        let is_object = |(field, _): &(&Field<'a>, _)| self.json[field.start..].starts_with('{');
+        let objects = self.array(name).filter(is_object);
         objects.map(|(_, fields)| Object { json: self.json, fields }).collect()
+    }
+
+    /// The non-empty strings in an array; other elements are skipped.
+    pub(crate) fn texts(&self, name: &str) -> Vec<Cow<'a, str>> {
+        self.array(name).filter_map(|(field, _)| text(self.json.get(field.start..field.end)?)).collect()
+    }
+
+    fn array(&self, name: &str) -> impl Iterator<Item = (&'d Field<'a>, &'d [Field<'a>])> {
+        let array = self.field(name).filter(|(json, _)| json.starts_with('['));
+        array.map(|(_, array)| array).unwrap_or_default().children()
+    }
+
+    /// The document, cut where the values of these fields of this object are; `None` if it has none of them.
+    pub(crate) fn without(&self, names: &[&str]) -> Option<Vec<&'a str>> {
+        let cut = || self.children().map(|(field, _)| field).filter(|field| names.contains(&&*field.name));
+        cut().next()?;
+        let starts = std::iter::once(0).chain(cut().map(|field| field.end));
+        let ends = cut().map(|field| field.start).chain([self.json.len()]);
+        Some(starts.zip(ends).filter_map(|(start, end)| self.json.get(start..end)).collect())
     }
 
     /// Whether the object has no fields.
@@ -277,8 +294,18 @@ pub(crate) mod tests {
             assert!(object.object("a").is_empty() && object.object("e").is_empty());
             assert!(object.objects("c").is_empty() && object.objects("e").is_empty());
             assert_eq!(object.objects("a")[0].int("b"), Some(1));
+            assert!(object.texts("a").is_empty() && object.texts("e").is_empty());
         });
         assert!(Document::parse("[{}]").unwrap().object().is_none());
+    }
+
+    #[test]
+    fn a_document_is_cut_at_the_named_fields_of_its_root_only() {
+        read(r#"{"a":[1],"b":{"a":2},"\u0061":3}"#, |object| {
+            assert_eq!(object.without(&["a"]), Some(vec![r#"{"a":"#, r#","b":{"a":2},"\u0061":"#, "}"]));
+            assert_eq!(object.without(&["x"]), None);
+        });
+        read(r#"{"a":["x",1,"","y"]}"#, |object| assert_eq!(object.texts("a"), ["x", "y"]));
     }
 
     #[test]

@@ -1,24 +1,36 @@
 //! Secrets in bodies: stored in the table, never published or shown.
 //!
-//! LiveKit sends the room's TURN password and the stream key of an ingress. Subscribers need neither.
+//! LiveKit, say, sends the room's TURN password and the stream key of an ingress. Subscribers need neither.
 
 use std::borrow::Cow;
 
 use crate::json::fields;
+use crate::{Provider, for_each_provider};
 
-/// The fields whose values are redacted, at any depth.
-pub const SECRET_FIELDS: [&str; 4] = ["turnPassword", "turn_password", "streamKey", "stream_key"];
+/// The fields whose values are redacted for every provider, at any depth. A name that is common elsewhere is in
+/// [`Provider::SECRET_FIELDS`].
+const SECRET_FIELDS: [&str; 4] = ["turnPassword", "turn_password", "streamKey", "stream_key"];
+
+/// The providers' own, by the provider's name.
+const PROVIDER_SECRET_FIELDS: &[(&str, &[&str])] =
+    &for_each_provider!(P => (<P as Provider>::NAME, <P as Provider>::SECRET_FIELDS));
 
 const REDACTED: &str = "\"[redacted]\"";
 
-/// The same JSON, byte for byte, except for the values of [`SECRET_FIELDS`].
-pub fn redact(json: &str) -> Cow<'_, str> {
+/// An event or body of this provider, byte for byte, except for the values of its secret fields.
+pub fn redact<'a>(provider: &str, json: &'a str) -> Cow<'a, str> {
+    let own =
+        PROVIDER_SECRET_FIELDS.iter().find(|(name, _)| *name == provider).map_or(&[][..], |(_, own)| own);
+    redact_fields(&[&SECRET_FIELDS, own].concat(), json)
+}
+
+fn redact_fields<'a>(names: &[&str], json: &'a str) -> Cow<'a, str> {
     // A letter can be escaped only as \u.
-    if !SECRET_FIELDS.iter().any(|name| json.contains(name)) && !json.contains("\\u") {
+    if !names.iter().any(|name| json.contains(name)) && !json.contains("\\u") {
         return Cow::Borrowed(json);
     }
     let (mut redacted, mut copied) = (String::with_capacity(json.len()), 0);
-    for field in fields(json).iter().filter(|field| SECRET_FIELDS.contains(&&*field.name)) {
+    for field in fields(json).iter().filter(|field| names.contains(&&*field.name)) {
         // Skip fields inside a value that is already redacted.
         if field.start >= copied {
             redacted += &json[copied..field.start];
@@ -50,7 +62,25 @@ mod tests {
             (r#"["streamKey", "turnPassword"]"#, r#"["streamKey", "turnPassword"]"#),
             (r#"{"metadata":"{\"streamKey\":\"x\"}"}"#, r#"{"metadata":"{\"streamKey\":\"x\"}"}"#),
         ] {
-            assert_eq!(redact(json), expected);
+            assert_eq!(redact("p", json), expected);
+        }
+    }
+
+    #[test]
+    fn a_field_of_one_provider_is_redacted_for_no_other() {
+        let json = r#"{"password":"x","a":{"srt_passphrase":"y"}}"#;
+        assert_eq!(
+            redact_fields(&["password"], json),
+            r#"{"password":"[redacted]","a":{"srt_passphrase":"y"}}"#
+        );
+        for (provider, own) in PROVIDER_SECRET_FIELDS {
+            for (other, others) in PROVIDER_SECRET_FIELDS {
+                for name in own.iter().filter(|name| !SECRET_FIELDS.contains(name)) {
+                    let json = format!(r#"{{"{name}":1}}"#);
+                    let is_redacted = redact(other, &json) != json;
+                    assert_eq!(is_redacted, others.contains(name), "{name} of {provider} for {other}");
+                }
+            }
         }
     }
 
@@ -72,14 +102,14 @@ mod tests {
         #[test]
         fn only_the_secrets_of_any_json_are_redacted(tree in tree(), pretty: bool) {
             let json = if pretty { serde_json::to_string_pretty(&tree) } else { serde_json::to_string(&tree) }.unwrap();
-            let redacted: Value = serde_json::from_str(&redact(&json)).unwrap();
+            let redacted: Value = serde_json::from_str(&redact("p", &json)).unwrap();
             prop_assert_eq!(redacted, without_secrets(&tree));
         }
 
         #[test]
         fn escaping_a_secret_fields_name_does_not_hide_it(tree in tree()) {
             let json = escaped(&serde_json::to_string(&tree).unwrap());
-            let redacted: Value = serde_json::from_str(&redact(&json)).unwrap();
+            let redacted: Value = serde_json::from_str(&redact("p", &json)).unwrap();
             prop_assert_eq!(redacted, without_secrets(&tree));
         }
 
@@ -88,7 +118,7 @@ mod tests {
             let mut text = text;
             let at = (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
             text.insert_str(at, "\"streamKey\":");
-            redact(&text);
+            redact("p", &text);
         }
     }
 }

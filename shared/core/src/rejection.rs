@@ -80,6 +80,20 @@ pub enum Rejection {
         /// The length of the body received.
         body_bytes: usize,
     },
+    /// The body starts like gzip, but cannot be unpacked.
+    #[error(
+        "expected a body in gzip, as its first bytes say, found {body_bytes} bytes that cannot be unpacked"
+    )]
+    MalformedBody {
+        /// The length of the body received.
+        body_bytes: usize,
+    },
+    /// The body is larger than allowed when it is unpacked.
+    #[error("expected a body of at most {bytes_max} bytes when unpacked, found a larger one")]
+    TooLarge {
+        /// The largest size that is accepted, in bytes.
+        bytes_max: usize,
+    },
     /// The secret header has another value.
     #[error("expected the configured value in header {name}, found another")]
     WrongHeaderValue {
@@ -121,6 +135,8 @@ impl Rejection {
             | Self::UnknownIssuer { .. }
             | Self::WrongKey { .. }
             | Self::SignatureMismatch { .. }
+            | Self::MalformedBody { .. }
+            | Self::TooLarge { .. }
             | Self::WrongHeaderValue { .. }
             | Self::MissingUrlToken
             | Self::WrongUrlToken => false,
@@ -157,11 +173,9 @@ impl Rejection {
             }
             Self::Expired { .. } => (
                 "expired",
-                "a replay, a delivery delayed by minutes, or a sender whose clock is slow: compare the clocks",
+                "a replay, a delivery delayed for too long, or a sender whose clock is slow: compare the clocks",
             ),
-            Self::NotYetValid { .. } => {
-                ("not_yet_valid", "the sender's clock is ahead: synchronize it (the leeway is 60 s)")
-            }
+            Self::NotYetValid { .. } => ("not_yet_valid", "the sender's clock is ahead: synchronize it"),
             Self::NoBodyHash => (
                 "no_body_hash",
                 "an API token, not a webhook token: the provider always sends sha256 with a webhook",
@@ -174,6 +188,10 @@ impl Rejection {
                 "signature_mismatch",
                 "compare the key with the provider's, and check that nothing in between rewrites bodies",
             ),
+            Self::MalformedBody { .. } => {
+                ("malformed_body", "check that nothing in between cuts or rewrites compressed bodies")
+            }
+            Self::TooLarge { .. } => ("too_large", "no provider sends bodies this large: find out who does"),
             Self::WrongHeaderValue { .. } => (
                 "wrong_header_value",
                 "compare the value with the one in the provider's dashboard or in the room's webhook settings",

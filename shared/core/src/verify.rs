@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName};
 use jiff::Timestamp;
+use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use crate::{Assurance, BodyHash, Keys, Normalized, Rejection};
@@ -13,6 +14,17 @@ pub trait Provider: Sized + Send + Sync + 'static {
 
     /// The shape of the provider's secret.
     type Keys: Keys;
+
+    /// Fields of a body whose values are never published or shown, at any depth, besides those that no provider's are.
+    const SECRET_FIELDS: &'static [&'static str] = &[];
+
+    /// Fields of a body's root that the provider may change when it retries: two bodies that differ in these only are
+    /// the same.
+    const CHANGING_FIELDS: &'static [&'static str] = &[];
+
+    /// Types that the provider documents and that have no equivalent in the vocabulary, by their first letters. They
+    /// become `live.unknown` like types that are new, but raise no alarm.
+    const UNMAPPED_TYPES: &'static [&'static str] = &[];
 
     /// Proves that `delivery` was sent by the provider, over the exact bytes received.
     ///
@@ -42,7 +54,7 @@ pub trait Provider: Sized + Send + Sync + 'static {
     }
 
     /// Translates an authentic body into the common vocabulary. Never fails.
-    fn normalize<'a>(verified: &Verified<'a, Self>, received_at: Timestamp) -> Normalized<'a>;
+    fn normalize<'a>(verified: &'a Verified<'_, Self>, received_at: Timestamp) -> Normalized<'a>;
 }
 
 /// A webhook as it arrived; nothing in it is trusted yet.
@@ -66,32 +78,55 @@ impl<'a> Delivery<'a> {
             more => Err(Rejection::RepeatedHeader { name: name.into(), found: more + 1 }),
         }
     }
+
+    /// The value of the first of these headers that is present.
+    pub(crate) fn first_header(&self, names: &[&'static str]) -> Result<&'a [u8], Rejection> {
+        for name in names {
+            if let Some(value) = self.header(name)? {
+                return Ok(value);
+            }
+        }
+        Err(Rejection::MissingHeader { names: names.iter().map(|name| name.to_string()).collect() })
+    }
 }
 
 /// An authentic body. Only [`Provider::verify`] makes one, and events are made from nothing else.
 #[derive(Clone, Debug)]
 pub struct Verified<'a, P> {
-    body: &'a [u8],
+    body: Cow<'a, [u8]>,
     body_hash: BodyHash,
     assurance: Assurance,
     account: Option<String>,
+    answer: Option<String>,
     provider: PhantomData<P>,
 }
 
 impl<'a, P: Provider> Verified<'a, P> {
     /// `body_hash` is the hash of `body`, passed in because some schemes have already computed it.
     pub(crate) fn new(
-        body: &'a [u8],
+        body: impl Into<Cow<'a, [u8]>>,
         body_hash: BodyHash,
         assurance: Assurance,
         account: Option<String>,
     ) -> Self {
-        Self { body, body_hash, assurance, account, provider: PhantomData }
+        Self { body: body.into(), body_hash, assurance, account, answer: None, provider: PhantomData }
     }
 
-    /// The body's exact bytes.
-    pub fn body(&self) -> &'a [u8] {
-        self.body
+    /// The same delivery as a question of the provider, with the JSON that answers it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no provider needs it yet"))]
+    pub(crate) fn answered_with(self, answer: String) -> Self {
+        Self { answer: Some(answer), ..self }
+    }
+
+    /// The answer, as JSON, if the delivery is a question of the provider and not an event. It may be derived from a
+    /// secret, so only the sender of the delivery may see it.
+    pub fn answer(&self) -> Option<&str> {
+        self.answer.as_deref()
+    }
+
+    /// The body's exact bytes; of a compressed body whose provider signs what is inside, those inside.
+    pub fn body(&self) -> &[u8] {
+        &self.body
     }
 
     /// SHA-256 of the body.

@@ -1,7 +1,5 @@
 //! Changes to authentic deliveries after which they must be rejected.
 
-use jiff::SignedDuration;
-
 /// What an attacker, a broken proxy or a wrong clock does to an authentic delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attack {
@@ -15,13 +13,8 @@ pub enum Attack {
     OtherKey,
     /// The body was changed after signing.
     BodyAltered,
-    /// It arrives late by [`Attack::CLOCK_OFF`].
+    /// It arrives late by [`Lifetime::clock_off`](crate::Lifetime::clock_off).
     Late,
-    /// It arrives early by [`Attack::CLOCK_OFF`].
+    /// It arrives early by [`Lifetime::clock_off`](crate::Lifetime::clock_off).
     Early,
-}
-
-impl Attack {
-    /// By how much the clock is wrong.
-    pub const CLOCK_OFF: SignedDuration = SignedDuration::from_mins(10);
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::keys::{self, verifying};
-use crate::{Attack, SenderRules, SignError, Signed, Signer, Validity};
+use crate::{Attack, Lifetime, SenderRules, SignError, Signed, Signer, Validity};
 
 /// All providers.
 pub const PROVIDERS: &[ProviderInfo] = &for_each_provider!(P => ProviderInfo::of::<P>());
@@ -27,8 +27,10 @@ pub struct ProviderInfo {
     pub schemes: &'static [(Assurance, &'static str)],
     /// Whether the event's `source` names the key that signed.
     pub names_key: bool,
-    /// Whether deliveries expire.
-    pub expires: bool,
+    /// [`Provider::UNMAPPED_TYPES`](livehooks_core::Provider::UNMAPPED_TYPES).
+    pub unmapped_types: &'static [&'static str],
+    /// How long a delivery stays valid.
+    pub lifetime: Lifetime,
     /// The function's name in template.yaml.
     pub function: &'static str,
     /// When the provider retries, and which events wait for each other.
@@ -43,13 +45,17 @@ pub struct ProviderInfo {
     pub normalize: fn(&Value, &[u8], Timestamp) -> Result<Normalized, SignError>,
     /// Verifies and normalizes a delivery with the provider's secret.
     pub verify: fn(&Value, &Delivery<'_>, Timestamp) -> Result<VerifyResult, KeysError>,
+    /// Checks everything about a delivery that needs no key.
+    pub precheck: fn(&Delivery<'_>, Timestamp) -> Result<(), Rejection>,
     /// The headers that may carry the credential.
     pub credential_headers: fn(&Value) -> Vec<String>,
     /// The code of the rejection that an attack on this authentic delivery must cause; `None` if the scheme does
     /// not detect the attack.
     pub rejection: fn(Attack, &Delivery<'_>, Assurance) -> Option<&'static str>,
+    /// Whether a credential that was altered still says the same as the right one.
+    pub is_same_credential: fn(&[u8], &[u8]) -> bool,
     pub(crate) samples_ndjson: &'static str,
-    pub(crate) joined: &'static str,
+    pub(crate) typical: &'static str,
 }
 
 impl ProviderInfo {
@@ -61,7 +67,8 @@ impl ProviderInfo {
             static_fields: P::STATIC_FIELDS,
             schemes: P::SCHEMES,
             names_key: P::NAMES_KEY,
-            expires: P::EXPIRES,
+            unmapped_types: P::UNMAPPED_TYPES,
+            lifetime: P::LIFETIME,
             function: P::FUNCTION,
             sender: P::SENDER,
             make_keys: P::make_keys,
@@ -69,10 +76,12 @@ impl ProviderInfo {
             sign: P::sign,
             normalize: normalize::<P>,
             verify: verify::<P>,
+            precheck: P::precheck,
             credential_headers: P::credential_headers,
             rejection: P::rejection,
+            is_same_credential: P::is_same_credential,
             samples_ndjson: P::SAMPLES,
-            joined: P::JOINED,
+            typical: P::TYPICAL,
         }
     }
 
@@ -114,6 +123,8 @@ pub struct Checked {
     pub r#type: EventType,
     /// The event's id.
     pub id: String,
+    /// Whether it is a question of the provider, which is answered and not stored.
+    pub is_question: bool,
 }
 
 /// The event that a sample becomes.
@@ -123,6 +134,8 @@ pub struct Normalized {
     pub kind: EventType,
     /// The item's hash key.
     pub event_key: String,
+    /// The hash by which a repeat with another body is detected, in hex.
+    pub body_sha256: String,
     /// The event as CloudEvents JSON.
     pub json: String,
 }
@@ -135,7 +148,8 @@ fn verify<P: Signer>(
     let keys = verifying::<P>(keys)?;
     Ok(P::verify(delivery, &keys, now).map(|verified| {
         let event = P::normalize(&verified, now).event;
-        Checked { assurance: verified.assurance().as_str(), r#type: event.r#type, id: event.id }
+        let (assurance, is_question) = (verified.assurance().as_str(), verified.answer().is_some());
+        Checked { assurance, r#type: event.r#type, id: event.id, is_question }
     }))
 }
 
@@ -147,7 +161,12 @@ fn normalize<P: Signer>(keys: &Value, body: &[u8], now: Timestamp) -> Result<Nor
     let verified = P::verify(&delivery, &keys, now)?;
     let mut normalized = P::normalize(&verified, now);
     let json = normalized.to_json(0)?;
-    Ok(Normalized { kind: normalized.event.r#type, event_key: normalized.event_key(), json })
+    Ok(Normalized {
+        kind: normalized.event.r#type,
+        event_key: normalized.event_key(),
+        body_sha256: normalized.body_hash.to_string(),
+        json,
+    })
 }
 
 impl Signed {

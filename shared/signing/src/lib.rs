@@ -16,4 +16,4 @@ pub use info::{Checked, Normalized, PROVIDERS, ProviderInfo, VerifyResult};
 pub use keys::merge_keys;
 pub use sample::{Sample, SampleValues};
 pub use sender::{Answer, Next, Queue, RetryPolicy, SenderRules};
-pub use signer::{SignError, Signed, Signer, Validity};
+pub use signer::{Lifetime, SignError, Signed, Signer, Validity};

@@ -14,6 +14,8 @@ pub struct Sample<'a> {
     pub name: &'a str,
     #[serde(borrow)]
     body: &'a RawValue,
+    #[serde(default, rename = "question")]
+    is_question: bool,
 }
 
 /// The values for the placeholders of a sample.
@@ -32,13 +34,24 @@ pub struct SampleValues {
 }
 
 impl ProviderInfo {
-    /// All samples, in the order of a session.
+    /// The samples of all events, in the order of a session.
     ///
     /// # Panics
     /// If the samples are invalid; a test checks them.
     pub fn samples(&self) -> Vec<Sample<'static>> {
-        let sample = |line| serde_json::from_str(line).expect("samples are JSON");
-        self.samples_ndjson.lines().map(sample).collect()
+        self.lines().filter(|sample| !sample.is_question).collect()
+    }
+
+    /// The samples of all questions: deliveries that are answered and not stored.
+    ///
+    /// # Panics
+    /// If the samples are invalid; a test checks them.
+    pub fn questions(&self) -> Vec<Sample<'static>> {
+        self.lines().filter(|sample| sample.is_question).collect()
+    }
+
+    fn lines(&self) -> impl Iterator<Item = Sample<'static>> {
+        self.samples_ndjson.lines().map(|line| serde_json::from_str(line).expect("samples are JSON"))
     }
 
     /// The sample of this name.
@@ -46,12 +59,12 @@ impl ProviderInfo {
         self.samples().into_iter().find(|sample| sample.name == name)
     }
 
-    /// The sample in which a participant joins.
+    /// The sample that stands for all of them where one is enough.
     ///
     /// # Panics
     /// If there is none; a test checks this.
-    pub fn joined(&self) -> Sample<'static> {
-        self.sample(self.joined).expect("every provider has a sample in which a participant joins")
+    pub fn typical(&self) -> Sample<'static> {
+        self.sample(self.typical).expect("every provider has this sample")
     }
 }
 
@@ -66,6 +79,8 @@ impl Sample<'_> {
             ("{{now}}", format!("{:.0}", values.now)),
             ("{{now_s}}", values.now.as_second().to_string()),
             ("{{now_ms}}", values.now.as_millisecond().to_string()),
+            ("\"{{#now_s}}\"", values.now.as_second().to_string()),
+            ("\"{{#now_ms}}\"", values.now.as_millisecond().to_string()),
         ];
         placeholders.iter().fold(self.body.get().to_owned(), |body, (name, value)| body.replace(name, value))
     }

@@ -50,6 +50,9 @@ pub enum RetryPolicy {
         /// The delay before each retry.
         waits: &'static [Duration],
     },
+    /// Any 2xx is a success. Another response is retried after the delays that this function gives for it, one
+    /// before each retry.
+    After(fn(&Answer) -> &'static [Duration]),
     /// One attempt; any 2xx is a success.
     Once,
 }
@@ -73,6 +76,17 @@ pub enum Queue {
 /// For senders that document that they have a timeout, but not how long it is.
 pub(crate) const ASSUMED_TIMEOUT: Option<Duration> = Some(Duration::from_secs(10));
 
+/// For senders that document only that they retry for a day, with growing delays.
+pub(crate) const DOUBLING_FOR_A_DAY: &[Duration] = &{
+    let mut waits = [Duration::from_secs(60); 10];
+    let mut at = 1;
+    while at < waits.len() {
+        waits[at] = waits[at - 1].saturating_mul(2);
+        at += 1;
+    }
+    waits
+};
+
 const RETRY_WAIT_MIN: Duration = Duration::from_secs(1);
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -88,7 +102,12 @@ impl RetryPolicy {
             Self::Only200 { waits } => {
                 waits.get(tries_before as usize).map_or(Next::GivesUp, |w| Next::RetryAfter(*w))
             }
-            Self::Once if matches!(answer, Answer::Status(200..300, _)) => Next::CountsAsDelivered,
+            Self::After(_) | Self::Once if matches!(answer, Answer::Status(200..300, _)) => {
+                Next::CountsAsDelivered
+            }
+            Self::After(waits) => {
+                waits(answer).get(tries_before as usize).map_or(Next::GivesUp, |w| Next::RetryAfter(*w))
+            }
             Self::Once => Next::GivesUp,
         }
     }

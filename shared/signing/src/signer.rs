@@ -10,8 +10,9 @@ use crate::{Attack, SenderRules};
 pub trait Signer: Provider {
     /// Sample events, one JSON object `{"name", "body"}` per line.
     const SAMPLES: &'static str;
-    /// The name of the sample in which a participant joins.
-    const JOINED: &'static str;
+    /// The name of the sample that stands for all of them where one is enough: a participant joins, if the provider
+    /// knows participants.
+    const TYPICAL: &'static str;
     /// Fields of the keys file that only senders need.
     const PRIVATE_FIELDS: &'static [&'static str] = &[];
     /// Fields of the keys file whose values are sent unchanged with each delivery.
@@ -22,8 +23,8 @@ pub trait Signer: Provider {
     const NAMES_KEY: bool = false;
     /// Whether the last segment of the URL may be a credential.
     const HAS_URL_TOKEN: bool = false;
-    /// Whether deliveries expire.
-    const EXPIRES: bool = false;
+    /// How long a delivery stays valid.
+    const LIFETIME: Lifetime = Lifetime::Unlimited;
     /// The function's name in template.yaml.
     const FUNCTION: &'static str;
     /// When the provider retries, and which events wait for each other.
@@ -47,6 +48,38 @@ pub trait Signer: Provider {
     /// The code of the rejection that an attack on this authentic delivery must cause; `None` if the scheme does
     /// not detect the attack.
     fn rejection(attack: Attack, delivery: &Delivery<'_>, assurance: Assurance) -> Option<&'static str>;
+
+    /// Whether a credential that was altered still says the same as the right one.
+    fn is_same_credential(right: &[u8], altered: &[u8]) -> bool {
+        right == altered
+    }
+}
+
+/// How long a delivery stays valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// For ever: it holds no time.
+    Unlimited,
+    /// Until the expiry that the sender writes into it: [`Validity::expires`].
+    UntilExpiry,
+    /// For this long after the time of signing, which the sender writes into it: [`Validity::now`].
+    SinceSigning(SignedDuration),
+}
+
+impl Lifetime {
+    /// Whether a delivery is ever too old.
+    pub fn is_limited(self) -> bool {
+        self != Self::Unlimited
+    }
+
+    /// A delivery that was signed this long ago, or will be signed in this time, is not valid now.
+    pub fn clock_off(self) -> SignedDuration {
+        const MARGIN: SignedDuration = SignedDuration::from_mins(10);
+        match self {
+            Self::Unlimited | Self::UntilExpiry => MARGIN,
+            Self::SinceSigning(lifetime) => lifetime + MARGIN,
+        }
+    }
 }
 
 /// The credentials of a request.

@@ -49,6 +49,7 @@ impl<P: Provider> Function<P> {
         let reason = match &outcome {
             Outcome::Stored(receipt) if matches!(receipt.written, PutOutcome::New { .. }) => "accepted",
             Outcome::Stored(_) => "duplicate",
+            Outcome::Answered(_) => "answered",
             Outcome::Rejected(rejection) => rejection.code(),
             Outcome::TooLarge { .. } => "too_large",
             Outcome::Failed(fault) | Outcome::Queued { fault, .. } => {

@@ -226,9 +226,10 @@ impl Check<'_> {
         keys.as_object_mut()?.remove("url_tokens");
         matches!(self.verify(&keys, &self.request.body, self.now), Some(Ok(()))).then(|| Cause {
             what: "the signature is valid; only the token at the end of the URL is missing".into(),
-            advice: "set the provider's webhook URL to …/webhooks/videosdk/<one of url_tokens>, also for \
-                     rooms with their own URL"
-                .into(),
+            advice: format!(
+                "set the provider's webhook URL to …/webhooks/{}/<one of url_tokens>, also for rooms with their own URL",
+                self.provider.name
+            ),
         })
     }
 }

@@ -113,7 +113,10 @@ impl Report<'_> {
                 self.provider,
                 checked.assurance
             ))?;
-            line(format!("  stored as {} with id {}", checked.r#type, safe(&checked.id, 120)))?;
+            line(match checked.is_question {
+                true => "  answered as a question of the provider, and not stored".to_owned(),
+                false => format!("  stored as {} with id {}", checked.r#type, safe(&checked.id, 120)),
+            })?;
             return Ok(());
         }
         let (reason, detail) = (self.reason.unwrap_or_default(), self.detail.as_deref().unwrap_or_default());

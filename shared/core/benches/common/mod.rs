@@ -41,7 +41,7 @@ impl<P: Signer> Case<P> {
             id: "EV_6VbrsjnPuAl3".into(),
             now: NOW,
         };
-        Self::signed(&padded(&provider::<P>().joined().body(&values), bytes))
+        Self::signed(&padded(&provider::<P>().typical().body(&values), bytes))
     }
 
     pub fn signed(body: &str) -> Self {
@@ -57,7 +57,7 @@ impl<P: Signer> Case<P> {
         P::verify(black_box(&delivery), &self.keys, self.now).unwrap()
     }
 
-    pub fn normalize<'a>(&self, verified: &Verified<'a, P>) -> Normalized<'a> {
+    pub fn normalize<'a>(&self, verified: &'a Verified<'_, P>) -> Normalized<'a> {
         P::normalize(black_box(verified), self.now)
     }
 

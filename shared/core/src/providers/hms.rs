@@ -5,11 +5,10 @@
 //! confirmed it. Times are RFC 3339, Go's zero time means "never", durations are in seconds, sizes in bytes.
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
-use hmac::{Hmac, Mac};
 use jiff::Timestamp;
-use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
+use super::signing_secrets;
 use crate::event::{self, Reading, known, some};
 use crate::json::Object;
 use crate::{
@@ -40,7 +39,8 @@ impl Provider for Hms {
     ) -> Result<Verified<'a, Self>, Rejection> {
         let assurance = match signature(delivery)? {
             Some(signature) if !keys.signing_secrets.is_empty() => {
-                verify_signature(delivery.body, signature, &keys.signing_secrets)?;
+                let signatures = [decode(signature)?];
+                signing_secrets::verify_signature(&keys.signing_secrets, &[], delivery.body, &signatures)?;
                 Assurance::Signed
             }
             _ => {
@@ -57,7 +57,7 @@ impl Provider for Hms {
         signature(delivery).map(drop)
     }
 
-    fn normalize<'a>(verified: &Verified<'a, Self>, received_at: Timestamp) -> Normalized<'a> {
+    fn normalize<'a>(verified: &'a Verified<'_, Self>, received_at: Timestamp) -> Normalized<'a> {
         event::normalize(verified, received_at, |body| read(body, verified.body()))
     }
 }
@@ -66,25 +66,16 @@ fn signature<'a>(delivery: &Delivery<'a>) -> Result<Option<&'a [u8]>, Rejection>
     delivery.header(SIGNATURE)
 }
 
-fn verify_signature(body: &[u8], signature: &[u8], secrets: &[Hmac<Sha256>]) -> Result<(), Rejection> {
+fn decode(signature: &[u8]) -> Result<[u8; 32], Rejection> {
     let encoded = signature.strip_prefix(b"sha256=").unwrap_or(signature);
     let decoded = match encoded.len() {
         64 => HEXLOWER_PERMISSIVE.decode(encoded),
         _ => BASE64.decode(encoded),
     };
-    let decoded =
-        decoded.ok().filter(|bytes| bytes.len() == 32).ok_or_else(|| Rejection::MalformedCredential {
-            expected: "an HMAC-SHA256 in hex (64 characters) or base64 (44)",
-            found: format!("{} characters that are neither", encoded.len()),
-        })?;
-    let matches = |secret: &Hmac<Sha256>| secret.clone().chain_update(body).verify_slice(&decoded).is_ok();
-    match secrets.iter().any(matches) {
-        true => Ok(()),
-        false => Err(Rejection::SignatureMismatch {
-            keys: format!("one of {} signing secrets", secrets.len()),
-            body_bytes: body.len(),
-        }),
-    }
+    decoded.ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| Rejection::MalformedCredential {
+        expected: "an HMAC-SHA256 in hex (64 characters) or base64 (44)",
+        found: format!("{} characters that are neither", encoded.len()),
+    })
 }
 
 fn verify_headers(delivery: &Delivery<'_>, keys: &HmsKeys) -> Result<(), Rejection> {
@@ -125,6 +116,7 @@ fn read<'a>(body: Object<'_, 'a>, bytes: &[u8]) -> Reading<'a> {
         dedupe: Some(Dedupe::by_id(Hms::NAME, id.as_deref(), bytes)),
         data: normalized_data(provider_type.as_deref().unwrap_or_default(), kind, data),
         provider_type,
+        ..Reading::default()
     }
 }
 

@@ -30,6 +30,7 @@ const TOKEN_HEADER: &str = "Authorization";
 impl Provider for LiveKit {
     const NAME: &'static str = "livekit";
     type Keys = ApiKeys;
+    const UNMAPPED_TYPES: &'static [&'static str] = &["agent_job_"];
 
     fn verify<'a>(
         delivery: &Delivery<'a>,
@@ -48,7 +49,7 @@ impl Provider for LiveKit {
         header == TOKEN_HEADER
     }
 
-    fn normalize<'a>(verified: &Verified<'a, Self>, received_at: Timestamp) -> Normalized<'a> {
+    fn normalize<'a>(verified: &'a Verified<'_, Self>, received_at: Timestamp) -> Normalized<'a> {
         event::normalize(verified, received_at, |body| read(body, verified.body()))
     }
 }
@@ -118,9 +119,9 @@ fn read<'a>(body: Object<'_, 'a>, bytes: &[u8]) -> Reading<'a> {
         kind: Some(kind),
         provider_type,
         time: body.unix_s("createdAt"),
-        account: None,
         dedupe: Some(Dedupe::by_id(LiveKit::NAME, body.id("id").as_deref(), bytes)),
         data,
+        ..Reading::default()
     }
 }
 

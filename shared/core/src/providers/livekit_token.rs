@@ -101,17 +101,13 @@ fn check<T>(
 }
 
 fn credential<'a>(delivery: &Delivery<'a>, headers: &[&'static str]) -> Result<&'a str, Rejection> {
-    for name in headers {
-        if let Some(value) = delivery.header(name)? {
-            let text = std::str::from_utf8(value).map_err(|_| malformed("bytes that are not UTF-8"))?;
-            // Neither sender writes the scheme, but a gateway may add it.
-            return Ok(match text.split_at_checked(7) {
-                Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer ") => token.trim_start(),
-                _ => text,
-            });
-        }
-    }
-    Err(Rejection::MissingHeader { names: headers.iter().map(|name| name.to_string()).collect() })
+    let value = delivery.first_header(headers)?;
+    let text = std::str::from_utf8(value).map_err(|_| malformed("bytes that are not UTF-8"))?;
+    // Neither sender writes the scheme, but a gateway may add it.
+    Ok(match text.split_at_checked(7) {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer ") => token.trim_start(),
+        _ => text,
+    })
 }
 
 fn verify_signature(token: &str, issuer: Option<&str>, keys: &ApiKeys) -> Result<String, Rejection> {

@@ -1,14 +1,21 @@
 //! The list of providers, one module per provider, and the schemes and messages that several share.
 
+mod freshness;
 mod livekit_messages;
 mod livekit_token;
+mod rsa_signature;
+mod signing_secrets;
+mod timestamped_signature;
 
 pub mod hms;
 pub mod livekit;
+pub mod mux;
 pub mod plugnmeet;
 pub mod videosdk;
 
 pub use livekit_token::ApiKeys;
+pub use rsa_signature::RsaKeys;
+pub use signing_secrets::{SecretList, SigningSecrets};
 
 /// Evaluates an expression for each provider, and returns the values as an array. This is the list of providers.
 ///
@@ -26,6 +33,7 @@ macro_rules! for_each_provider {
             videosdk::VideoSdk,
             plugnmeet::PlugNmeet,
             livekit::LiveKit,
+            mux::Mux,
         }
     };
     (@list $P:ident => $value:expr; $($module:ident::$Provider:ident,)*) => {

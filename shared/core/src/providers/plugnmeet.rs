@@ -44,7 +44,7 @@ impl Provider for PlugNmeet {
         TOKEN_HEADERS.iter().any(|name| header == name)
     }
 
-    fn normalize<'a>(verified: &Verified<'a, Self>, received_at: Timestamp) -> Normalized<'a> {
+    fn normalize<'a>(verified: &'a Verified<'_, Self>, received_at: Timestamp) -> Normalized<'a> {
         event::normalize(verified, received_at, |body| read(body, verified.body()))
     }
 }
@@ -129,9 +129,9 @@ fn read<'a>(body: Object<'_, 'a>, bytes: &[u8]) -> Reading<'a> {
         kind: Some(kind),
         provider_type,
         time: body.unix_s("created_at").or_else(|| body.unix_s("createdAt")),
-        account: None,
         dedupe: Some(Dedupe::by_id(PlugNmeet::NAME, body.id("id").as_deref(), bytes)),
         data,
+        ..Reading::default()
     }
 }
 

@@ -5,132 +5,48 @@
 //! proves the provider, and a token in the URL binds a delivery to this account. Bodies have neither id nor
 //! time, so duplicates are detected by sequence.
 
-use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
-use data_encoding::BASE64;
 use http::HeaderName;
 use jiff::Timestamp;
-use serde_json::Value;
-use subtle::{Choice, ConstantTimeEq};
 
+use super::rsa_signature;
 use crate::event::{self, Reading, known, some};
 use crate::json::Object;
-use crate::keys::{self, Keys, KeysError};
 use crate::{
-    Artifact, Assurance, BodyHash, Data, Dedupe, Delivery, ErrorInfo, EventType, File, Normalized,
-    Participant, Provider, Recording, RecordingScope, Rejection, Room, Session, Stream, Track, Transcription,
-    Verified, weakness,
+    Artifact, BodyHash, Data, Dedupe, Delivery, ErrorInfo, EventType, File, Normalized, Participant,
+    Provider, Recording, RecordingScope, Rejection, Room, RsaKeys, Session, Stream, Track, Transcription,
+    Verified,
 };
 
 /// The provider VideoSDK.
 #[derive(Clone, Copy, Debug)]
 pub struct VideoSdk;
 
-/// VideoSDK's public keys, and the URL tokens of this account.
-pub struct VideoSdkKeys {
-    public_keys: Vec<ParsedPublicKey>,
-    url_tokens: Vec<String>,
-    weakness: Option<String>,
-}
-
-impl Keys for VideoSdkKeys {
-    const SHAPE: &'static str = r#"{"public_keys": ["<PEM>"], "url_tokens": ["<token>"]}"#;
-
-    fn from_json(secret: &Value) -> Result<Self, KeysError> {
-        let object = keys::object(".", secret, &["public_keys", "url_tokens"])?;
-        let pems = keys::strings(".", object, "public_keys")?;
-        if pems.is_empty() {
-            return Err(KeysError::placeholder("public_keys", "at least one public key in PEM"));
-        }
-        let ders: Vec<_> = pems.iter().enumerate().map(der).collect::<Result<_, _>>()?;
-        let public_keys = ders.iter().enumerate().map(public_key).collect::<Result<_, _>>()?;
-        let url_tokens: Vec<_> =
-            keys::strings(".", object, "url_tokens")?.into_iter().map(str::to_owned).collect();
-        let weak_key = ders.iter().find_map(|der| weakness::of_key("public_keys", der));
-        let weak_token = url_tokens.iter().find_map(|token| weakness::of_secret("url_tokens", token));
-        Ok(Self { public_keys, url_tokens, weakness: weak_key.or(weak_token) })
-    }
-
-    fn weakness(&self) -> Option<&str> {
-        self.weakness.as_deref()
-    }
-}
-
-/// PKCS#1 (`RSA PUBLIC KEY`, what VideoSDK serves) or SPKI (`PUBLIC KEY`).
-fn der((index, text): (usize, &&str)) -> Result<Vec<u8>, KeysError> {
-    let pem = pem::parse(text).map_err(|_| wrong_key(index, "a string that is not PEM"))?;
-    match pem.tag() {
-        "PUBLIC KEY" | "RSA PUBLIC KEY" => Ok(pem.into_contents()),
-        tag => Err(wrong_key(index, &format!("a PEM of {tag:?}"))),
-    }
-}
-
-fn public_key((index, der): (usize, &Vec<u8>)) -> Result<ParsedPublicKey, KeysError> {
-    ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der)
-        .map_err(|_| wrong_key(index, "another kind of key"))
-}
-
-fn wrong_key(index: usize, found: &str) -> KeysError {
-    KeysError::new(format!("public_keys[{index}]"), "an RSA public key of 2048 to 8192 bits in PEM", found)
-}
-
 const SIGNATURE: &str = "videosdk-signature";
 
 impl Provider for VideoSdk {
     const NAME: &'static str = "videosdk";
-    type Keys = VideoSdkKeys;
+    type Keys = RsaKeys;
 
-    /// If URL tokens are configured, a delivery without one is rejected: anybody with a VideoSDK account can
-    /// have signed deliveries sent here.
     fn verify<'a>(
         delivery: &Delivery<'a>,
-        keys: &VideoSdkKeys,
+        keys: &RsaKeys,
         _now: Timestamp,
     ) -> Result<Verified<'a, Self>, Rejection> {
-        verify_signature(delivery.body, &signature(delivery)?, &keys.public_keys)?;
-        let assurance = verify_url_token(delivery.url_token, &keys.url_tokens)?;
+        let assurance = rsa_signature::verify(delivery, &[SIGNATURE], keys)?;
         Ok(Verified::new(delivery.body, BodyHash::of(delivery.body), assurance, None))
     }
 
     fn precheck(delivery: &Delivery<'_>, _now: Timestamp) -> Result<(), Rejection> {
-        signature(delivery).map(drop)
+        rsa_signature::precheck(delivery, &[SIGNATURE])
     }
 
     fn reads(header: &HeaderName) -> bool {
         header == SIGNATURE
     }
 
-    fn normalize<'a>(verified: &Verified<'a, Self>, received_at: Timestamp) -> Normalized<'a> {
+    fn normalize<'a>(verified: &'a Verified<'_, Self>, received_at: Timestamp) -> Normalized<'a> {
         event::normalize(verified, received_at, |body| read(body, verified.body()))
     }
-}
-
-fn signature(delivery: &Delivery<'_>) -> Result<Vec<u8>, Rejection> {
-    let encoded = delivery
-        .header(SIGNATURE)?
-        .ok_or_else(|| Rejection::MissingHeader { names: vec![SIGNATURE.to_owned()] })?;
-    BASE64.decode(encoded).map_err(|_| Rejection::MalformedCredential {
-        expected: "an RSA signature in base64",
-        found: format!("{} characters that are not base64", encoded.len()),
-    })
-}
-
-fn verify_signature(body: &[u8], signature: &[u8], keys: &[ParsedPublicKey]) -> Result<(), Rejection> {
-    match keys.iter().any(|key| key.verify_sig(body, signature).is_ok()) {
-        true => Ok(()),
-        false => Err(Rejection::SignatureMismatch {
-            keys: format!("one of {} public keys", keys.len()),
-            body_bytes: body.len(),
-        }),
-    }
-}
-
-fn verify_url_token(found: Option<&str>, tokens: &[String]) -> Result<Assurance, Rejection> {
-    if tokens.is_empty() {
-        return Ok(Assurance::ProviderSigned);
-    }
-    let found = found.ok_or(Rejection::MissingUrlToken)?.as_bytes();
-    let any = tokens.iter().fold(Choice::from(0), |any, token| any | token.as_bytes().ct_eq(found));
-    if any.into() { Ok(Assurance::Signed) } else { Err(Rejection::WrongUrlToken) }
 }
 
 fn read<'a>(body: Object<'_, 'a>, bytes: &[u8]) -> Reading<'a> {
@@ -147,9 +63,9 @@ fn read<'a>(body: Object<'_, 'a>, bytes: &[u8]) -> Reading<'a> {
         kind: Some(kind),
         provider_type,
         time,
-        account: None,
         dedupe: Some(dedupe(resource, data, bytes)),
         data: normalized_data(kind, resource, data, files),
+        ..Reading::default()
     }
 }
 

@@ -3,19 +3,18 @@
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
-use hmac::{Hmac, KeyInit, Mac};
 use livehooks_core::hms::Hms;
 use livehooks_core::{Assurance, Delivery};
 use serde_json::{Value, json};
-use sha2::Sha256;
 
+use super::signing_secrets;
 use crate::keys::secret;
 use crate::sender::ASSUMED_TIMEOUT;
 use crate::{Attack, Queue, RetryPolicy, SenderRules, SignError, Signed, Signer, Validity};
 
 impl Signer for Hms {
     const SAMPLES: &'static str = include_str!("../../samples/100ms.ndjson");
-    const JOINED: &'static str = "peer.join.success";
+    const TYPICAL: &'static str = "peer.join.success";
     const STATIC_FIELDS: &'static [&'static str] = &["headers"];
     const SCHEMES: &'static [(Assurance, &'static str)] = &[
         (Assurance::Signed, "HMAC-SHA256 of the body in X-100ms-Signature"),
@@ -47,12 +46,7 @@ impl Signer for Hms {
         }
         let expected = SignError::SigningKeys { expected: "signing_secrets or headers", found: "neither" };
         let secret = keys["signing_secrets"][0].as_str().ok_or(expected)?;
-        let mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes());
-        let mac = mac.map_err(|_| SignError::SigningKeys {
-            expected: "a key for HMAC-SHA256",
-            found: "a secret that is not one",
-        })?;
-        let signature = HEXLOWER.encode(&mac.chain_update(body).finalize().into_bytes());
+        let signature = HEXLOWER.encode(&signing_secrets::sign(secret, &[body])?);
         let headers = vec![(SIGNATURE_HEADER.into(), signature), json_type];
         Ok(Signed { headers, url_token: None, covers_body: true })
     }
@@ -84,6 +78,11 @@ impl Signer for Hms {
             Attack::CredentialTruncated | Attack::OtherKey => Some("wrong_header_value"),
             Attack::BodyAltered | Attack::Late | Attack::Early => None,
         }
+    }
+
+    /// Hex may be in capitals.
+    fn is_same_credential(right: &[u8], altered: &[u8]) -> bool {
+        right.eq_ignore_ascii_case(altered)
     }
 }
 

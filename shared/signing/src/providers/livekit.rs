@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 
 use super::livekit_token;
 use crate::keys::{other_secrets, secret};
-use crate::{Attack, Queue, RetryPolicy, SenderRules, SignError, Signed, Signer, Validity};
+use crate::{Attack, Lifetime, Queue, RetryPolicy, SenderRules, SignError, Signed, Signer, Validity};
 
 const TOKEN_HEADER: &str = "Authorization";
 
 impl Signer for LiveKit {
     const SAMPLES: &'static str = include_str!("../../samples/livekit.ndjson");
-    const JOINED: &'static str = "participant_joined";
+    const TYPICAL: &'static str = "participant_joined";
     const SCHEMES: &'static [(Assurance, &'static str)] = livekit_token::SCHEMES;
     const NAMES_KEY: bool = true;
     const FUNCTION: &'static str = "LivekitFunction";
-    const EXPIRES: bool = true;
+    const LIFETIME: Lifetime = Lifetime::UntilExpiry;
     const SENDER: SenderRules = SenderRules {
         retries: RetryPolicy::RetryableHttp { retry_max: 4 },
         timeout: None,

@@ -1,7 +1,11 @@
-//! How each provider signs and sends, one module each.
+//! How each provider signs and sends, one module per provider.
 
 mod hms;
 mod livekit;
 mod livekit_token;
+mod mux;
 mod plugnmeet;
+mod rsa_signature;
+mod signing_secrets;
+mod timestamped_signature;
 mod videosdk;

@@ -9,17 +9,17 @@ use serde_json::{Value, json};
 
 use super::livekit_token;
 use crate::keys::{other_secrets, secret};
-use crate::{Attack, Queue, RetryPolicy, SenderRules, SignError, Signed, Signer, Validity};
+use crate::{Attack, Lifetime, Queue, RetryPolicy, SenderRules, SignError, Signed, Signer, Validity};
 
 const TOKEN_HEADERS: [&str; 2] = ["Authorization", "Hash-Token"];
 
 impl Signer for PlugNmeet {
     const SAMPLES: &'static str = include_str!("../../samples/plugnmeet.ndjson");
-    const JOINED: &'static str = "participant_joined";
+    const TYPICAL: &'static str = "participant_joined";
     const SCHEMES: &'static [(Assurance, &'static str)] = livekit_token::SCHEMES;
     const NAMES_KEY: bool = true;
     const FUNCTION: &'static str = "PlugnmeetFunction";
-    const EXPIRES: bool = true;
+    const LIFETIME: Lifetime = Lifetime::UntilExpiry;
     const SENDER: SenderRules = SenderRules {
         retries: RetryPolicy::RetryableHttp { retry_max: 2 },
         timeout: None,

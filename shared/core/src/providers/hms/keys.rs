@@ -6,6 +6,7 @@ use serde_json::Value;
 use sha2::Sha256;
 
 use crate::keys::{self, Keys, KeysError};
+use crate::providers::signing_secrets;
 use crate::weakness;
 
 /// The keys of 100ms; any one of them authenticates a delivery.
@@ -27,8 +28,7 @@ impl Keys for HmsKeys {
     fn from_json(secret: &Value) -> Result<Self, KeysError> {
         let object = keys::object(".", secret, &["signing_secrets", "headers"])?;
         let secrets = keys::strings(".", object, "signing_secrets")?;
-        let hmac = |secret: &&str| keys::hmac("signing_secrets", secret);
-        let signing_secrets: Vec<_> = secrets.iter().map(hmac).collect::<Result<_, _>>()?;
+        let signing_secrets = signing_secrets::hmacs("signing_secrets", &secrets)?;
         let headers: Vec<_> = match object.get("headers") {
             None => Vec::new(),
             Some(Value::Array(headers)) => {
