@@ -99,7 +99,7 @@ async fn answer(State(secret): State<Arc<Mutex<Secret>>>, headers: HeaderMap, bo
             let outputs = [
                 ("TableName", "Events"),
                 ("TopicArn", "arn:aws:sns:us-east-1:000000000000:livehooks"),
-                ("PlugnmeetSecretId", "arn:secret"),
+                ("LivekitSecretId", "arn:secret"),
             ];
             let outputs: String = outputs.map(output).concat();
             format!(
