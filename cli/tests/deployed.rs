@@ -312,27 +312,6 @@ fn keys_are_shown_by_fingerprint_added_from_stdin_and_retired() {
 }
 
 #[test]
-fn a_short_secret_is_added_with_a_warning_and_an_unknown_field_is_named() {
-    let deployed = Deployed::start();
-    deployed.secret.lock().unwrap().set("first", &json!({ "keys": { "old": "s".repeat(32) } }).to_string());
-    let add = |options: &[&str], secret: &str| {
-        let arguments = [&["keys", "add", "--provider", "plugnmeet"], options].concat();
-        let added = deployed.run_with_input(&arguments, secret);
-        (added.status.code(), stderr(&added))
-    };
-    let (code, said) = add(&["--label", "short"], &"t".repeat(31));
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("warning: the secret has 31 bytes; use at least 32 random ones"), "{said}");
-    let (code, said) = add(&["--label", "long"], &"u".repeat(32));
-    assert!(code == Some(0) && !said.contains("warning"), "{said}");
-    let before = deployed.secret.lock().unwrap().current();
-    let (code, said) = add(&["--field", "nope", "--label", "x"], &"v".repeat(32));
-    assert_eq!(code, Some(2));
-    assert_eq!(said, "error: --field: expected keys, found \"nope\"\n");
-    assert_eq!(deployed.secret.lock().unwrap().current(), before);
-}
-
-#[test]
 fn concurrent_changes_of_keys_are_not_overwritten() {
     let deployed = Deployed::start();
     let mut secret = deployed.secret.lock().unwrap();
