@@ -11,10 +11,10 @@ use std::process::Stdio;
 use harness::{livehooks, stderr};
 use serde_json::json;
 
-/// Adds a secret of plugNmeet to `keys.json`, and returns the exit code and the messages.
+/// Adds a secret of LiveKit to `keys.json`, and returns the exit code and the messages.
 fn add(folder: &Path, options: &[&str], secret: &str) -> (Option<i32>, String) {
     let mut command = livehooks(folder);
-    command.args(["keys", "add", "--keys", "keys.json", "--provider", "plugnmeet"]).args(options);
+    command.args(["keys", "add", "--keys", "keys.json", "--provider", "livekit"]).args(options);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // An option may be rejected before the secret is read.
@@ -26,7 +26,7 @@ fn add(folder: &Path, options: &[&str], secret: &str) -> (Option<i32>, String) {
 #[test]
 fn a_short_secret_is_added_with_a_warning() {
     let folder = tempfile::tempdir().unwrap();
-    let keys = json!({ "plugnmeet": { "keys": { "old": "s".repeat(32) } } });
+    let keys = json!({ "livekit": { "keys": { "old": "s".repeat(32) } } });
     fs::write(folder.path().join("keys.json"), keys.to_string()).unwrap();
     let (code, said) = add(folder.path(), &["--label", "short"], &"t".repeat(31));
     assert_eq!(code, Some(0), "{said}");
@@ -38,7 +38,7 @@ fn a_short_secret_is_added_with_a_warning() {
 #[test]
 fn an_unknown_field_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let keys = json!({ "plugnmeet": { "keys": { "old": "s".repeat(32) } } }).to_string();
+    let keys = json!({ "livekit": { "keys": { "old": "s".repeat(32) } } }).to_string();
     fs::write(folder.path().join("keys.json"), &keys).unwrap();
     let (code, said) = add(folder.path(), &["--field", "nope", "--label", "x"], &"v".repeat(32));
     assert_eq!((code, said.as_str()), (Some(2), "error: --field: expected keys, found \"nope\"\n"));
