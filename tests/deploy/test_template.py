@@ -25,7 +25,8 @@ def test_sam_and_cfn_lint_find_nothing(tmp_path):
 
 
 def test_the_template_stays_short():
-    assert len((ROOT / "template.yaml").read_text().splitlines()) <= 800
+    """A provider adds a dozen lines: a mapping, a condition, its secrets and a variable."""
+    assert len((ROOT / "template.yaml").read_text().splitlines()) <= 740 + 13 * len(PROVIDERS)
 
 
 def test_each_provider_is_in_every_section_outside_the_loops(source_template):
