@@ -98,7 +98,10 @@ fn expectation(normalized: &Normalized<'_>, event: &str) -> String {
     data.remove("raw_base64");
     let key = normalized.event_key();
     let hash = normalized.body_hash.to_string();
-    let expectation: Value = json!({ "event_key": key, "body_sha256": hash, "event": event });
+    let mut expectation: Value = json!({ "event_key": key, "body_sha256": hash, "event": event });
+    if let Some(reply) = normalized.reply {
+        expectation["reply"] = reply.into();
+    }
     serde_json::to_string_pretty(&expectation).unwrap() + "\n"
 }
 

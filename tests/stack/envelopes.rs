@@ -4,7 +4,7 @@ use livehooks::envelope::Delivered;
 use livehooks::local::{LOCAL_TIMEOUT, local_sdk_config};
 use livehooks_aws::Ingest;
 use livehooks_aws::config::{IngestConfig, KeySource};
-use livehooks_core::for_each_provider;
+use livehooks_core::{Keys, for_each_provider};
 use livehooks_signing::Signer;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -63,6 +63,14 @@ async fn answers<P: Signer>(kind: &str) -> Vec<(Fixture, Form, u16, Value)> {
     answers
 }
 
+/// The JSON with which the provider wants this delivery to be acknowledged, if it reads the response.
+fn reply<P: Signer>(fixture: &Fixture) -> Option<Value> {
+    let keys = P::Keys::from_json(&fixture.keys).unwrap();
+    let delivery = fixture.delivery();
+    let verified = P::verify(&delivery, &keys, fixture.now).unwrap();
+    P::normalize(&verified, fixture.now).reply.map(|json| serde_json::from_str(json).unwrap())
+}
+
 async fn accepted_in_every_form<P: Signer>() {
     let mut seen = std::collections::HashSet::new();
     for (fixture, form, status, answer) in answers::<P>("ok").await {
@@ -70,7 +78,10 @@ async fn accepted_in_every_form<P: Signer>() {
         assert_eq!(status, 200, "{name}, {form:?}: {answer}");
         // Some cases share an id or a sequence with others. The second form of a case is always a duplicate.
         let first = seen.insert(name.clone());
-        assert!(first || answer["status"] == "duplicate", "{name}, {form:?}: {answer}");
+        match reply::<P>(&fixture) {
+            Some(reply) => assert_eq!(answer, reply, "{name}, {form:?}"),
+            None => assert!(first || answer["status"] == "duplicate", "{name}, {form:?}: {answer}"),
+        }
     }
 }
 
