@@ -287,6 +287,7 @@ def test_the_initial_value_of_a_secret_never_changes(source_template):
         "PlugnmeetSecret": '{"keys": {}}',
         "LivekitSecret": '{"keys": {}}',
         "MuxSecret": '{"signing_secrets": []}',
+        "JaasSecret": '{"signing_secrets": []}',
     }
 
 

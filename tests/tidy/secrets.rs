@@ -153,6 +153,7 @@ fn a_shared_secret_of_fifteen_bytes_is_weak_and_one_of_sixteen_is_not() {
         ("plugnmeet", |secret| json!({ "keys": { "name": secret } })),
         ("livekit", |secret| json!({ "keys": { "name": secret } })),
         ("mux", |secret| json!({ "signing_secrets": [secret] })),
+        ("jaas", |secret| json!({ "signing_secrets": [secret] })),
     ] {
         let weakness = |secret| {
             let mut keys = keys(secret);

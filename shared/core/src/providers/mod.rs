@@ -8,6 +8,7 @@ mod signing_secrets;
 mod timestamped_signature;
 
 pub mod hms;
+pub mod jaas;
 pub mod livekit;
 pub mod mux;
 pub mod plugnmeet;
@@ -34,6 +35,7 @@ macro_rules! for_each_provider {
             plugnmeet::PlugNmeet,
             livekit::LiveKit,
             mux::Mux,
+            jaas::Jaas,
         }
     };
     (@list $P:ident => $value:expr; $($module:ident::$Provider:ident,)*) => {
