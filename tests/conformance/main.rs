@@ -103,7 +103,11 @@ fn expectation(normalized: &Normalized<'_>, event: &str) -> String {
     data.remove("raw_base64");
     let key = normalized.event_key();
     let hash = normalized.body_hash.to_string();
-    pretty(&json!({ "event_key": key, "body_sha256": hash, "event": event }))
+    let mut expectation = json!({ "event_key": key, "body_sha256": hash, "event": event });
+    if let Some(reply) = normalized.reply {
+        expectation["reply"] = reply.into();
+    }
+    pretty(&expectation)
 }
 
 fn pretty(json: &Value) -> String {

@@ -7,6 +7,7 @@ import json
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def livekit(event: dict, key: ApiKey, now: float | None = None) -> Delivery:
 
 def mux(event: dict, secret: str, now: float | None = None) -> Delivery:
     body = compact(event)
-    headers = {"Content-Type": "application/json", "mux-signature": timestamped(body, secret, now)}
+    headers = {"Content-Type": "application/json", "mux-signature": timestamped(body, secret, now, bytes.hex)}
     return Delivery("mux", "/webhooks/mux", headers, body)
 
 
@@ -106,10 +107,17 @@ def zoom(event: dict, secret: str, now: float | None = None) -> Delivery:
     return Delivery("zoom", "/webhooks/zoom", headers, body)
 
 
-def timestamped(body: bytes, secret: str, now: float | None) -> str:
+def jaas(event: dict, secret: str, now: float | None = None) -> Delivery:
+    body = compact(event)
+    in_base64 = lambda mac: base64.b64encode(mac).decode()
+    headers = {"Content-Type": "application/json", "X-Jaas-Signature": timestamped(body, secret, now, in_base64)}
+    return Delivery("jaas", "/webhooks/jaas", headers, body)
+
+
+def timestamped(body: bytes, secret: str, now: float | None, encode: Callable[[bytes], str]) -> str:
     now = int(time.time() if now is None else now)
-    mac = hmac.new(secret.encode(), f"{now}.".encode() + body, hashlib.sha256).hexdigest()
-    return f"t={now},v1={mac}"
+    mac = hmac.new(secret.encode(), f"{now}.".encode() + body, hashlib.sha256).digest()
+    return f"t={now},v1={encode(mac)}"
 
 
 def body_hash_token(body: bytes, key: ApiKey, now: float | None) -> str:

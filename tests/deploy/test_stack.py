@@ -28,6 +28,7 @@ PLUGNMEET_KEY_NEW = ApiKey("APIplugnmeet", "another-secret-of-plugnmeet-after-ro
 LIVEKIT_KEY = ApiKey("APIlivekit", "secret-of-livekit-for-deploy-tests")
 MUX_SECRET = "secret-of-mux-for-deploy-tests"
 ZOOM_SECRET = "secret-of-zoom-for-deploy-tests"
+JAAS_SECRET = "whsec_secret-of-jaas-for-deploy-tests"
 # The time that KeyRing waits between two refreshes after failed verifications.
 REFRESH_INTERVAL_S = 30
 # The longest time that KeyRing caches a failed read.
@@ -112,6 +113,7 @@ def test_100ms_works_immediately_and_the_others_ask_for_keys(stack, rsa_key, eve
         ("LivekitFunction", "Livekit", livekit("room_started")),
         ("MuxFunction", "Mux", mux("video.live_stream.created")),
         ("ZoomFunction", "Zoom", zoom("meeting.started")),
+        ("JaasFunction", "Jaas", jaas("ROOM_CREATED")),
     ]:
         assert stack.post(delivery).status == 503
         assert f"put-secret-value --secret-id {stack.outputs[f'{name}SecretId']} --secret-string" in stack.log(function)
@@ -156,6 +158,7 @@ def test_keys_work_within_half_a_minute_after_they_are_set(stack, rsa_key):
     stack.put_secret("Livekit", {"keys": {LIVEKIT_KEY.name: LIVEKIT_KEY.secret}})
     stack.put_secret("Mux", {"signing_secrets": [MUX_SECRET]})
     stack.put_secret("Zoom", {"secret_tokens": [ZOOM_SECRET]})
+    stack.put_secret("Jaas", {"signing_secrets": [JAAS_SECRET]})
     stack.put_secret("Videosdk", stack.secret("Videosdk") | {"public_keys": [rsa_key.public_pem]})
     time.sleep(RETRY_DELAY_MAX_S + 1)
     for delivery in [plugnmeet("room_started"), livekit("room_started"), videosdk(stack, rsa_key, "session-started")]:
@@ -191,6 +194,7 @@ def test_each_event_is_stored_once_and_published_to_matching_subscribers(stack, 
         "livekit": livekit("participant_joined"),
         "mux": mux("video.live_stream.connected"),
         "zoom": zoom("meeting.participant_joined"),
+        "jaas": jaas("PARTICIPANT_JOINED"),
     }
     others = [hms(stack, "room.end.success"), plugnmeet("no_such_event"), livekit("room_finished")]
     ids = {}
@@ -238,6 +242,7 @@ def test_both_body_encodings_and_any_content_type_are_accepted(stack, rsa_key, i
         ("LivekitFunction", livekit("participant_left")),
         ("MuxFunction", mux("video.live_stream.disconnected")),
         ("ZoomFunction", zoom("meeting.participant_left")),
+        ("JaasFunction", jaas("PARTICIPANT_LEFT")),
     ]:
         headers = {name.lower(): value for name, value in delivery.headers.items() if name.lower() != "content-type"}
         if content_type:
@@ -256,9 +261,8 @@ def test_there_are_no_other_routes(stack):
 
 
 def test_no_log_contains_a_key_a_token_or_a_body(stack, rsa_key):
-    secrets = [PLUGNMEET_KEY.secret, LIVEKIT_KEY.secret, MUX_SECRET, ZOOM_SECRET,
-               stack.secret("Hms")["headers"][0]["values"][0],
-               stack.secret("Videosdk")["url_tokens"][0], "Zoë"]
+    secrets = [PLUGNMEET_KEY.secret, LIVEKIT_KEY.secret, MUX_SECRET, ZOOM_SECRET, JAAS_SECRET,
+               stack.secret("Hms")["headers"][0]["values"][0], stack.secret("Videosdk")["url_tokens"][0], "Zoë"]
     for function in FUNCTIONS:
         text = stack.log(function)
         assert not [secret for secret in secrets if secret in text], function
@@ -473,6 +477,9 @@ def forgeries(stack, rsa_key, authentic):
     yield signing.zoom({"event": "meeting.ended"}, ZOOM_SECRET, time.time() - 3 * 3600)
     yield signing.zoom({"event": "meeting.ended"}, ZOOM_SECRET, time.time() + 600)
     yield signing.zoom(url_validation("v0:1:{}"), ZOOM_SECRET)
+    yield signing.jaas({"eventType": "ROOM_CREATED"}, JAAS_SECRET.removeprefix("whsec_"))
+    yield signing.jaas({"eventType": "ROOM_CREATED"}, JAAS_SECRET, time.time() - 26 * 3600)
+    yield signing.jaas({"eventType": "ROOM_CREATED"}, JAAS_SECRET, time.time() + 600)
 
 
 # Sent while the secret was invalid.
@@ -523,6 +530,13 @@ def zoom(kind: str) -> signing.Delivery:
 
 def url_validation(token: str) -> dict:
     return {"event": "endpoint.url_validation", "event_ts": time.time_ns() // 1_000_000, "payload": {"plainToken": token}}
+
+
+def jaas(kind: str) -> signing.Delivery:
+    participant = {"id": "user-1", "name": "Zoë <b>", "participantJid": "1f9a7c52@8x8.vc", "participantId": "1f9a7c52"}
+    event = {"idempotencyKey": str(uuid.uuid4()), "eventType": kind, "sessionId": "session-1",
+             "timestamp": int(time.time() * 1000), "fqn": "vpaas-magic-cookie-1/room-1", "data": participant}
+    return signing.jaas(event, JAAS_SECRET)
 
 
 def now() -> str:

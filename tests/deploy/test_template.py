@@ -292,6 +292,7 @@ def test_the_initial_value_of_a_secret_never_changes(source_template):
         "LivekitSecret": '{"keys": {}}',
         "MuxSecret": '{"signing_secrets": []}',
         "ZoomSecret": '{"secret_tokens": []}',
+        "JaasSecret": '{"signing_secrets": []}',
     }
 
 

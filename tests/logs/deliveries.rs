@@ -84,12 +84,20 @@ async fn fixtures_of<P: Provider>(notes: &mut Notes) {
     }
 }
 
+/// The fields that hold an event's id, whoever sends it.
+const ID_FIELDS: [&str; 2] = ["id", "idempotencyKey"];
+
+/// The fields that hold an event's type.
+const TYPE_FIELDS: [&str; 4] = ["event", "type", "webhookType", "eventType"];
+
 /// What the log may show of a body: the event's id, and the name of an unknown type. One provider's type in an array may
 /// be part of another's name.
 fn shown(body: &Value) -> Vec<&str> {
     let objects = body.as_array().map_or(std::slice::from_ref(body), Vec::as_slice);
-    let names = ["id", "event", "type", "webhookType"];
-    objects.iter().flat_map(|object| names.iter().filter_map(|name| object[name].as_str())).collect()
+    objects
+        .iter()
+        .flat_map(|object| ID_FIELDS.iter().chain(&TYPE_FIELDS).filter_map(|name| object[name].as_str()))
+        .collect()
 }
 
 /// The end of a string that is too long for a log line.
@@ -115,12 +123,14 @@ async fn samples_of<P: Provider>(notes: &mut Notes) {
         let mut altered = marked.clone();
         altered["canary-name"] = json!("canary-altered");
         let mut unknown = altered.clone();
-        for name in ["event", "type", "webhookType"] {
+        for name in TYPE_FIELDS {
             if let Some(kind) = unknown.get_mut(name) {
                 *kind = json!(format!("shown-as-it-is\u{1b}{}", "x".repeat(64)) + CUT_OFF);
             }
         }
-        unknown["id"] = json!(format!("unknown-{index}{}", "x".repeat(64)) + CUT_OFF);
+        for name in ID_FIELDS {
+            unknown[name] = json!(format!("unknown-{index}{}", "x".repeat(64)) + CUT_OFF);
+        }
         // Repeats and unknown types are logged the same way for every type: an eighth of them is enough.
         let bodies = [&marked, &marked, &altered, &unknown];
         for body in &bodies[..if index % 8 == 0 { 4 } else { 1 }] {
@@ -155,7 +165,7 @@ pub fn marked(body: &str, sample: &str, notes: &mut Notes) -> Value {
     }
     let mut json: Value = serde_json::from_str(body).unwrap();
     for (name, value) in json.as_object_mut().unwrap() {
-        if !matches!(name.as_str(), "id" | "event" | "type" | "webhookType") {
+        if !ID_FIELDS.contains(&name.as_str()) && !TYPE_FIELDS.contains(&name.as_str()) {
             mark(value, &format!("{sample}-{name}"));
         }
     }

@@ -156,11 +156,13 @@ fn add(counts: &mut Counts, event: &str) {
     }
     #[derive(Deserialize)]
     struct Participant {
-        id: String,
+        id: Option<String>,
+        user_id: Option<String>,
     }
     let event: Stored = serde_json::from_str(event).expect("an event");
-    // Some providers know no participants.
-    let id = event.data.participant.map_or(event.id, |participant| participant.id);
-    let number = id.rsplit(['-', '_']).next().and_then(|number| number.parse().ok());
-    *counts.entry(number.expect("participants and events have numbers")).or_default() += 1;
+    // Some providers know no participants, some assign participants' ids themselves.
+    let ids = event.data.participant.map_or([None, None], |known| [known.id, known.user_id]);
+    let number = |id: String| id.rsplit(['-', '_']).next().and_then(|number| number.parse().ok());
+    let number = ids.into_iter().flatten().chain([event.id]).find_map(number);
+    *counts.entry(number.expect("participants or events have numbers")).or_default() += 1;
 }

@@ -10,8 +10,10 @@ const PUBLISHED: &[&str] = &[
     "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b",
     // muxinc/mux-elixir, documentation of its test helper.
     "343fcb40497549085c98ae137c137116a5c2442eb8dc0bf0cac3a3419ce05b9f",
+    // 8x8, documentation of JaaS's signatures.
+    "cb0c52e75bc0cc9d327ba742a2d89db1c22436b5e04dd8522060702a8487f4eb",
     // The development keys in events/keys.json: the header and the signing secret of 100ms, LiveKit, plugNmeet,
-    // VideoSDK's public key (DER), Mux, and Zoom.
+    // VideoSDK's public key (DER), Mux, Zoom and JaaS.
     "8c4a29f35751c978b658e2bcf0c1efa567aecf47cc2fedf62e23de11d6b7fea1",
     "a02fc2aa11c8e846f740fd52f147ce4c641fa13f681e593f6a846f928ac677b6",
     "48eb4705a0cbcf36f365b44c952f9bdce7af8cea7fe1e58821bf30434cf6fcac",
@@ -19,6 +21,7 @@ const PUBLISHED: &[&str] = &[
     "83a73f9533a3e806135a453b7b75eacb01188145b6180c667c5305c57b4c2395",
     "0d220592c34056a8cdcfeab624fc116549f6cb4b83417d3288faaa8665698398",
     "4907d3695b677929a0a810c364a089d0e893799f4fbb712b1ef0af379c6ad7c4",
+    "c2b0bf4b6fbfd62e319e7a06bd6e7b4294808ef2c0e88002f1226b4c3cdd1e98",
 ];
 
 /// 128 bits, if every bit is random.

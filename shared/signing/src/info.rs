@@ -138,6 +138,8 @@ pub struct Normalized {
     pub body_sha256: String,
     /// The event as CloudEvents JSON.
     pub json: String,
+    /// The JSON with which the provider wants this event to be acknowledged, if it reads the response.
+    pub reply: Option<&'static str>,
 }
 
 fn verify<P: Signer>(
@@ -166,6 +168,7 @@ fn normalize<P: Signer>(keys: &Value, body: &[u8], now: Timestamp) -> Result<Nor
         event_key: normalized.event_key(),
         body_sha256: normalized.body_hash.to_string(),
         json,
+        reply: normalized.reply,
     })
 }
 

@@ -8,6 +8,7 @@ mod signing_secrets;
 mod timestamped_signature;
 
 pub mod hms;
+pub mod jaas;
 pub mod livekit;
 pub mod mux;
 pub mod plugnmeet;
@@ -36,6 +37,7 @@ macro_rules! for_each_provider {
             livekit::LiveKit,
             mux::Mux,
             zoom::Zoom,
+            jaas::Jaas,
         }
     };
     (@list $P:ident => $value:expr; $($module:ident::$Provider:ident,)*) => {

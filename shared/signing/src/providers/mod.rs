@@ -1,6 +1,7 @@
 //! How each provider signs and sends, one module per provider.
 
 mod hms;
+mod jaas;
 mod livekit;
 mod livekit_token;
 mod mux;
