@@ -7,6 +7,7 @@ import json
 import subprocess
 import tempfile
 import time
+import uuid
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -97,6 +98,13 @@ def mux(event: dict, secret: str, now: float | None = None) -> Delivery:
     body = compact(event)
     headers = {"Content-Type": "application/json", "mux-signature": timestamped(body, secret, now)}
     return Delivery("mux", "/webhooks/mux", headers, body)
+
+
+def realtimekit(event: dict, key: RsaKey, token: str | None) -> Delivery:
+    body = compact(event)
+    path = "/webhooks/realtimekit" + (f"/{token}" if token else "")
+    headers = {"Content-Type": "application/json", "rtk-signature": key.sign(body), "rtk-uuid": str(uuid.uuid4())}
+    return Delivery("realtimekit", path, headers, body)
 
 
 def timestamped(body: bytes, secret: str, now: float | None) -> str:

@@ -13,6 +13,8 @@ async fn secrets_in_bodies_stay_in_the_table() {
         ("livekit", "ingress_started", "/ingressInfo/streamKey"),
         ("mux", "video.live_stream.connected", "/data/stream_key"),
         ("mux", "video.live_stream.created", "/data/srt_passphrase"),
+        ("realtimekit", "livestreaming.statusUpdate+IDLE", "/streamKey"),
+        ("realtimekit", "livestreaming.statusUpdate+LIVE", "/ingestServer"),
     ] {
         let body = body(provider, name, |_| ());
         let secret = serde_json::from_str::<Value>(&body).unwrap().pointer(pointer).unwrap().to_string();

@@ -11,13 +11,14 @@ const PUBLISHED: &[&str] = &[
     // muxinc/mux-elixir, documentation of its test helper.
     "343fcb40497549085c98ae137c137116a5c2442eb8dc0bf0cac3a3419ce05b9f",
     // The development keys in events/keys.json: the header and the signing secret of 100ms, LiveKit, plugNmeet,
-    // VideoSDK's public key (DER), and Mux.
+    // VideoSDK's public key (DER), Mux, and RealtimeKit's public key (DER).
     "8c4a29f35751c978b658e2bcf0c1efa567aecf47cc2fedf62e23de11d6b7fea1",
     "a02fc2aa11c8e846f740fd52f147ce4c641fa13f681e593f6a846f928ac677b6",
     "48eb4705a0cbcf36f365b44c952f9bdce7af8cea7fe1e58821bf30434cf6fcac",
     "101bbbbdc15d065eef408a61735664e9b8b7ac6bc5cc045771abe80ce9eeebc4",
     "83a73f9533a3e806135a453b7b75eacb01188145b6180c667c5305c57b4c2395",
     "0d220592c34056a8cdcfeab624fc116549f6cb4b83417d3288faaa8665698398",
+    "69b41824242370b8b275d38cf0098a2de87360fcb0e31764044384b6cfd6032a",
 ];
 
 /// 128 bits, if every bit is random.

@@ -11,6 +11,7 @@ pub mod hms;
 pub mod livekit;
 pub mod mux;
 pub mod plugnmeet;
+pub mod realtimekit;
 pub mod videosdk;
 
 pub use livekit_token::ApiKeys;
@@ -34,6 +35,7 @@ macro_rules! for_each_provider {
             plugnmeet::PlugNmeet,
             livekit::LiveKit,
             mux::Mux,
+            realtimekit::RealtimeKit,
         }
     };
     (@list $P:ident => $value:expr; $($module:ident::$Provider:ident,)*) => {
