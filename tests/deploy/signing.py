@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+import uuid
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -112,6 +113,13 @@ def jaas(event: dict, secret: str, now: float | None = None) -> Delivery:
     in_base64 = lambda mac: base64.b64encode(mac).decode()
     headers = {"Content-Type": "application/json", "X-Jaas-Signature": timestamped(body, secret, now, in_base64)}
     return Delivery("jaas", "/webhooks/jaas", headers, body)
+
+
+def realtimekit(event: dict, key: RsaKey, token: str | None) -> Delivery:
+    body = compact(event)
+    path = "/webhooks/realtimekit" + (f"/{token}" if token else "")
+    headers = {"Content-Type": "application/json", "rtk-signature": key.sign(body), "rtk-uuid": str(uuid.uuid4())}
+    return Delivery("realtimekit", path, headers, body)
 
 
 def timestamped(body: bytes, secret: str, now: float | None, encode: Callable[[bytes], str]) -> str:

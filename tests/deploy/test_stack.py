@@ -98,11 +98,11 @@ def test_providers_can_be_added_and_sam_deploy_prints_the_outputs(stack):
         QueueUrl=stack.outputs["FallbackQueueUrl"], Attributes={"VisibilityTimeout": "3"})
 
 
-def test_a_new_stack_has_a_secret_for_100ms_and_a_token_for_videosdk(stack):
+def test_a_new_stack_has_a_secret_for_100ms_and_tokens_for_videosdk_and_realtimekit(stack):
     [header] = stack.secret("Hms")["headers"]
-    assert header["name"] == "X-Livehooks-Secret" and len(header["values"][0]) == 48
-    [token] = stack.secret("Videosdk")["url_tokens"]
-    assert len(token) == 48 and token.isalnum() and token != header["values"][0]
+    assert header["name"] == "X-Livehooks-Secret"
+    values = [header["values"][0], *(stack.secret(name)["url_tokens"][0] for name in ("Videosdk", "Realtimekit"))]
+    assert all(len(value) == 48 and value.isalnum() for value in values) and len({*values}) == 3
 
 
 def test_100ms_works_immediately_and_the_others_ask_for_keys(stack, rsa_key, everything, source_template):
@@ -114,6 +114,7 @@ def test_100ms_works_immediately_and_the_others_ask_for_keys(stack, rsa_key, eve
         ("MuxFunction", "Mux", mux("video.live_stream.created")),
         ("ZoomFunction", "Zoom", zoom("meeting.started")),
         ("JaasFunction", "Jaas", jaas("ROOM_CREATED")),
+        ("RealtimekitFunction", "Realtimekit", realtimekit(stack, rsa_key, "meeting.started")),
     ]:
         assert stack.post(delivery).status == 503
         assert f"put-secret-value --secret-id {stack.outputs[f'{name}SecretId']} --secret-string" in stack.log(function)
@@ -159,7 +160,8 @@ def test_keys_work_within_half_a_minute_after_they_are_set(stack, rsa_key):
     stack.put_secret("Mux", {"signing_secrets": [MUX_SECRET]})
     stack.put_secret("Zoom", {"secret_tokens": [ZOOM_SECRET]})
     stack.put_secret("Jaas", {"signing_secrets": [JAAS_SECRET]})
-    stack.put_secret("Videosdk", stack.secret("Videosdk") | {"public_keys": [rsa_key.public_pem]})
+    for name in ("Videosdk", "Realtimekit"):
+        stack.put_secret(name, stack.secret(name) | {"public_keys": [rsa_key.public_pem]})
     time.sleep(RETRY_DELAY_MAX_S + 1)
     for delivery in [plugnmeet("room_started"), livekit("room_started"), videosdk(stack, rsa_key, "session-started")]:
         assert stack.post(delivery).result == (200, "accepted")
@@ -195,6 +197,7 @@ def test_each_event_is_stored_once_and_published_to_matching_subscribers(stack, 
         "mux": mux("video.live_stream.connected"),
         "zoom": zoom("meeting.participant_joined"),
         "jaas": jaas("PARTICIPANT_JOINED"),
+        "realtimekit": realtimekit(stack, rsa_key, "meeting.participantJoined"),
     }
     others = [hms(stack, "room.end.success"), plugnmeet("no_such_event"), livekit("room_finished")]
     ids = {}
@@ -243,6 +246,7 @@ def test_both_body_encodings_and_any_content_type_are_accepted(stack, rsa_key, i
         ("MuxFunction", mux("video.live_stream.disconnected")),
         ("ZoomFunction", zoom("meeting.participant_left")),
         ("JaasFunction", jaas("PARTICIPANT_LEFT")),
+        ("RealtimekitFunction", realtimekit(stack, rsa_key, "meeting.participantLeft")),
     ]:
         headers = {name.lower(): value for name, value in delivery.headers.items() if name.lower() != "content-type"}
         if content_type:
@@ -256,13 +260,14 @@ def test_both_body_encodings_and_any_content_type_are_accepted(stack, rsa_key, i
 
 
 def test_there_are_no_other_routes(stack):
-    for path in ["/", "/webhooks", "/webhooks/100ms/x", "/webhooks/hms", "/webhooks/videosdk/a/b"]:
+    for path in ["/", "/webhooks", "/webhooks/100ms/x", "/webhooks/hms", "/webhooks/videosdk/a/b", "/webhooks/mux/x"]:
         assert stack.post(signing.Delivery("", path, {}, b"{}")).status == 404, path
 
 
 def test_no_log_contains_a_key_a_token_or_a_body(stack, rsa_key):
     secrets = [PLUGNMEET_KEY.secret, LIVEKIT_KEY.secret, MUX_SECRET, ZOOM_SECRET, JAAS_SECRET,
-               stack.secret("Hms")["headers"][0]["values"][0], stack.secret("Videosdk")["url_tokens"][0], "Zoë"]
+               stack.secret("Hms")["headers"][0]["values"][0], "Zoë",
+               *(stack.secret(name)["url_tokens"][0] for name in ("Videosdk", "Realtimekit"))]
     for function in FUNCTIONS:
         text = stack.log(function)
         assert not [secret for secret in secrets if secret in text], function
@@ -464,6 +469,11 @@ def forgeries(stack, rsa_key, authentic):
     yield signing.videosdk(event, RsaKey(), token)
     yield signing.videosdk(event, rsa_key, "guess")
     yield signing.videosdk(event, rsa_key, None)
+    event = {"event": "meeting.started"}
+    [token] = stack.secret("Realtimekit")["url_tokens"]
+    yield signing.realtimekit(event, RsaKey(), token)
+    yield signing.realtimekit(event, rsa_key, "guess")
+    yield signing.realtimekit(event, rsa_key, None)
     for make, key in [(signing.plugnmeet, PLUGNMEET_KEY), (signing.livekit, LIVEKIT_KEY)]:
         event = {"event": "room_started"}
         yield make(event, ApiKey(key.name, "guess"))
@@ -539,6 +549,14 @@ def jaas(kind: str) -> signing.Delivery:
     return signing.jaas(event, JAAS_SECRET)
 
 
+def realtimekit(stack, key: RsaKey, kind: str) -> signing.Delivery:
+    [token] = stack.secret("Realtimekit")["url_tokens"]
+    meeting = {"id": "room-1", "sessionId": str(uuid.uuid4()), "title": "Zoë <b>", "startedAt": now(),
+               "organizedBy": {"id": "account-1", "name": "account"}}
+    participant = {"peerId": "peer-1", "customParticipantId": "user-1", "joinedAt": now()}
+    return signing.realtimekit({"event": kind, "meeting": meeting, "participant": participant}, key, token)
+
+
 def now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
@@ -546,7 +564,7 @@ def now() -> str:
 def envelope(path: str, headers: dict, body: str, is_base64: bool) -> dict:
     """API Gateway's payload format 2.0."""
     parts = path.split("/")
-    route = "/webhooks/videosdk/{token}" if len(parts) == 4 else path
+    route = "/".join([*parts[:3], "{token}"]) if len(parts) == 4 else path
     return {
         "version": "2.0", "routeKey": f"POST {route}", "rawPath": path, "rawQueryString": "", "headers": headers,
         "pathParameters": {"token": parts[3]} if len(parts) == 4 else {},

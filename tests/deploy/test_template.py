@@ -261,6 +261,7 @@ def test_the_api_has_only_the_providers_routes(template):
     assert routes == {
         **{f"/webhooks/{name}": ["post"] for name in NAMES.values()},
         "/webhooks/videosdk/{token}": ["post"],
+        "/webhooks/realtimekit/{token}": ["post"],
     }
 
 
@@ -293,6 +294,7 @@ def test_the_initial_value_of_a_secret_never_changes(source_template):
         "MuxSecret": '{"signing_secrets": []}',
         "ZoomSecret": '{"secret_tokens": []}',
         "JaasSecret": '{"signing_secrets": []}',
+        "RealtimekitSecret": {"Fn::Sub": '{"public_keys": [], "url_tokens": ["{{resolve:secretsmanager:${RealtimekitUrlToken}:SecretString}}"]}'},
     }
 
 

@@ -154,15 +154,17 @@ fn add(counts: &mut Counts, event: &str) {
     struct Data {
         participant: Option<Participant>,
     }
-    #[derive(Deserialize)]
+    #[derive(Default, Deserialize)]
     struct Participant {
         id: Option<String>,
         user_id: Option<String>,
     }
     let event: Stored = serde_json::from_str(event).expect("an event");
-    // Some providers know no participants, some assign participants' ids themselves.
-    let ids = event.data.participant.map_or([None, None], |known| [known.id, known.user_id]);
-    let number = |id: String| id.rsplit(['-', '_']).next().and_then(|number| number.parse().ok());
-    let number = ids.into_iter().flatten().chain([event.id]).find_map(number);
+    // Some providers know no participants, and some give them ids of their own.
+    let Participant { id, user_id } = event.data.participant.unwrap_or_default();
+    let number = [user_id, id, Some(event.id)]
+        .into_iter()
+        .flatten()
+        .find_map(|id| id.rsplit(['-', '_']).next()?.parse().ok());
     *counts.entry(number.expect("participants or events have numbers")).or_default() += 1;
 }

@@ -19,6 +19,8 @@ async fn secrets_in_bodies_stay_in_the_table() {
         ("zoom", "session.user_joined", "/payload/object/session_key"),
         ("zoom", "session.stream_ingestion_connected", "/payload/object/stream_ingestion/stream_key"),
         ("zoom", "meeting.registration_approved", "/payload/object/registrant/participant_pin_code"),
+        ("realtimekit", "livestreaming.statusUpdate+IDLE", "/streamKey"),
+        ("realtimekit", "livestreaming.statusUpdate+LIVE", "/ingestServer"),
     ] {
         let body = body(provider, name, |_| ());
         let secret = serde_json::from_str::<Value>(&body).unwrap().pointer(pointer).unwrap().to_string();

@@ -12,6 +12,7 @@ pub mod jaas;
 pub mod livekit;
 pub mod mux;
 pub mod plugnmeet;
+pub mod realtimekit;
 pub mod videosdk;
 pub mod zoom;
 
@@ -38,6 +39,7 @@ macro_rules! for_each_provider {
             mux::Mux,
             zoom::Zoom,
             jaas::Jaas,
+            realtimekit::RealtimeKit,
         }
     };
     (@list $P:ident => $value:expr; $($module:ident::$Provider:ident,)*) => {

@@ -6,6 +6,7 @@ mod livekit;
 mod livekit_token;
 mod mux;
 mod plugnmeet;
+mod realtimekit;
 mod rsa_signature;
 mod signing_secrets;
 mod timestamped_signature;
