@@ -39,6 +39,10 @@ fn events_are_filtered_by_every_option() {
     assert_eq!(newest[0]["provider"], "videosdk", "a limit keeps the newest");
 
     let table = ran(folder.path(), &["events", "--room", "standup"], 0);
+    let ids = json_lines(folder.path(), &["events", "--json", "--room", "standup"]);
+    for event in ids {
+        assert!(table.contains(event["id"].as_str().unwrap()), "a pipe gets complete ids: {table}");
+    }
     assert!(table.starts_with("RECEIVED "), "{table}");
     assert!(table.lines().any(|line| line.contains(" participant.joined ") && line.contains(" standup ")));
     assert!(!table.contains('\u{1b}'), "no color without a terminal");

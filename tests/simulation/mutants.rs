@@ -160,6 +160,7 @@ impl Mutant {
                 provider_type: None,
                 room: None,
                 participant: None,
+                participant_name: None,
                 reply: None,
             })
         };

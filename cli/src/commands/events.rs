@@ -6,7 +6,7 @@ use super::send::TRY;
 use super::{FilterOptions, StackOptions, ended};
 use crate::error::{CommandError, Ending};
 use crate::history::{Filter, Source, Stored, Tail, TailError};
-use crate::terminal::{BOLD, DIM, RED, YELLOW, column, columns, line, local, styled};
+use crate::terminal::{BOLD, DIM, RED, YELLOW, column, columns, is_terminal, line, local, safe, styled};
 
 /// How often the stream is read. DynamoDB allows five reads a second per shard, for all readers.
 const POLL: Duration = Duration::from_secs(1);
@@ -125,6 +125,8 @@ struct Widths {
 }
 
 const PROVIDER: usize = 9;
+/// No id is longer: it is a key of the table.
+const ID_MAX: usize = 2_048;
 
 impl Widths {
     fn of_terminal() -> Self {
@@ -162,15 +164,15 @@ pub(super) fn row(stored: &Stored) -> String {
         "live.unknown" => styled(YELLOW, kind),
         _ => kind,
     };
+    // In a file or a pipe, ids are for other commands.
+    let id = if is_terminal() { column(&event.id, widths.id) } else { safe(&event.id, ID_MAX) };
     let text = |text: Option<&str>, width| column(text.unwrap_or("-"), width);
-    let participant = event.data.participant.as_ref();
-    let participant = participant.and_then(|found| found.name.as_deref()).or(event.participant_key());
     format!(
         "{} {} {kind} {} {} {}",
         styled(DIM, local(stored.received_at, widths.time.0)),
         column(&event.provider, PROVIDER),
         text(event.subject.as_deref(), widths.room),
-        text(participant, widths.participant),
-        styled(DIM, column(&event.id, widths.id).trim_end()),
+        text(event.participant_name(), widths.participant),
+        styled(DIM, id.trim_end()),
     )
 }

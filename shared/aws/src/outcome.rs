@@ -44,6 +44,7 @@ pub struct Receipt {
     pub provider_type: Option<String>,
     pub room: Option<String>,
     pub participant: Option<String>,
+    pub participant_name: Option<String>,
     /// The JSON with which the provider wants the event to be acknowledged, if it reads the response.
     pub reply: Option<&'static str>,
 }
@@ -69,6 +70,9 @@ impl Receipt {
             participant: participant
                 .and_then(|participant| participant.user_id.as_ref().or(participant.id.as_ref()))
                 .map(|id| id.clone().into_owned()),
+            participant_name: participant
+                .and_then(|participant| participant.name.clone())
+                .map(|name| name.into_owned()),
             reply: normalized.reply,
         }
     }
