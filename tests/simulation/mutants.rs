@@ -158,6 +158,7 @@ impl Mutant {
                 },
                 r#type: livehooks_core::EventType::Unknown,
                 provider_type: None,
+                is_new_type: false,
                 room: None,
                 participant: None,
                 participant_name: None,

@@ -1,11 +1,14 @@
 use std::collections::BTreeSet;
 
 use livehooks::dev::{Options, Stack, StartError};
+use livehooks_aws::Outcome;
 use livehooks_core::EventType;
-use livehooks_signing::PROVIDERS;
+use livehooks_core::mux::Mux;
+use livehooks_signing::{PROVIDERS, ProviderInfo};
 use reqwest::StatusCode;
 use serde_json::Value;
 
+use crate::fake_aws::{FakeAws, after, public_keys, request};
 use crate::harness::{EXAMPLE, Local, body, options};
 
 #[tokio::test]
@@ -38,7 +41,10 @@ async fn every_sample_is_accepted_recognized_stored_and_published() {
     ];
     assert_eq!(all.difference(&found).copied().collect::<Vec<_>>(), without_sample);
     for event in stored.iter().filter(|event| event["type"] == "live.unknown") {
-        assert!(event["providertype"].is_string(), "{event}");
+        let provider = ProviderInfo::named(event["provider"].as_str().unwrap()).unwrap();
+        let name = event["providertype"].as_str().unwrap();
+        let is_listed = provider.unmapped_types.iter().any(|unmapped| name.starts_with(unmapped));
+        assert!(is_listed, "{name} raises the alarm for new types: list it in UNMAPPED_TYPES");
     }
 }
 
@@ -181,4 +187,21 @@ async fn notifications_reach_an_app_that_starts_late() {
     assert_eq!(headers["x-livehooks-type"], "live.participant.joined");
     assert_eq!(headers["x-livehooks-room-id"], "Zo%C3%AB");
     crate::schema::check(&body).unwrap();
+}
+
+#[tokio::test]
+async fn a_type_raises_the_alarm_for_new_types_unless_it_is_mapped_or_documented() {
+    let aws = FakeAws::start().await;
+    let ingest = aws.ingest::<Mux>(&public_keys("mux"));
+    for (kind, expected) in [
+        ("video.live_stream.idle", false),
+        ("video.upload.created", false),
+        ("video.asset.track.ready", false),
+        ("video.hologram.started", true),
+    ] {
+        let body = format!(r#"{{"type":"{kind}","id":"{kind}","data":{{}}}}"#);
+        let outcome = ingest.receive_at(&request("mux", body.as_bytes(), after(0)), after(0)).await;
+        let Outcome::Stored(receipt) = outcome else { panic!("{kind}: {outcome:?}") };
+        assert_eq!(receipt.is_new_type, expected, "{kind}");
+    }
 }

@@ -1,6 +1,6 @@
 //! The outcome of a delivery, for the response, the log and the metrics.
 
-use livehooks_core::{EventType, Normalized, Rejection};
+use livehooks_core::{EventType, Normalized, Provider, Rejection};
 use metrics::counter;
 use tracing::{info, warn};
 
@@ -42,6 +42,8 @@ pub struct Receipt {
     pub written: PutOutcome,
     pub r#type: EventType,
     pub provider_type: Option<String>,
+    /// Whether the provider's type is neither in the vocabulary nor known to have no equivalent there.
+    pub is_new_type: bool,
     pub room: Option<String>,
     pub participant: Option<String>,
     pub participant_name: Option<String>,
@@ -59,13 +61,16 @@ impl From<Rejection> for Outcome {
 }
 
 impl Receipt {
-    pub(crate) fn new(written: PutOutcome, normalized: &Normalized<'_>) -> Self {
+    pub(crate) fn new<P: Provider>(written: PutOutcome, normalized: &Normalized<'_>) -> Self {
         let event = &normalized.event;
+        let provider_type = event.providertype.as_deref();
+        let is_unmapped = |name: &str| P::UNMAPPED_TYPES.iter().any(|unmapped| name.starts_with(unmapped));
         let participant = event.data.participant.as_ref();
         Self {
             written,
             r#type: event.r#type,
-            provider_type: event.providertype.as_deref().map(str::to_owned),
+            provider_type: provider_type.map(str::to_owned),
+            is_new_type: event.r#type == EventType::Unknown && !provider_type.is_some_and(is_unmapped),
             room: event.subject.as_deref().map(str::to_owned),
             participant: participant
                 .and_then(|participant| participant.user_id.as_ref().or(participant.id.as_ref()))
@@ -86,12 +91,12 @@ impl Receipt {
             PutOutcome::New { .. } => {
                 info!(provider, r#type = kind, id, "accepted");
                 counter!("Accepted", "provider" => provider).increment(1);
-                if self.r#type == EventType::Unknown {
+                if self.is_new_type {
                     warn!(
                         provider,
                         providertype = self.provider_type.as_deref().map(cut),
                         id,
-                        "event type is not in the vocabulary"
+                        "unknown event type"
                     );
                     counter!("UnknownType", "provider" => provider).increment(1);
                 }

@@ -51,7 +51,7 @@ impl<P: Provider> Pipeline<P> {
         }
         let mut event = P::normalize(&verified, received_at);
         match timeout_at(until, self.store.put(&mut event)).await {
-            Ok(Ok(written)) => Outcome::Stored(Receipt::new(written, &event)),
+            Ok(Ok(written)) => Outcome::Stored(Receipt::new::<P>(written, &event)),
             Ok(Err(PutError::TooLarge { bytes, bytes_max })) => Outcome::TooLarge { bytes, bytes_max },
             Ok(Err(PutError::Fault(fault))) => Outcome::Failed(fault),
             Err(_) => Outcome::Failed(Fault::StoreTimeout(late_ms)),

@@ -22,6 +22,10 @@ pub trait Provider: Sized + Send + Sync + 'static {
     /// the same.
     const CHANGING_FIELDS: &'static [&'static str] = &[];
 
+    /// Types that the provider documents and that have no equivalent in the vocabulary, by their first letters. They
+    /// become `live.unknown` like types that are new, but raise no alarm.
+    const UNMAPPED_TYPES: &'static [&'static str] = &[];
+
     /// Proves that `delivery` was sent by the provider, over the exact bytes received.
     ///
     /// `now` is when the delivery was received.

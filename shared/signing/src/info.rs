@@ -25,6 +25,8 @@ pub struct ProviderInfo {
     pub schemes: &'static [(Assurance, &'static str)],
     /// Whether the event's `source` names the key that signed.
     pub names_key: bool,
+    /// [`Provider::UNMAPPED_TYPES`](livehooks_core::Provider::UNMAPPED_TYPES).
+    pub unmapped_types: &'static [&'static str],
     /// How long a delivery stays valid.
     pub lifetime: Lifetime,
     /// The function's name in template.yaml.
@@ -62,6 +64,7 @@ impl ProviderInfo {
             static_fields: P::STATIC_FIELDS,
             schemes: P::SCHEMES,
             names_key: P::NAMES_KEY,
+            unmapped_types: P::UNMAPPED_TYPES,
             lifetime: P::LIFETIME,
             function: P::FUNCTION,
             sender: P::SENDER,

@@ -30,6 +30,7 @@ const TOKEN_HEADER: &str = "Authorization";
 impl Provider for LiveKit {
     const NAME: &'static str = "livekit";
     type Keys = ApiKeys;
+    const UNMAPPED_TYPES: &'static [&'static str] = &["agent_job_"];
 
     fn verify<'a>(
         delivery: &Delivery<'a>,

@@ -42,6 +42,8 @@ impl Provider for Mux {
     type Keys = SigningSecrets<Self>;
     const SECRET_FIELDS: &'static [&'static str] = &["srt_passphrase"];
     const CHANGING_FIELDS: &'static [&'static str] = &["attempts"];
+    const UNMAPPED_TYPES: &'static [&'static str] =
+        &["video.asset.", "video.delivery.", "video.live_stream.", "video.upload.", "robots."];
 
     fn verify<'a>(
         delivery: &Delivery<'a>,
