@@ -34,7 +34,8 @@ const note = (text) => h("small", {}, text);
 function times({ times }) {
   const { occurred, basis, received, stored, published } = times;
   const at = (time) => h("time", { datetime: time, title: time }, clock(time, !isToday(time)));
-  const after = (from, to) => h("span", { class: "lag" }, `+${span(between(from, to))}`);
+  // A provider's clock may be ahead; a minus says so alone.
+  const after = (from, to) => h("span", { class: "lag" }, `${between(from, to) < 0 ? "" : "+"}${span(between(from, to))}`);
   const unknown = note("not recorded");
   return facts("Times", [
     ["occurred", at(occurred), note(basis === "provider" ? "by the provider's clock" : "the provider gives no time: receive time")],

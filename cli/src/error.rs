@@ -8,6 +8,7 @@ use livehooks_signing::SignError;
 use crate::dev::StartError;
 use crate::history::HistoryError;
 use crate::keys_file::KeysFileError;
+use crate::local::lock_file::NotRunning;
 
 /// A command's exit status; see the table in `docs/cli.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,14 @@ pub enum CommandError {
     Port { port: u16, error: io::Error },
     #[error("cannot reach {url}: {why}\n  start the local stack with: cargo livehooks dev")]
     Unreachable { url: String, why: String },
+    #[error(
+        "{0}\n  start the local stack with `cargo livehooks dev`, or name a deployed one with --stack NAME"
+    )]
+    NotRunning(NotRunning),
+    #[error(
+        "{0}\n  start the local stack with `cargo livehooks dev`, or name one with --url URL and its keys with --keys FILE"
+    )]
+    NowhereToSend(NotRunning),
     #[error("cannot sign as {provider}: {why}")]
     Sign { provider: &'static str, why: SignError },
     #[error("cannot sign as {0}: the keys file has no keys for it")]

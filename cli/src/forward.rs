@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 
 /// As long as SNS waits for an answer.
@@ -20,6 +21,8 @@ pub enum PostError {
     NoAnswer(String),
     #[error("it answered {0}")]
     Rejected(StatusCode),
+    #[error("it answered {0}, and redirects are not followed")]
+    Redirected(StatusCode),
 }
 
 /// A developer's app.
@@ -31,9 +34,14 @@ pub struct HttpTarget {
 
 impl HttpTarget {
     /// The app at an http or https URL, or `None` for any other string.
+    ///
+    /// # Panics
+    /// If TLS cannot be set up.
     pub fn at(url: &str) -> Option<Self> {
         let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-        Some(Self { client: Client::builder().timeout(TIMEOUT).build().unwrap_or_default(), url })
+        // A login page that answers 200 has not accepted the event.
+        let client = Client::builder().timeout(TIMEOUT).redirect(Policy::none()).build();
+        Some(Self { client: client.expect("TLS can be set up"), url })
     }
 
     /// Posts until the app answers 2xx, and reports every failed attempt to `on_failure`.
@@ -77,6 +85,7 @@ impl HttpTarget {
         let answer = request.body(message.to_owned()).send().await;
         match answer.map_err(|error| PostError::NoAnswer(describe(error)))?.status() {
             status if status.is_success() => Ok(()),
+            status if status.is_redirection() => Err(PostError::Redirected(status)),
             status => Err(PostError::Rejected(status)),
         }
     }

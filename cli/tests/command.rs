@@ -114,14 +114,33 @@ fn a_key_error_names_file_and_field_and_never_shows_a_value() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_written_to_is_explained_and_not_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    // A file in its place stops every user, also root.
+    fs::write(folder.path().join(".livehooks"), "").unwrap();
+    let error = start_error(folder.path(), &[]);
+    assert!(error.contains("--data DIR") && error.contains("--memory"), "{error}");
+
+    let data = tempfile::tempdir().unwrap();
+    let in_memory = ["--memory"];
+    let elsewhere = ["--data", data.path().to_str().unwrap()];
+    for arguments in [&in_memory[..], &elsewhere] {
+        let dev = Dev::start(folder.path(), arguments);
+        let keys = dev.banner.lines().find_map(|line| line.strip_prefix("keys ")).unwrap().trim();
+        let sent = send(folder.path(), &["plugnmeet", "room_started", "--url", &dev.url, "--keys", keys]);
+        assert!(stdout(&sent).contains("200 accepted"), "{arguments:?}: {}", stderr(&sent));
+    }
+}
+
+#[test]
 fn an_unusable_data_folder_is_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join("data").join(name);
     drop(Dev::start(folder.path(), &["--data", "data"]));
 
-    fs::write(path("format.json"), r#"{"format":2}"#).unwrap();
+    fs::write(path("format.json"), r#"{"format":3}"#).unwrap();
     let error = start_error(folder.path(), &["--data", "data"]);
-    assert!(error.contains("expected format 1, found 2, written by a newer livehooks"), "{error}");
+    assert!(error.contains("expected format 2, found 3, written by a newer livehooks"), "{error}");
     fs::write(path("format.json"), r#"{"format":1}"#).unwrap();
 
     for damage in ["this is no database".as_bytes(), &[0; 4096]] {
@@ -132,6 +151,7 @@ fn an_unusable_data_folder_is_not_changed() {
         let error = start_error(folder.path(), &["--data", "data"]);
         assert!(error.contains("the database in the data folder is damaged"), "{error}");
         assert_eq!(fs::read(path("events.db")).unwrap(), damage);
+        assert_eq!(fs::read_to_string(path("format.json")).unwrap(), r#"{"format":1}"#);
     }
 }
 
@@ -175,6 +195,17 @@ fn every_sample_type_is_accepted_and_known() {
     let events = dev.get("/api/events?limit=10000");
     assert!(!events.contains("live.unknown"));
     assert!(stdout(&sent).lines().count() > 100);
+}
+
+#[test]
+fn a_count_makes_different_events_of_every_type() {
+    let folder = tempfile::tempdir().unwrap();
+    let _dev = Dev::start(folder.path(), &["--memory"]);
+    let sent = stdout(&send(folder.path(), &["videosdk", "resource-acquired", "--count", "3"]));
+    assert_eq!(sent.matches("200 accepted").count(), 3, "{sent}");
+    let sent = stdout(&send(folder.path(), &["all", "--count", "2"]));
+    let repeated: Vec<&str> = sent.lines().filter(|line| !line.contains("200 accepted")).collect();
+    assert!(repeated.is_empty(), "{repeated:#?}");
 }
 
 #[test]

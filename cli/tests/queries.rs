@@ -51,6 +51,14 @@ fn events_are_filtered_by_every_option() {
 }
 
 #[test]
+fn none_of_the_events_is_no_claim_about_the_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let _dev = stack(folder.path());
+    let none = run(folder.path(), &["events", "-n", "0"]);
+    assert_eq!((none.status.code(), stdout(&none), stderr(&none)), (Some(0), String::new(), String::new()));
+}
+
+#[test]
 fn errors_say_how_to_fix_them() {
     let folder = tempfile::tempdir().unwrap();
     drop(Dev::start(folder.path(), &["--memory"]));
@@ -127,7 +135,7 @@ fn a_timeline_fits_the_terminal() {
             drawn.lines().any(|line| line.starts_with("participant ") && line.contains("Zoë <b>")),
             "{drawn}"
         );
-        assert!(drawn.contains('┣') || drawn.contains('┫'), "{drawn}");
+        assert!(drawn.contains(['┣', '┫', '┃']), "{drawn}");
     }
     let timelines = json_lines(folder.path(), &["timeline", "standup", "--json"]);
     let kinds: Vec<_> = timelines[0]["lanes"].as_array().unwrap().iter().map(|lane| &lane["kind"]).collect();

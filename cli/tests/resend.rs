@@ -9,9 +9,16 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
 
+use axum::extract::State;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
 use harness::{App, Dev, EXAMPLE, interrupt, json_lines, livehooks, ran, run, send, stderr};
 use serde_json::Value;
+use tokio::runtime::Runtime;
 
 /// Sends `count` joins to room `a`, and returns their ids, oldest first.
 fn joins(folder: &Path, count: usize) -> Vec<String> {
@@ -202,4 +209,124 @@ fn a_listener_that_was_stopped_for_too_long_reads_the_table() {
     assert_eq!(id(&app.take()), newest[0]);
     interrupt(&listener);
     listener.wait().unwrap();
+}
+
+/// An app behind a login page: every request is redirected to a page that answers 200.
+struct AppBehindLogin {
+    url: String,
+    requests: Arc<[AtomicUsize; 2]>,
+    _runtime: Runtime,
+}
+
+impl AppBehindLogin {
+    fn start() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}/events", listener.local_addr().unwrap());
+        let requests = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let app = axum::Router::new().fallback(redirect_to_login).with_state(requests.clone());
+        runtime.spawn(axum::serve(listener, app).into_future());
+        Self { url, requests, _runtime: runtime }
+    }
+
+    /// Waits until an event was sent for the second time, because it was not accepted.
+    fn wait_for_retry(&self) {
+        let [events, _] = &*self.requests;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while events.load(SeqCst) < 2 {
+            assert!(Instant::now() < deadline, "the event was not sent again");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        events.store(0, SeqCst);
+    }
+}
+
+async fn redirect_to_login(State(requests): State<Arc<[AtomicUsize; 2]>>, uri: Uri) -> Response {
+    let is_login = uri.path() == "/login";
+    requests[usize::from(is_login)].fetch_add(1, SeqCst);
+    match is_login {
+        true => "please log in".into_response(),
+        false => (StatusCode::FOUND, [(header::LOCATION, "/login")]).into_response(),
+    }
+}
+
+#[test]
+fn a_redirect_is_not_a_delivery() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = AppBehindLogin::start();
+    let _dev = Dev::start(folder.path(), &["--memory", "--forward-to", &app.url]);
+    joins(folder.path(), 1);
+    app.wait_for_retry();
+
+    let replay = run(folder.path(), &["replay", "--room", "a", "--to", &app.url]);
+    assert_eq!(replay.status.code(), Some(2));
+    let error = stderr(&replay);
+    assert!(error.contains("it answered 302 Found") && error.contains("not followed"), "{error}");
+
+    let mut listener = start(folder.path(), &["listen", "--since", "1h", "--forward-to", &app.url]);
+    app.wait_for_retry();
+    interrupt(&listener);
+    listener.wait().unwrap();
+    assert_eq!(app.requests[1].load(SeqCst), 0, "the login page was requested");
+}
+
+#[test]
+fn a_listener_says_if_its_saved_position_belongs_to_other_options() {
+    let folder = tempfile::tempdir().unwrap();
+    let _dev = Dev::start(folder.path(), &["--memory"]);
+    let app = App::start();
+    let said = |options: &[&str]| {
+        let arguments = [&["listen", "--forward-to", &app.url], options].concat();
+        let mut command = livehooks(folder.path());
+        let mut listener =
+            command.args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(listener.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let mut said = Vec::new();
+        while said.last().is_none_or(|line: &String| !line.starts_with("the local stack to ")) {
+            said.push(lines.next().unwrap());
+        }
+        interrupt(&listener);
+        listener.wait().unwrap();
+        said
+    };
+    assert_eq!(said(&["--room", "a", "--since", "2h"]).len(), 1);
+    let same = said(&["--room", "a", "--since", "2h"]);
+    assert!(same.len() == 1 && same[0].contains("continuing from"), "{same:?}");
+    let other_room = said(&["--room", "b", "--since", "2h"]);
+    assert!(other_room[0].contains("saved with --room a"), "{other_room:?}");
+    assert!(other_room[0].contains("--fresh"), "{other_room:?}");
+    assert_eq!(said(&["--room", "b", "--since", "2h"]).len(), 1, "said once");
+    let other_time = said(&["--room", "b", "--since", "7d"]);
+    assert!(other_time[0].contains("--since 7d has no effect"), "{other_time:?}");
+    assert_eq!(said(&["--room", "b", "--since", "7d"]).len(), 2, "said as often as it is so");
+    assert!(said(&["--room", "b"]).len() == 1, "without --since nothing is promised");
+    assert!(said(&[])[0].contains("saved with --room b"));
+}
+
+#[test]
+fn a_damaged_position_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let _dev = Dev::start(folder.path(), &["--memory"]);
+    let app = App::start();
+    let arguments = ["listen", "--forward-to", &app.url];
+    let said = || {
+        let mut command = livehooks(folder.path());
+        let mut listener =
+            command.args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(listener.stderr.take().unwrap()).read_line(&mut line).unwrap();
+        interrupt(&listener);
+        listener.wait().unwrap();
+        line
+    };
+    assert!(said().contains("starting now"));
+    let files = fs::read_dir(folder.path().join(".livehooks")).unwrap().map(|file| file.unwrap().path());
+    let is_position = |file: &std::path::PathBuf| {
+        let name = file.file_name().unwrap().to_string_lossy();
+        name.starts_with("listen-") && name.ends_with(".json")
+    };
+    let file = files.into_iter().find(is_position).unwrap();
+    fs::write(file, "{").unwrap();
+    let said = said();
+    assert!(said.starts_with("warning: ") && said.contains("starting over"), "{said}");
 }

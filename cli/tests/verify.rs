@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use harness::{livehooks, run, stderr, stdout};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 fn fixtures() -> PathBuf {
@@ -75,29 +76,41 @@ fn the_cause_is_found_if_undoing_it_makes_the_request_authentic() {
 
 #[test]
 fn the_suggested_time_makes_a_captured_request_authentic() {
-    let (output, code) = verify("plugnmeet", "ok/participant_joined", Some("2026-06-01T00:00:00Z"));
-    assert_eq!(code, Some(1));
-    let then = output.split("--now ").nth(1).unwrap().split(')').next().unwrap();
-    assert_eq!(verify("plugnmeet", "ok/participant_joined", Some(then)).1, Some(0), "{output}");
+    for (provider, case) in [("plugnmeet", "ok/participant_joined"), ("mux", "ok/video.upload.created")] {
+        let (output, code) = verify(provider, case, Some("2028-06-01T00:00:00Z"));
+        assert_eq!(code, Some(1));
+        assert!(output.contains("otherwise it is authentic"), "{output}");
+        let then = output.split("--now ").nth(1).unwrap().split(')').next().unwrap();
+        assert_eq!(verify(provider, case, Some(then)).1, Some(0), "{output}");
+    }
 }
 
-/// The cause found for an authentic request whose body `change` rewrote.
-fn cause_of(change: impl Fn(&[u8]) -> Vec<u8>) -> String {
+/// The report on an authentic request that `change` rewrote, head and body, received this much later.
+fn report_on(change: impl Fn(&str, &[u8]) -> Vec<u8>, later: SignedDuration) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let fixture = fixtures().join("livekit/ok/participant_joined");
     let context: Value = serde_json::from_slice(&fs::read(fixture.join("context.json")).unwrap()).unwrap();
     let request = fs::read(fixture.join("request.http")).unwrap();
     let body_at = request.windows(2).position(|window| window == b"\n\n").unwrap() + 2;
-    let request = [&request[..body_at], &change(&request[body_at..])].concat();
-    fs::write(folder.path().join("request.http"), request).unwrap();
+    let head = std::str::from_utf8(&request[..body_at]).unwrap();
+    fs::write(folder.path().join("request.http"), change(head, &request[body_at..])).unwrap();
     fs::write(folder.path().join("keys.json"), serde_json::json!({ "livekit": context["keys"] }).to_string())
         .unwrap();
-    let now = context["now"].as_str().unwrap();
+    let now = context["now"].as_str().unwrap().parse::<Timestamp>().unwrap() + later;
+    let now = now.to_string();
     let arguments =
-        ["verify", "--provider", "livekit", "--keys", "keys.json", "--now", now, "--json", "request.http"];
-    let report: Value = serde_json::from_slice(&run(folder.path(), &arguments).stdout).unwrap();
+        ["verify", "--provider", "livekit", "--keys", "keys.json", "--now", &now, "--json", "request.http"];
+    serde_json::from_slice(&run(folder.path(), &arguments).stdout).unwrap()
+}
+
+fn cause(report: &Value) -> String {
     assert_eq!(report["is_authentic"], false);
     report["cause"]["what"].as_str().unwrap().to_owned()
+}
+
+/// The cause found for an authentic request whose body `change` rewrote.
+fn cause_of(change: impl Fn(&[u8]) -> Vec<u8>) -> String {
+    cause(&report_on(|head, body| [head.as_bytes(), &change(body)].concat(), SignedDuration::ZERO))
 }
 
 #[test]
@@ -115,6 +128,118 @@ fn a_rewrite_of_the_body_is_found_by_undoing_it() {
     let escaped =
         |body: &[u8]| String::from_utf8(body.to_vec()).unwrap().replace('ë', "\\u00eb").into_bytes();
     assert!(cause_of(escaped).contains("without optional escapes"));
+}
+
+fn text(body: &[u8]) -> String {
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+fn latin_1(body: &[u8]) -> Vec<u8> {
+    text(body).chars().map(|c| u8::try_from(c).unwrap()).collect()
+}
+
+fn utf_16(text: &str) -> Vec<u8> {
+    let units = "\u{feff}".encode_utf16().chain(text.encode_utf16());
+    units.flat_map(u16::to_le_bytes).collect()
+}
+
+#[test]
+fn a_copy_in_another_encoding_is_recognized() {
+    assert!(cause_of(latin_1).contains("Latin-1 copy"));
+    // UTF-8 that was read as Latin-1 and written as UTF-8.
+    let twice = |body: &[u8]| body.iter().map(|byte| char::from(*byte)).collect::<String>().into_bytes();
+    assert!(cause_of(twice).contains("read as Latin-1"));
+    assert!(cause_of(|body| utf_16(&text(body))).contains("UTF-16 copy"));
+    let big_endian = |body: &[u8]| text(body).encode_utf16().flat_map(u16::to_be_bytes).collect();
+    assert!(cause_of(big_endian).contains("UTF-16 copy"));
+    let url = |body: &[u8]| data_encoding::BASE64URL_NOPAD.encode(body).into_bytes();
+    assert!(cause_of(url).contains("base64url"));
+
+    // As PowerShell's `>` writes it: everything in UTF-16, with another line break at the end.
+    let all = |head: &str, body: &[u8]| utf_16(&format!("{head}{}\r\n", text(body)).replace('\n', "\r\n"));
+    assert!(cause(&report_on(all, SignedDuration::ZERO)).contains("added at the end"));
+}
+
+#[test]
+fn a_wrapping_that_was_left_around_the_body_is_recognized() {
+    let chunked = |body: &[u8]| {
+        let (first, second) = body.split_at(100);
+        let chunk = |body: &[u8]| [format!("{:x}\r\n", body.len()).as_bytes(), body, b"\r\n"].concat();
+        [chunk(first), chunk(second), b"0\r\n\r\n".to_vec()].concat()
+    };
+    assert!(cause_of(chunked).contains("chunked"));
+    let string = |body: &[u8]| Value::from(text(body)).to_string().into_bytes();
+    assert!(cause_of(string).contains("JSON string"));
+    let form = |body: &[u8]| {
+        form_urlencoded::Serializer::new("a=1".to_owned()).append_pair("payload", &text(body)).finish()
+    };
+    let found = cause_of(|body| form(body).into_bytes());
+    assert!(found.contains("form") && found.contains("\"payload\""), "{found}");
+    // A body parser for forms takes JSON for the name of a field.
+    let key =
+        |body: &[u8]| form_urlencoded::Serializer::new(String::new()).append_pair(&text(body), "").finish();
+    assert!(cause_of(|body| key(body).into_bytes()).contains("form"));
+}
+
+#[test]
+fn two_changes_are_found_together() {
+    let found = cause_of(|body| [string_of(body).as_slice(), b"\n"].concat());
+    assert!(found.contains("JSON string"), "{found}");
+    let found = cause_of(|body| data_encoding::BASE64.encode(&[body, b"\n"].concat()).into_bytes());
+    assert!(found.contains("still base64") && found.contains("added at the end"), "{found}");
+    let found = cause_of(|body| string_of(text(body).replace(',', ", ").as_bytes()));
+    assert!(found.contains("JSON string") && found.contains("re-serialized"), "{found}");
+}
+
+fn string_of(body: &[u8]) -> Vec<u8> {
+    Value::from(text(body)).to_string().into_bytes()
+}
+
+#[test]
+fn what_was_cut_short_is_named() {
+    let found = cause_of(|body| body[..body.len() / 2].to_vec());
+    assert!(found.contains("the body is cut short") && found.contains("JSON"), "{found}");
+    // The rest of a body may be JSON, too.
+    let cut = |head: &str, body: &[u8]| {
+        let head = head.replacen("\n\n", &format!("\nContent-Length: {}\n\n", body.len() + 10), 1);
+        [head.as_bytes(), b"{}"].concat()
+    };
+    let found = cause(&report_on(cut, SignedDuration::ZERO));
+    assert!(found.contains("the body is cut short") && found.contains("Content-Length"), "{found}");
+
+    let cut_token = |characters: usize| {
+        move |head: &str, body: &[u8]| {
+            let at = head.find("Authorization: ").unwrap();
+            let end = at + head[at..].find('\n').unwrap();
+            [&head.as_bytes()[..end - characters], &head.as_bytes()[end..], body].concat()
+        }
+    };
+    for characters in [1, 20, 43, 44, 80] {
+        let report = report_on(cut_token(characters), SignedDuration::ZERO);
+        let found = cause(&report);
+        assert!(found.contains("the token is cut short"), "{characters}: {found}");
+        let reason = if characters < 44 { "wrong_key" } else { "malformed_credential" };
+        assert_eq!(report["reason"], reason);
+    }
+}
+
+#[test]
+fn an_expired_request_is_checked_at_the_time_it_was_valid() {
+    let days = SignedDuration::from_hours(24 * 30);
+    let of = |change: fn(&[u8]) -> Vec<u8>| {
+        let report = report_on(|head, body| [head.as_bytes(), &change(body)].concat(), days);
+        assert_eq!(report["reason"], "expired");
+        let advice = report["cause"]["advice"].as_str().unwrap();
+        assert!(advice.contains("--now 20"), "{advice}");
+        cause(&report)
+    };
+    assert!(of(<[u8]>::to_vec).contains("otherwise it is authentic"));
+    let found = of(|body| data_encoding::BASE64.encode(body).into_bytes());
+    assert!(found.contains("was valid until") && found.contains("the body is still base64"), "{found}");
+    assert!(of(|body| [body, b"\n"].concat()).contains("added at the end"));
+    assert!(of(|body| body[..20].to_vec()).contains("cut short"));
+    let found = of(|body| text(body).replace("user-42", "user-43").into_bytes());
+    assert!(found.contains("the body's content was changed"), "{found}");
 }
 
 #[test]

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use livehooks_signing::PROVIDERS;
 
 use super::send::TRY;
-use crate::dev::{Options, Stack};
+use crate::dev::{DataError, Options, Stack, StartError};
 use crate::error::{CommandError, Ending};
-use crate::keys_file::KeysFile;
+use crate::keys_file::{KeysFile, KeysFileError};
 use crate::local::default_folder;
-use crate::local::lock_file::RunningStack;
+use crate::local::lock_file::{Registration, RunningStack};
 
 /// The arguments of `dev`.
 #[derive(Clone, Debug, clap::Args)]
@@ -49,11 +49,24 @@ impl Dev {
     /// If the keys or the data folder cannot be used, or a port is in use.
     pub async fn run(self) -> Result<Ending, CommandError> {
         let folder = self.data.unwrap_or_else(default_folder);
+        let mut temporary = None;
         let (keys, keys_file) = match self.keys {
             Some(file) => (KeysFile::read(&file)?, file),
             None => {
                 let file = folder.join("keys.json");
-                (KeysFile::read_or_make(&file)?, file)
+                match (KeysFile::read_or_make(&file), self.memory) {
+                    (Ok(keys), _) => (keys, file),
+                    (Err(KeysFileError::Io { error, .. }), true) => {
+                        let folder = folder.display();
+                        anstream::eprintln!("warning: {folder}: {error}; the keys are kept until this ends");
+                        let file = temporary.insert(tempfile::tempdir()?).path().join("keys.json");
+                        (KeysFile::read_or_make(&file)?, file)
+                    }
+                    (Err(KeysFileError::Io { error, .. }), false) => {
+                        return Err(StartError::Data(DataError::Io { folder, error }).into());
+                    }
+                    (Err(error), _) => return Err(error.into()),
+                }
             }
         };
         for weakness in keys.weaknesses() {
@@ -72,15 +85,22 @@ impl Dev {
         .await?;
         let keys_file = std::path::absolute(&keys_file).unwrap_or(keys_file);
         let running = RunningStack {
+            process: std::process::id(),
             url: stack.url(),
-            dynamodb: Some(stack.dynamodb),
-            sns: Some(stack.aws),
+            dynamodb: stack.dynamodb,
+            sns: stack.aws,
             keys: keys_file.clone(),
         };
-        if let Err(error) = running.write() {
-            anstream::eprintln!(
+        let registration = running.register().await;
+        match &registration {
+            Ok(Registration { previous: Some(RunningStack { process, url, .. }) }) => anstream::eprintln!(
+                "warning: the local stack at {url} (process {process}) was started from this folder, too; until this \
+                 one ends, commands use this one"
+            ),
+            Ok(_) => {}
+            Err(error) => anstream::eprintln!(
                 "warning: .livehooks cannot be written to, so send needs --url and --keys: {error}"
-            );
+            ),
         }
 
         let url = stack.url();
@@ -104,7 +124,9 @@ impl Dev {
             () = stack.run() => {}
             _ = tokio::signal::ctrl_c() => {}
         }
-        RunningStack::forget();
+        if let Ok(registration) = registration {
+            registration.end().await;
+        }
         Ok(Ending::Fine)
     }
 }

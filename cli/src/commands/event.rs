@@ -9,10 +9,10 @@ use livehooks_core::EventType;
 use livehooks_signing::{Lifetime, PROVIDERS, ProviderInfo, Sample, SampleValues, Validity};
 use serde_json::{Value, json};
 
+use super::options::signing_keys;
 use crate::envelope::{self, Delivered};
 use crate::error::{CommandError, Ending};
 use crate::keys_file::KeysFile;
-use crate::local::{default_keys_file, lock_file::RunningStack};
 use crate::providers;
 
 /// The arguments of `event`.
@@ -56,11 +56,7 @@ impl PrintEvent {
         if let Some(folder) = &self.write {
             return write(folder).map(|()| Ending::Fine);
         }
-        let keys = match (&self.keys, RunningStack::read()) {
-            (Some(file), _) => KeysFile::read(file)?,
-            (None, Some(running)) => KeysFile::read(&running.keys)?,
-            (None, None) => KeysFile::read_or_make(&default_keys_file())?,
-        };
+        let keys = signing_keys(self.keys.as_deref())?;
         let name = self.provider.as_deref().unwrap_or_default();
         let provider = ProviderInfo::named(name).ok_or_else(|| CommandError::Usage {
             option: "provider",

@@ -1,15 +1,12 @@
 //! `livehooks events`: lists stored events and follows new ones.
 
-use std::time::Duration;
-
+use super::backoff::POLL;
+use super::follow::Follower;
 use super::send::TRY;
 use super::{FilterOptions, StackOptions, ended};
 use crate::error::{CommandError, Ending};
-use crate::history::{Filter, Source, Stored, Tail, TailError};
+use crate::history::{Filter, Source, Stored};
 use crate::terminal::{BOLD, DIM, RED, YELLOW, column, columns, is_terminal, line, local, safe, styled};
-
-/// How often the stream is read. DynamoDB allows five reads a second per shard, for all readers.
-const POLL: Duration = Duration::from_secs(1);
 
 /// The arguments of `events`.
 #[derive(Clone, Debug, clap::Args)]
@@ -25,7 +22,7 @@ pub struct Events {
     /// Show at most this many events, the newest
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 50)]
     limit: usize,
-    /// Follow new events until Ctrl-C
+    /// Follow new events until Ctrl-C, also when the stack restarts
     #[arg(long, short)]
     follow: bool,
     /// Print each event as one line of JSON, as subscribers get it
@@ -45,60 +42,52 @@ impl Events {
     pub async fn run(self) -> Result<Ending, CommandError> {
         let source = self.stack.source().await?;
         // Open the stream before reading the table, so that no event is missed in between.
-        let tail = if self.follow { Some(Tail::from_now(&source).await.map_err(history)?) } else { None };
+        let follower = if self.follow { Some(Follower::start(&source).await?) } else { None };
+        if self.follow {
+            source.indexed().await;
+        }
         let filter = self.events.filter(Some(self.limit));
-        let found = source.events(&filter).await?;
+        let found = if self.limit == 0 { Vec::new() } else { source.events(&filter).await? };
         if !self.json && (!found.is_empty() || self.follow) {
             line(styled(BOLD, heading()))?;
         }
         for stored in &found {
             self.show(stored)?;
         }
-        match tail {
-            Some(tail) => self.follow(tail, &filter, &found).await?,
-            None if found.is_empty() && !self.json => none(&source, &filter)?,
-            None => {}
+        match follower {
+            Some(follower) => tokio::select! {
+                failed = self.follow(follower, &filter, &found) => failed?,
+                _ = tokio::signal::ctrl_c() => {}
+            },
+            None => {
+                if found.is_empty() && !self.json && self.limit > 0 {
+                    none(&source, &filter)?;
+                }
+            }
         }
         Ok(ended(&source, Ending::Fine))
     }
 
     async fn follow(
         &self,
-        mut tail: Tail<'_>,
+        mut follower: Follower<'_>,
         filter: &Filter,
         shown: &[Stored],
     ) -> Result<(), CommandError> {
         let filter = Filter { until: None, limit: None, ..filter.clone() };
         loop {
-            for tailed in tail.next().await.map_err(history)? {
-                let is_shown =
-                    shown.iter().any(|shown| (&shown.event_key, shown.occurrence) == tailed.stored.key());
-                if !is_shown && filter.matches(&tailed.stored) {
-                    self.show(&tailed.stored)?;
+            for stored in follower.next(&filter).await {
+                let is_shown = shown.iter().any(|shown| shown.key() == stored.key());
+                if !is_shown && filter.matches(&stored) {
+                    self.show(&stored)?;
                 }
-                tail.acknowledge(&tailed);
             }
-            tokio::select! {
-                () = tokio::time::sleep(POLL) => {}
-                _ = tokio::signal::ctrl_c() => return Ok(()),
-            }
+            tokio::time::sleep(POLL).await;
         }
     }
 
     fn show(&self, stored: &Stored) -> Result<(), CommandError> {
         Ok(line(if self.json { stored.one_line() } else { row(stored) })?)
-    }
-}
-
-/// The stream is trimmed while following it only if the process was suspended for a day.
-fn history(error: TailError) -> CommandError {
-    match error {
-        TailError::History(error) => error.into(),
-        TailError::Trimmed => CommandError::Stopped {
-            what: "following",
-            why: error.to_string(),
-            advice: "start it again; --since shows the missed events".into(),
-        },
     }
 }
 

@@ -148,7 +148,8 @@ async fn history<'a>(source: &'a Source, stored: &'a Stored) -> Result<EventHist
 
 /// Asks the local stack how often it has published the event since its start.
 async fn published_locally(stored: &Stored) -> Published {
-    let base = RunningStack::read().map_or_else(|| "http://127.0.0.1:3000".into(), |running| running.url);
+    let running = RunningStack::read().ok().flatten();
+    let base = running.map_or_else(|| "http://127.0.0.1:3000".into(), |running| running.url);
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("source", &stored.event.source).append_pair("id", &stored.event.id);
     let url = format!("{base}/api/announcements/count?{}", query.finish());

@@ -6,6 +6,9 @@ use sha2::{Digest, Sha256};
 
 use crate::error::CommandError;
 
+/// The recommended length of a secret.
+const SECRET_BYTES: usize = 32;
+
 /// What can be shown of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
@@ -23,48 +26,58 @@ pub(super) fn list(secret: &Value) -> Vec<Key> {
     keys
 }
 
+/// The field to add a key to: the named one, or the only one.
+///
+/// # Errors
+/// If the provider's secret has no such field, or several and none is named.
+pub(super) fn field(fields: &[String], named: Option<&str>) -> Result<String, CommandError> {
+    let expected = || match fields {
+        [only] => only.clone(),
+        _ => format!("one of {}", fields.join(", ")),
+    };
+    match (named, fields) {
+        (None, [only]) => Ok(only.clone()),
+        (Some(named), _) if fields.iter().any(|field| field == named) => Ok(named.to_owned()),
+        _ => Err(usage("--field", expected(), named.unwrap_or_default())),
+    }
+}
+
 /// Adds a key to an array of strings, a header's values or the API keys.
 ///
 /// # Errors
-/// If `field` or `label` is missing or does not match the secret, or the key exists.
+/// If `label` is missing or does not match the secret, or the key exists.
 pub(super) fn add(
     secret: &mut Value,
-    field: Option<&str>,
+    field: &str,
     label: Option<&str>,
     value: &str,
 ) -> Result<(), CommandError> {
-    let found = label.unwrap_or_default();
-    insert(secret, field, label, value).map_err(|expected| usage("--field, --label", expected, found))
+    let label = label.unwrap_or_default();
+    insert(secret, field, label, value).map_err(|expected| usage("--label", expected.into(), label))
 }
 
-fn insert(secret: &mut Value, field: Option<&str>, label: Option<&str>, value: &str) -> Result<(), String> {
-    let Some(object) = secret.as_object_mut() else { return Err("a secret that is a JSON object".into()) };
-    let field = match field {
-        Some(field) => field.to_owned(),
-        None if object.contains_key("keys") => "keys".to_owned(),
-        None => return Err("--field with one of signing_secrets, headers, public_keys, url_tokens".into()),
-    };
-    let labelled = || label.filter(|label| !label.is_empty()).map(str::to_owned);
-    match field.as_str() {
+fn insert(secret: &mut Value, field: &str, label: &str, value: &str) -> Result<(), &'static str> {
+    let object = secret.as_object_mut().ok_or("a secret that is a JSON object")?;
+    match field {
+        "keys" if label.is_empty() => return Err("the secret's API key"),
         "keys" => {
-            let api_key = labelled().ok_or("--label with the secret's API key")?;
             let keys = object.entry(field).or_insert_with(|| json!({}));
             let keys = keys.as_object_mut().ok_or("an object of API keys")?;
-            if keys.contains_key(&api_key) {
-                return Err("a new API key; to replace its secret, retire the old one first".into());
+            if keys.contains_key(label) {
+                return Err("a new API key; to replace its secret, retire the old one first");
             }
-            keys.insert(api_key, json!(value));
+            keys.insert(label.to_owned(), json!(value));
         }
+        "headers" if label.is_empty() => return Err("the name of the secret header"),
         "headers" => {
-            let name = labelled().ok_or("--label with the name of the secret header")?;
             let headers = object.entry(field).or_insert_with(|| json!([]));
             let headers = headers.as_array_mut().ok_or("an array of headers")?;
             let is_it = |header: &&mut Value| {
-                header["name"].as_str().is_some_and(|found| found.eq_ignore_ascii_case(&name))
+                header["name"].as_str().is_some_and(|found| found.eq_ignore_ascii_case(label))
             };
             match headers.iter_mut().find(is_it).and_then(|header| header.get_mut("values")?.as_array_mut()) {
                 Some(values) => push(values, value)?,
-                None => headers.push(json!({ "name": name, "values": [value] })),
+                None => headers.push(json!({ "name": label, "values": [value] })),
             }
         }
         _ => {
@@ -75,12 +88,22 @@ fn insert(secret: &mut Value, field: Option<&str>, label: Option<&str>, value: &
     Ok(())
 }
 
-fn push(values: &mut Vec<Value>, value: &str) -> Result<(), String> {
+fn push(values: &mut Vec<Value>, value: &str) -> Result<(), &'static str> {
     if values.iter().any(|found| found == value) {
-        return Err("a key that is not in use yet".into());
+        return Err("a key that is not in use yet");
     }
     values.push(json!(value));
     Ok(())
+}
+
+/// A warning if a secret is shorter than HMAC-SHA256's output: then it may be the weakest part of the scheme.
+pub(super) fn shortness(field: &str, value: &str) -> Option<String> {
+    let bytes = value.len();
+    (field != "public_keys" && bytes < SECRET_BYTES).then(|| {
+        format!(
+            "the secret has {bytes} bytes; use at least {SECRET_BYTES} random ones (openssl rand -hex 32)"
+        )
+    })
 }
 
 /// Removes the key with this fingerprint or unambiguous prefix.
@@ -168,16 +191,16 @@ mod tests {
     #[test]
     fn keys_of_every_shape_are_added_and_retired() {
         let mut secret = json!({ "keys": { "a": "1" } });
-        add(&mut secret, None, Some("b"), "2").unwrap();
+        add(&mut secret, "keys", Some("b"), "2").unwrap();
         assert_eq!(secret, json!({ "keys": { "a": "1", "b": "2" } }));
-        assert!(add(&mut secret, None, Some("b"), "3").unwrap_err().to_string().contains("retire"));
-        assert!(add(&mut secret, None, None, "3").unwrap_err().to_string().contains("--label"));
+        assert!(add(&mut secret, "keys", Some("b"), "3").unwrap_err().to_string().contains("retire"));
+        assert!(add(&mut secret, "keys", None, "3").unwrap_err().to_string().contains("--label"));
         retire(&mut secret, &fingerprint_of("1")).unwrap();
         assert_eq!(secret, json!({ "keys": { "b": "2" } }));
 
         let mut secret = json!({ "headers": [{ "name": "X-S", "values": ["1"] }] });
-        add(&mut secret, Some("headers"), Some("x-s"), "2").unwrap();
-        add(&mut secret, Some("signing_secrets"), None, "3").unwrap();
+        add(&mut secret, "headers", Some("x-s"), "2").unwrap();
+        add(&mut secret, "signing_secrets", None, "3").unwrap();
         assert_eq!(
             secret,
             json!({ "headers": [{ "name": "X-S", "values": ["1", "2"] }], "signing_secrets": ["3"] })
@@ -188,6 +211,23 @@ mod tests {
             retire(&mut secret, &fingerprint_of(value)).unwrap();
         }
         assert_eq!(secret, json!({ "signing_secrets": ["3"] }));
+    }
+
+    #[test]
+    fn a_field_is_named_unless_there_is_only_one() {
+        for provider in livehooks_signing::PROVIDERS {
+            let fields = provider.fields();
+            let of = |named| field(&fields, named).map_err(|error| error.to_string());
+            let only = (fields.len() == 1).then(|| fields[0].clone());
+            assert_eq!(of(None).ok(), only, "{}", provider.name);
+            assert_eq!(of(Some(&fields[0])), Ok(fields[0].clone()));
+            let error = of(Some("nope")).unwrap_err();
+            assert!(
+                error.starts_with("--field: expected ") && error.ends_with(", found \"nope\""),
+                "{error}"
+            );
+            assert!(fields.iter().all(|field| error.contains(field.as_str())), "{error}");
+        }
     }
 
     #[test]

@@ -92,17 +92,23 @@ impl ManageKeys {
             found: which.provider.clone(),
             advice: "",
         })?;
+        let field = match &self.action {
+            Action::Add { field, .. } => keyring::field(&provider.fields(), field.as_deref())?,
+            Action::Show(_) | Action::Retire { .. } => String::new(),
+        };
         let store = match &which.keys {
             Some(file) => KeysStore::File(file.clone()),
             None => KeysStore::of_stack(&which.stack.source().await?, provider)?,
         };
         let loaded = store.read(provider).await?;
         let mut secret = loaded.secret.clone();
+        let mut shortness = None;
         match &self.action {
             Action::Show(_) => {}
-            Action::Add { field, label, .. } => {
+            Action::Add { label, .. } => {
                 let key = read_secret()?;
-                keyring::add(&mut secret, field.as_deref(), label.as_deref(), &key)?;
+                keyring::add(&mut secret, &field, label.as_deref(), &key)?;
+                shortness = keyring::shortness(&field, &key);
             }
             Action::Retire { fingerprint, .. } => {
                 keyring::retire(&mut secret, fingerprint)?;
@@ -117,7 +123,7 @@ impl ManageKeys {
         if secret != loaded.secret {
             store.write(provider, &loaded, &secret).await?;
         }
-        self.show(provider, which, &secret, weakness)
+        self.show(provider, which, &secret, shortness.into_iter().chain(weakness))
     }
 
     fn show(
@@ -125,7 +131,7 @@ impl ManageKeys {
         provider: &ProviderInfo,
         which: &Which,
         secret: &Value,
-        weakness: Option<String>,
+        warnings: impl Iterator<Item = String>,
     ) -> Result<Ending, CommandError> {
         let keys = keyring::list(&provider.public_keys(secret));
         if !which.json {
@@ -146,8 +152,8 @@ impl ManageKeys {
                 }
             }
         }
-        if let Some(weakness) = weakness {
-            anstream::eprintln!("{}: {}", styled(YELLOW, "warning"), safe(&weakness, 400));
+        for warning in warnings {
+            anstream::eprintln!("{}: {}", styled(YELLOW, "warning"), safe(&warning, 400));
         }
         if !matches!(self.action, Action::Show(_)) && which.keys.is_none() {
             anstream::eprintln!(

@@ -6,29 +6,24 @@
 //! So an event may be delivered twice, but none is missed.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use livehooks_aws::Notification;
 use serde::{Deserialize, Serialize};
 
+use super::backoff::{Backoff, POLL};
 use super::run_state::StateFile;
-use super::{Moment, Selection, StackOptions};
+use super::{Moment, Selection, StackOptions, ended};
 use crate::error::{CommandError, Ending};
 use crate::forward::HttpTarget;
 use crate::history::{
-    Cursor, EventKey, Filter, HistoryError, ShardCursor, Source, Stored, Tail, TailError, Tailed,
+    CLOCKS_DIFFER, Cursor, EventKey, Filter, HistoryError, STREAM_REACHES, Source, Stored, Tail, TailError,
+    Tailed,
 };
 use crate::terminal::{DIM, GREEN, YELLOW, column, line, local, safe, styled};
 
-const POLL: Duration = Duration::from_secs(1);
-const RETRY_MAX: Duration = Duration::from_secs(30);
 /// Events are stored shortly after they are received, or much later in an outage of the table.
 const OVERLAP: SignedDuration = SignedDuration::from_hours(1);
-/// DynamoDB keeps a stream for 24 hours; this leaves a margin.
-const STREAM_REACHES: SignedDuration = SignedDuration::from_hours(23);
-/// Tolerance between DynamoDB's clock, in whole seconds, and the local one.
-const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(1);
 /// How often to save the progress while nothing happens.
 const SAVE_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
@@ -73,6 +68,17 @@ struct Progress {
     caught_up: Timestamp,
     /// The last delivered key while the table is read.
     in_table: Option<EventKey>,
+    /// The options of the last run; none if an older version saved this.
+    #[serde(default)]
+    options: Option<Options>,
+}
+
+/// Options that decide what is delivered, as written.
+#[derive(Clone, Deserialize, Serialize)]
+struct Options {
+    filter: String,
+    /// Where the first run started.
+    since: Option<String>,
 }
 
 /// A running listener.
@@ -89,11 +95,16 @@ struct Listener<'a> {
 
 impl Progress {
     fn at(cursor: Cursor, time: Timestamp) -> Self {
-        Self { cursor, begun: time, caught_up: time, in_table: None }
+        Self { cursor, begun: time, caught_up: time, in_table: None, options: None }
     }
 }
 
 impl Listen {
+    fn options(&self) -> Options {
+        let since = self.since.as_ref().map(|since| since.text.clone());
+        Options { filter: self.events.to_arguments(), since }
+    }
+
     /// Delivers until Ctrl-C.
     ///
     /// # Errors
@@ -105,7 +116,7 @@ impl Listen {
             found: self.forward_to.clone(),
             advice: "",
         })?;
-        let source = self.stack.source().await?;
+        let source = self.stack.source_to_publish().await?;
         let key = format!("{}\n{}", source.table, self.forward_to);
         let state = StateFile::open(&source, "listen", &key)?;
         let saved: Option<Progress> = state.read().filter(|_| !self.fresh);
@@ -129,36 +140,59 @@ impl Listen {
                 (Progress::at(tail.cursor().clone(), now), Some(tail))
             }
         };
-        anstream::eprintln!("{} to {}: {start}", source.name(), self.forward_to);
+        let mut options = self.options();
+        let mut differences = Vec::new();
+        if let Some(saved) = &progress.options {
+            differences = saved.differences(&options);
+            // The position still is the one that began with this.
+            options.since.clone_from(&saved.since);
+        }
+        let progress = Progress { options: Some(options), ..progress };
         let mut listener =
             Listener { source: &source, target, filter, state, progress, tail, json: self.json };
         listener.save()?;
-        tokio::select! {
-            ended = listener.deliver_all() => ended.map(|()| Ending::Fine),
-            _ = tokio::signal::ctrl_c() => Ok(Ending::Fine),
+        for difference in differences {
+            anstream::eprintln!("{}: {difference}; --fresh starts over", styled(YELLOW, "note"));
         }
+        anstream::eprintln!("{} to {}: {start}", source.name(), self.forward_to);
+        tokio::select! {
+            failed = listener.deliver_all() => failed?,
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        Ok(ended(&source, Ending::Fine))
+    }
+}
+
+impl Options {
+    /// What is not as it was when the position was saved, and what that means.
+    fn differences(&self, now: &Self) -> Vec<String> {
+        let shown = |filter: &str| if filter.is_empty() { "no filter".into() } else { filter.to_owned() };
+        let filter = (self.filter != now.filter).then(|| {
+            format!(
+                "the position was saved with {}; from there on, this run uses {}",
+                shown(&self.filter),
+                shown(&now.filter)
+            )
+        });
+        let since = now.since.as_ref().filter(|since| self.since.as_ref() != Some(since));
+        let since = since.map(|since| format!("--since {since} has no effect after a saved position"));
+        filter.into_iter().chain(since).collect()
     }
 }
 
 impl<'a> Listener<'a> {
     async fn deliver_all(&mut self) -> Result<(), CommandError> {
-        let mut wait = POLL;
+        let mut backoff = Backoff::new();
         loop {
-            match self.follow().await {
+            match self.follow(&mut backoff).await {
                 // Retry what may recover.
-                Err(CommandError::History(why)) => {
-                    let first = why.to_string();
-                    let first = first.lines().next().unwrap_or_default();
-                    anstream::eprintln!("{}  {}", styled(YELLOW, "waiting"), safe(first, 400));
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(RETRY_MAX);
-                }
+                Err(CommandError::History(why)) => backoff.wait(&why).await,
                 other => return other,
             }
         }
     }
 
-    async fn follow(&mut self) -> Result<(), CommandError> {
+    async fn follow(&mut self, backoff: &mut Backoff) -> Result<(), CommandError> {
         let mut known = HashSet::new();
         let mut tail = match self.tail.take() {
             Some(tail) => tail,
@@ -173,6 +207,7 @@ impl<'a> Listener<'a> {
                 }
                 other => other.map_err(following)?,
             };
+            backoff.reset();
             for tailed in &found {
                 if !known.remove(&key(&tailed.stored)) && self.is_wanted(tailed) {
                     self.deliver(&tailed.stored).await?;
@@ -193,11 +228,8 @@ impl<'a> Listener<'a> {
     }
 
     async fn resume(&mut self, known: &mut HashSet<(String, u64)>) -> Result<Tail<'a>, CommandError> {
-        let mut cursor = self.progress.cursor.clone();
-        // A "latest" position cannot be resumed: read such shards from the start and filter by time.
-        cursor.shards.retain(|_, shard| *shard != ShardCursor::Latest);
         let is_far_back = Timestamp::now().duration_since(self.progress.caught_up) > STREAM_REACHES;
-        match Tail::after(self.source, cursor).await {
+        match Tail::after(self.source, self.progress.cursor.clone()).await {
             Ok(tail) if !is_far_back => Ok(tail),
             Ok(_) | Err(TailError::Trimmed) => self.catch_up(known).await,
             Err(TailError::History(why)) => Err(why.into()),
@@ -222,19 +254,22 @@ impl<'a> Listener<'a> {
         // Open the stream before reading the table, so that no event is missed in between.
         let begun = Timestamp::now();
         let tail = Tail::from_now(self.source).await.map_err(following)?;
+        self.source.indexed().await;
         let filter = Filter { since: Some(since), ..self.filter.clone() };
         for key in self.source.event_keys(&filter).await? {
             known.insert((key.event_key.clone(), key.occurrence));
             if self.progress.in_table.as_ref().is_some_and(|done| key <= *done) {
                 continue;
             }
-            if let Some(stored) = self.source.event_at(&key.event_key, key.occurrence).await? {
+            let stored = self.source.event_at(&key.event_key, key.occurrence).await;
+            if let Some(stored) = self.source.readable(stored)?.flatten() {
                 self.deliver(&stored).await?;
             }
             self.progress.in_table = Some(key);
             self.save()?;
         }
-        self.progress = Progress::at(tail.cursor().clone(), begun);
+        let options = self.progress.options.take();
+        self.progress = Progress { options, ..Progress::at(tail.cursor().clone(), begun) };
         self.save()?;
         Ok(tail)
     }
@@ -246,7 +281,8 @@ impl<'a> Listener<'a> {
         let notification = notification.map_err(|why| HistoryError::NoEvent {
             event_key: stored.event_key.clone(),
             why: why.to_string(),
-        })?;
+        });
+        let Some(notification) = self.source.readable(notification)? else { return Ok(()) };
         let attributes: Vec<(&str, &str)> =
             notification.attributes.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let on_failure = |why: &str| anstream::eprintln!("{}  {}", styled(YELLOW, "waiting"), safe(why, 400));

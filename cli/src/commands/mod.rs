@@ -16,8 +16,10 @@ pub mod timeline;
 pub mod unfinished;
 pub mod verify;
 
+mod backoff;
 mod destination;
 mod fallback_queue;
+mod follow;
 mod keyring;
 mod keys_store;
 mod options;

@@ -1,11 +1,17 @@
 //! Options that several commands share.
 
+use std::path::Path;
+
 use jiff::{SignedDuration, Timestamp, Zoned, civil};
 use livehooks_core::PROVIDER_NAMES;
 
 use crate::error::CommandError;
 use crate::history::{Filter, Source};
+use crate::keys_file::KeysFile;
+use crate::local::default_keys_file;
+use crate::local::lock_file::{NotRunning, RunningStack};
 use crate::providers::{expected_name, name_choices};
+use crate::terminal::{YELLOW, styled};
 
 /// The stack to use.
 #[derive(Clone, Debug, clap::Args)]
@@ -20,12 +26,27 @@ pub struct StackOptions {
 }
 
 impl StackOptions {
-    /// Connects to the stack.
+    /// Connects to the stack to read from it. If none was started from this folder, says so and uses the default ports.
     pub(crate) async fn source(&self) -> Result<Source, CommandError> {
-        Ok(match &self.stack {
-            Some(name) => Source::of_stack(name, self.region.as_deref()).await?,
-            None => Source::running(),
-        })
+        match self.source_to_publish().await {
+            Err(CommandError::NotRunning(why)) if !matches!(why, NotRunning::NoAnswer { .. }) => {
+                anstream::eprintln!(
+                    "{}: {why}; reading from the default ports (127.0.0.1:3001 and 3002)",
+                    styled(YELLOW, "note")
+                );
+                Ok(Source::at_default_ports())
+            }
+            source => source,
+        }
+    }
+
+    /// Connects to the stack, and never to another one than that of this folder.
+    pub(crate) async fn source_to_publish(&self) -> Result<Source, CommandError> {
+        if let Some(name) = &self.stack {
+            return Ok(Source::of_stack(name, self.region.as_deref()).await?);
+        }
+        let running = RunningStack::find().await.map_err(CommandError::NotRunning)?;
+        Ok(Source::local(running.dynamodb, running.sns))
     }
 
     /// The options as arguments, for a suggested command line.
@@ -35,6 +56,17 @@ impl StackOptions {
         };
         option("stack", &self.stack) + &option("region", &self.region)
     }
+}
+
+/// The keys to sign with: those in a file, of the local stack of this folder, or new ones.
+pub(crate) fn signing_keys(file: Option<&Path>) -> Result<KeysFile, CommandError> {
+    if let Some(file) = file {
+        return Ok(KeysFile::read(file)?);
+    }
+    Ok(match RunningStack::read().map_err(CommandError::NowhereToSend)? {
+        Some(running) => KeysFile::read(&running.keys)?,
+        None => KeysFile::read_or_make(&default_keys_file())?,
+    })
 }
 
 /// Event filters, without the receive time.
@@ -83,6 +115,22 @@ impl Selection {
             text: self.text.clone(),
             ..Filter::default()
         }
+    }
+}
+
+impl Selection {
+    /// The options as arguments: `--room standup --type live.recording.*`.
+    pub(crate) fn to_arguments(&self) -> String {
+        let Self { provider, kind, room, participant, text } = self;
+        let all = [
+            ("provider", provider),
+            ("type", kind),
+            ("room", room),
+            ("participant", participant),
+            ("text", text),
+        ];
+        let set = all.iter().filter_map(|(name, value)| Some(format!("--{name} {}", value.as_ref()?)));
+        set.collect::<Vec<_>>().join(" ")
     }
 }
 

@@ -104,7 +104,7 @@ async fn show(which: &Which) -> Result<(), CommandError> {
 }
 
 async fn redrive(which: &Which) -> Result<(), CommandError> {
-    let queue = FallbackQueue::of(&which.stack.source().await?)?;
+    let queue = FallbackQueue::of(&which.stack.source_to_publish().await?)?;
     let source = queue.start_redrive().await?;
     let mut reported = None;
     let done = loop {

@@ -94,10 +94,10 @@ impl Replay {
     /// # Errors
     /// If the table cannot be read, or the target does not accept events.
     pub async fn run(self) -> Result<Ending, CommandError> {
-        let source = self.stack.source().await?;
         if self.dry_run {
-            return self.show(&source).await;
+            return self.show(&self.stack.source().await?).await;
         }
+        let source = self.stack.source_to_publish().await?;
         let destination = match &self.to {
             None => Destination::topic(&source),
             Some(url) => {

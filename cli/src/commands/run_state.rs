@@ -41,9 +41,15 @@ impl StateFile {
         }
     }
 
-    /// The saved state, if there is any that can be read.
+    /// The saved state, if there is any. Says so if it cannot be read.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(&fs::read(&self.file).ok()?).ok()
+        let text = fs::read(&self.file).ok()?;
+        let read = serde_json::from_slice(&text);
+        if let Err(error) = &read {
+            let file = self.file.display();
+            anstream::eprintln!("warning: {file} is damaged or of another version ({error}); starting over");
+        }
+        read.ok()
     }
 
     /// Replaces the state atomically.

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use livehooks_core::EventType;
 use livehooks_signing::{PROVIDERS, ProviderInfo, Sample, SampleValues};
+use reqwest::redirect::Policy;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::options::signing_keys;
 use crate::error::{CommandError, Ending};
 use crate::forward::describe;
 use crate::keys_file::KeysFile;
-use crate::local::{default_keys_file, lock_file::RunningStack};
+use crate::local::lock_file::RunningStack;
 use crate::providers;
 use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, styled};
 
@@ -41,7 +43,7 @@ pub struct Send {
     /// The participant's id
     #[arg(long, default_value = "user-42")]
     participant: String,
-    /// The stack's base URL [default: the local stack's, or http://127.0.0.1:3000]
+    /// The stack's base URL [default: this folder's local stack]
     #[arg(long)]
     url: Option<String>,
     /// Keys file to sign with [default: the local stack's]
@@ -61,26 +63,26 @@ impl Send {
     /// # Errors
     /// If the arguments or the keys are invalid, or the stack cannot be reached.
     pub async fn run(self) -> Result<Ending, CommandError> {
-        let running = RunningStack::read();
-        let keys = match (&self.keys, &running) {
-            (Some(file), _) => KeysFile::read(file)?,
-            (None, Some(running)) => KeysFile::read(&running.keys)?,
-            (None, None) => KeysFile::read_or_make(&default_keys_file())?,
-        };
+        let keys = signing_keys(self.keys.as_deref())?;
         if self.list {
             return list(&keys).map(|()| Ending::Fine);
         }
-        let default = || running.map_or_else(|| "http://127.0.0.1:3000".into(), |running| running.url);
-        let base = self.url.clone().unwrap_or_else(default);
-        let client = reqwest::Client::new();
+        let samples = self.samples(&keys)?;
+        let base = match &self.url {
+            Some(url) => url.clone(),
+            None => RunningStack::find().await.map_err(CommandError::NowhereToSend)?.url,
+        };
+        let client = reqwest::Client::builder().redirect(Policy::none()).build();
+        let client =
+            client.map_err(|error| CommandError::Unreachable { url: base.clone(), why: describe(error) })?;
         let mut all_accepted = true;
         for round in 0..self.count.max(1) {
             let session = Uuid::new_v4().simple().to_string()[..24].to_owned();
-            for (provider, sample) in self.samples(&keys)? {
+            for (provider, sample) in &samples {
                 let body = sample.body(&self.values(&session, round));
                 for _ in 0..=u32::from(self.duplicate) {
                     all_accepted &=
-                        post(&client, &base, provider, &sample, signing(&keys, provider)?, &body).await?;
+                        post(&client, &base, provider, sample, signing(&keys, provider)?, &body).await?;
                 }
             }
         }

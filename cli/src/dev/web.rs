@@ -29,6 +29,7 @@ use crate::history::{Filter, Source};
 use crate::inspect::{self, Inspected, Sending};
 use crate::keys_file::KeysFile;
 use crate::local::guard::Guard;
+use crate::local::lock_file::StackProcess;
 use crate::local::{LOCAL_TIMEOUT, TABLE, problem};
 
 /// API Gateway's limit.
@@ -73,6 +74,7 @@ pub(super) async fn serve(
         .route("/api/rejections", get(rejections))
         .route("/api/announcements", get(notifications))
         .route("/api/announcements/count", get(count))
+        .route("/api/stack", get(async || axum::Json(StackProcess { process: std::process::id() })))
         .with_state(api);
     let webhooks = for_each_provider!(P => routes.mount::<P>(&keys));
     let webhooks = webhooks.into_iter().fold(Router::new(), Router::merge);

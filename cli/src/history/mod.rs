@@ -24,6 +24,7 @@ pub use event::{
 pub use filter::Filter;
 pub use source::{DeployedStack, Source};
 pub use stored::Stored;
+pub(crate) use tail::{CLOCKS_DIFFER, STREAM_REACHES};
 pub use tail::{Cursor, ShardCursor, Tail, TailError, Tailed};
 
 /// Why stored events cannot be read.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::Client;
@@ -11,8 +12,10 @@ use livehooks_aws::{clients, http_client};
 
 use super::HistoryError;
 use super::unreadable::Unreadable;
-use crate::local::lock_file::RunningStack;
 use crate::local::{TABLE, TOPIC_ARN, local_sdk_config};
+
+/// A generous estimate; DynamoDB promises no limit.
+const INDEX_LAG: Duration = Duration::from_secs(1);
 
 /// A stack's table of events, and the topic on which they are published.
 #[derive(Clone, Debug)]
@@ -59,12 +62,9 @@ impl Source {
         }
     }
 
-    /// The local stack started from this folder, or the default ports if there is none.
-    pub fn running() -> Self {
-        let running = RunningStack::read();
-        let address = |found: Option<SocketAddr>, port| found.unwrap_or(([127, 0, 0, 1], port).into());
-        let dynamodb = running.as_ref().and_then(|running| running.dynamodb);
-        Self::local(address(dynamodb, 3001), address(running.and_then(|running| running.sns), 3002))
+    /// A local stack at the default ports.
+    pub fn at_default_ports() -> Self {
+        Self::local(([127, 0, 0, 1], 3001).into(), ([127, 0, 0, 1], 3002).into())
     }
 
     /// The name of one of the stack's log groups, or its logical id in angle brackets if CloudFormation does not
@@ -80,6 +80,14 @@ impl Source {
 
     pub(super) fn streams(&self) -> aws_sdk_dynamodbstreams::Client {
         self.streams.clone()
+    }
+
+    /// Waits until what was stored before this call is in the table's indexes, which follow the table within a fraction
+    /// of a second.
+    pub async fn indexed(&self) {
+        if self.stack.is_some() {
+            tokio::time::sleep(INDEX_LAG).await;
+        }
     }
 
     /// A name for messages.

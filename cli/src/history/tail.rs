@@ -1,24 +1,30 @@
 //! Follows the table's stream, from now on or from a cursor.
 //!
 //! DynamoDB keeps a stream for 24 hours. A child shard is read after its parent, which keeps the writes of one item
-//! in order.
+//! in order. An iterator expires after 15 minutes, so each shard has a position without one.
 
 use std::collections::{BTreeMap, HashSet};
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodbstreams::Client;
+use aws_sdk_dynamodbstreams::operation::get_shard_iterator::builders::GetShardIteratorFluentBuilder;
 use aws_sdk_dynamodbstreams::types::{
     AttributeValue as StreamValue, OperationType, Record, Shard, ShardIteratorType,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use livehooks_aws::describe;
 use livehooks_aws::store::Item;
 use serde::{Deserialize, Serialize};
 
 use super::{HistoryError, Source, Stored};
 
-/// How far a stream was read: the last processed sequence number of each shard.
+/// DynamoDB keeps a stream for 24 hours; this leaves a margin.
+pub(crate) const STREAM_REACHES: SignedDuration = SignedDuration::from_hours(23);
+/// Tolerance between DynamoDB's clock, in whole seconds, and the local one.
+pub(crate) const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(1);
+
+/// How far a stream was read. Of a shard that is not in `shards`, nothing was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     /// The stream; a recreated table has a new one.
@@ -31,8 +37,8 @@ pub struct Cursor {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShardCursor {
-    /// Before the next record to be written.
-    Latest,
+    /// Before the first record written at this time or later.
+    Since(Timestamp),
     /// After this sequence number.
     After(String),
     /// At its end.
@@ -55,8 +61,19 @@ pub struct Tail<'a> {
     source: &'a Source,
     client: Client,
     cursor: Cursor,
-    iterators: BTreeMap<String, String>,
+    iterators: BTreeMap<String, ShardIterator>,
     shards: Vec<Shard>,
+    /// Whether a shard has ended, so that its children may be new.
+    is_outdated: bool,
+    /// Why the last call stopped after what it returned.
+    failure: Option<TailError>,
+}
+
+/// A shard iterator.
+struct ShardIterator {
+    id: String,
+    /// Whether it began at the end of the shard. Then an empty answer means that there is nothing to read.
+    is_latest: bool,
 }
 
 /// Why the stream cannot be followed.
@@ -76,13 +93,15 @@ impl<'a> Tail<'a> {
     /// # Errors
     /// If the stream cannot be described.
     pub async fn from_now(source: &'a Source) -> Result<Self, TailError> {
+        let now = Timestamp::now();
         let mut tail = Self::after(source, Cursor::default()).await?;
-        let open = tail.shards.iter().filter_map(|shard| shard.shard_id());
-        tail.cursor.shards = open.map(|id| (id.to_owned(), ShardCursor::Latest)).collect();
-        // "Latest" is fixed when the iterator is requested, so request it now and not at the first read.
-        for shard in tail.cursor.shards.keys().cloned().collect::<Vec<_>>() {
-            let iterator = tail.iterator(&shard).await?;
-            tail.iterators.insert(shard, iterator);
+        let shards: Vec<String> = tail.shards.iter().filter_map(Shard::shard_id).map(str::to_owned).collect();
+        for shard in shards {
+            // "Latest" is fixed when the iterator is requested, so request it now and not at the first read.
+            let request = tail.iterator_request(&shard).shard_iterator_type(ShardIteratorType::Latest);
+            let id = tail.request(request).await?;
+            tail.iterators.insert(shard.clone(), ShardIterator { id, is_latest: true });
+            tail.cursor.shards.insert(shard, ShardCursor::Since(now));
         }
         Ok(tail)
     }
@@ -105,6 +124,8 @@ impl<'a> Tail<'a> {
             cursor: Cursor { stream_arn, ..cursor },
             iterators: BTreeMap::new(),
             shards: Vec::new(),
+            is_outdated: true,
+            failure: None,
         };
         let unread: Vec<String> = tail.unread().map(str::to_owned).collect();
         tail.list_shards().await?;
@@ -120,46 +141,77 @@ impl<'a> Tail<'a> {
         &self.cursor
     }
 
-    /// The events stored since the last call, in order within each shard.
+    /// The events stored since the last call, in order within each shard. Acknowledge all of them before the next call.
     ///
     /// # Errors
-    /// If the stream cannot be read.
+    /// If the stream cannot be read. Events that were read before the error are returned first.
     pub async fn next(&mut self) -> Result<Vec<Tailed>, TailError> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
         let mut found = Vec::new();
-        let mut has_ended = self.shards.is_empty();
-        for shard in self.readable() {
-            let iterator = match self.iterators.remove(&shard) {
-                Some(iterator) => iterator,
-                None => self.iterator(&shard).await?,
-            };
-            let answer = match self.client.get_records().shard_iterator(iterator).send().await {
-                Ok(answer) => answer,
-                Err(error) => match error.as_service_error() {
-                    // The next call requests a new iterator at the same position.
-                    Some(failure) if failure.is_expired_iterator_exception() => continue,
-                    Some(failure) if failure.is_trimmed_data_access_exception() => {
-                        return Err(TailError::Trimmed);
-                    }
-                    _ => return Err(self.source.unstreamable(describe(&error)).into()),
-                },
-            };
-            let inserted = answer.records().iter().filter_map(|record| tailed(record, &shard));
-            let before = found.len();
-            found.extend(inserted.collect::<Result<Vec<_>, _>>()?);
-            match answer.next_shard_iterator {
-                Some(iterator) => drop(self.iterators.insert(shard, iterator)),
-                // A closed shard is done once its last event is acknowledged; then its children are read.
-                None if found.len() == before => {
-                    self.cursor.shards.insert(shard, ShardCursor::Done);
-                    has_ended = true;
-                }
-                None => {}
+        match self.read_shards(&mut found).await {
+            Err(failure) if found.is_empty() => Err(failure),
+            read => {
+                self.failure = read.err();
+                Ok(found)
             }
         }
-        if has_ended {
-            self.list_shards().await?;
+    }
+
+    async fn read_shards(&mut self, found: &mut Vec<Tailed>) -> Result<(), TailError> {
+        for shard in self.readable() {
+            found.extend(self.read(shard).await?);
         }
-        Ok(found)
+        if self.is_outdated { Ok(self.list_shards().await?) } else { Ok(()) }
+    }
+
+    async fn read(&mut self, shard: String) -> Result<Vec<Tailed>, TailError> {
+        let ShardIterator { id, is_latest } = match self.iterators.remove(&shard) {
+            Some(iterator) => iterator,
+            None => ShardIterator { id: self.iterator(&shard).await?, is_latest: false },
+        };
+        let asked = Timestamp::now();
+        let answer = match self.client.get_records().shard_iterator(id).send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                return match error.as_service_error() {
+                    // The next call requests a new iterator at the same position.
+                    Some(failure) if failure.is_expired_iterator_exception() => Ok(Vec::new()),
+                    Some(failure) if failure.is_trimmed_data_access_exception() => Err(TailError::Trimmed),
+                    _ => Err(self.source.unstreamable(describe(&error)).into()),
+                };
+            }
+        };
+        let position = self.cursor.shards.get(&shard).cloned();
+        let first = match position {
+            Some(ShardCursor::Since(first)) => first - CLOCKS_DIFFER,
+            _ => Timestamp::MIN,
+        };
+        let inserted = answer.records().iter().filter_map(|record| tailed(record, &shard));
+        let readable = inserted.map(|tailed| self.source.readable(tailed)).filter_map(Result::transpose);
+        let mut events = readable.collect::<Result<Vec<_>, _>>()?;
+        events.retain(|tailed| tailed.created_at.is_none_or(|time| time >= first));
+        let last = answer.records().last().and_then(|record| record.dynamodb()?.sequence_number());
+        if let (true, Some(last)) = (events.is_empty(), last) {
+            // There is nothing to acknowledge.
+            self.cursor.shards.insert(shard.clone(), ShardCursor::After(last.to_owned()));
+        } else if let (true, true, Some(ShardCursor::Since(first))) =
+            (answer.records().is_empty(), is_latest, position)
+        {
+            let first = first.max(asked - CLOCKS_DIFFER);
+            self.cursor.shards.insert(shard.clone(), ShardCursor::Since(first));
+        }
+        match answer.next_shard_iterator {
+            Some(id) => drop(self.iterators.insert(shard, ShardIterator { id, is_latest })),
+            // A closed shard is done once its last event is acknowledged; then its children are read.
+            None if events.is_empty() => {
+                self.cursor.shards.insert(shard, ShardCursor::Done);
+                self.is_outdated = true;
+            }
+            None => {}
+        }
+        Ok(events)
     }
 
     /// Moves the cursor past the event.
@@ -200,20 +252,33 @@ impl<'a> Tail<'a> {
         }
         let known: HashSet<&str> = shards.iter().filter_map(Shard::shard_id).collect();
         self.cursor.shards.retain(|id, _| known.contains(id.as_str()));
+        self.is_outdated = shards.is_empty();
         self.shards = shards;
         Ok(())
     }
 
+    /// A new iterator at the shard's position.
     async fn iterator(&self, shard: &str) -> Result<String, TailError> {
-        let iterator = self.client.get_shard_iterator().stream_arn(&self.cursor.stream_arn).shard_id(shard);
-        let iterator = match self.cursor.shards.get(shard) {
+        let request = self.iterator_request(shard);
+        let request = match self.cursor.shards.get(shard) {
             Some(ShardCursor::After(last)) => {
-                iterator.shard_iterator_type(ShardIteratorType::AfterSequenceNumber).sequence_number(last)
+                request.shard_iterator_type(ShardIteratorType::AfterSequenceNumber).sequence_number(last)
             }
-            Some(ShardCursor::Latest) => iterator.shard_iterator_type(ShardIteratorType::Latest),
-            _ => iterator.shard_iterator_type(ShardIteratorType::TrimHorizon),
+            // The first records may have been trimmed by now.
+            Some(ShardCursor::Since(first)) if Timestamp::now().duration_since(*first) > STREAM_REACHES => {
+                return Err(TailError::Trimmed);
+            }
+            _ => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
         };
-        let answer = iterator.send().await.map_err(|error| match error.as_service_error() {
+        self.request(request).await
+    }
+
+    fn iterator_request(&self, shard: &str) -> GetShardIteratorFluentBuilder {
+        self.client.get_shard_iterator().stream_arn(&self.cursor.stream_arn).shard_id(shard)
+    }
+
+    async fn request(&self, request: GetShardIteratorFluentBuilder) -> Result<String, TailError> {
+        let answer = request.send().await.map_err(|error| match error.as_service_error() {
             Some(failure) if failure.is_trimmed_data_access_exception() => TailError::Trimmed,
             _ => self.source.unstreamable(describe(&error)).into(),
         })?;

@@ -230,6 +230,8 @@ impl Rows {
         }
         if let Some(key) = row.key().filter(|_| row.status == DeliveryStatus::Stored) {
             row.published = row.published.or(self.early.remove(&key));
+            // The notifier may be faster than the handler's report.
+            row.stored = row.stored.map(|stored| row.published.map_or(stored, |time| stored.min(time)));
             self.stored.insert(key, n);
         }
         self.version += 1;
@@ -286,6 +288,29 @@ mod tests {
         log.published("p", "a", NOW);
         log.push(row(DeliveryStatus::Stored, "a"));
         assert_eq!(log.of_event("p", "a")[0].published, Some(NOW));
+    }
+
+    #[test]
+    fn no_event_is_published_before_it_is_stored() {
+        let later = |seconds| NOW + jiff::SignedDuration::from_secs(seconds);
+        let stored = |seconds| Row { stored: Some(later(seconds)), ..row(DeliveryStatus::Stored, "a") };
+        let times =
+            |log: &Log| log.of_event("p", "a").first().map(|row| (row.stored, row.published)).unwrap();
+        let log = Log::default();
+        // The notifier may publish an event before the handler reports that it is stored.
+        log.published("p", "a", later(1));
+        log.push(stored(2));
+        assert_eq!(times(&log), (Some(later(1)), Some(later(1))));
+        log.push(stored(2));
+        assert_eq!(times(&log), (Some(later(1)), Some(later(1))));
+        let log = Log::default();
+        log.push(stored(2));
+        log.published("p", "a", later(1));
+        assert_eq!(times(&log), (Some(later(1)), Some(later(1))));
+        let log = Log::default();
+        log.push(stored(1));
+        log.published("p", "a", later(2));
+        assert_eq!(times(&log), (Some(later(1)), Some(later(2))));
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub const PROVIDERS: &[ProviderInfo] = &for_each_provider!(P => ProviderInfo::of
 pub struct ProviderInfo {
     /// The name in the URL.
     pub name: &'static str,
+    /// The secret's shape, as JSON.
+    pub shape: &'static str,
     /// Fields of the keys file that only senders need.
     pub private_fields: &'static [&'static str],
     /// Fields of the keys file whose values are sent unchanged with each delivery.
@@ -60,6 +62,7 @@ impl ProviderInfo {
     const fn of<P: Signer>() -> Self {
         Self {
             name: P::NAME,
+            shape: P::Keys::SHAPE,
             private_fields: P::PRIVATE_FIELDS,
             static_fields: P::STATIC_FIELDS,
             schemes: P::SCHEMES,
@@ -85,6 +88,16 @@ impl ProviderInfo {
     /// The provider of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         PROVIDERS.iter().find(|provider| provider.name == name)
+    }
+
+    /// The fields of the provider's secret.
+    ///
+    /// # Panics
+    /// If the shape is no JSON; a test checks it.
+    pub fn fields(&self) -> Vec<String> {
+        let shape: serde_json::Map<String, Value> =
+            serde_json::from_str(self.shape).expect("the shape is JSON");
+        shape.into_iter().map(|(name, _)| name).collect()
     }
 
     /// The keys without the fields that only senders need: the provider's secret.

@@ -1,7 +1,9 @@
 //! `livehooks verify`: checks a captured request offline and explains a rejection.
 
 mod diagnose;
+mod json_forms;
 mod request;
+mod undo;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -7,7 +7,9 @@ use std::path::Path;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use livehooks_core::Delivery;
 
+use super::undo::from_utf_16;
 use crate::error::CommandError;
+use crate::terminal::{YELLOW, styled};
 
 /// A captured request.
 pub(super) struct Request {
@@ -23,6 +25,10 @@ impl Request {
         match file.as_os_str() == "-" {
             true => drop(std::io::stdin().read_to_end(&mut bytes).map_err(failed)?),
             false => bytes = fs::read(file).map_err(failed)?,
+        }
+        if let Some(text) = utf_16(&bytes) {
+            anstream::eprintln!("{}: the file is UTF-16 and was decoded", styled(YELLOW, "note"));
+            bytes = text;
         }
         Self::parse(&bytes).map_err(|found| CommandError::Usage {
             option: "REQUEST.HTTP",
@@ -55,5 +61,14 @@ impl Request {
 
     pub(super) fn delivery(&self) -> Delivery<'_> {
         Delivery { headers: &self.headers, url_token: self.url_token.as_deref(), body: &self.body }
+    }
+}
+
+/// The text of a file that begins with UTF-16's byte order mark, as PowerShell's `>` writes it.
+fn utf_16(bytes: &[u8]) -> Option<Vec<u8>> {
+    match bytes {
+        [0xff, 0xfe, ..] => from_utf_16(bytes, u16::from_le_bytes),
+        [0xfe, 0xff, ..] => from_utf_16(bytes, u16::from_be_bytes),
+        _ => None,
     }
 }
