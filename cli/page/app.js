@@ -4,7 +4,8 @@ import { Detail } from "./detail.js";
 import { h, plain } from "./dom.js";
 import { follow } from "./feed.js";
 import { List } from "./list.js";
-import { Room, roomList } from "./room.js";
+import { Room } from "./room.js";
+import { Rooms } from "./rooms.js";
 import { Rows } from "./rows.js";
 
 const $ = (id) => document.getElementById(id);
@@ -16,6 +17,7 @@ let isLoaded = false;
 const rows = new Rows();
 const list = new List(rows, { onFilter: (filter) => go("events", { ...filter, ...opened() }, true), onOpen: open }).listen();
 const room = new Room({ onOpen: (provider, id) => go(view(), { ...query(), event: `${provider}/${id}` }), onZoom: (zoom) => go("room", { ...query(), ...zoom }, true) });
+const rooms = new Rooms((provider, room) => address("room", { provider, room }));
 const detail = new Detail($("detail"), {
   room: (provider, room) => address("room", { provider, room }),
   closed: () => address(view(), { ...query(), event: undefined, delivery: undefined }),
@@ -56,7 +58,8 @@ function show() {
     room.show(rest);
     document.title = `${plain(rest.room ?? "", 40)} · livehooks`;
   } else if (name === "rooms") {
-    renewRooms(roomList(rows.all(), (provider, room) => address("room", { provider, room }), isLoaded));
+    place(rooms.element);
+    if (isLoaded) rooms.show(about);
     document.title = "Rooms · livehooks";
   } else {
     place(list.element);
@@ -69,14 +72,6 @@ function show() {
 
 function place(element) {
   if ($("view").firstChild !== element) $("view").replaceChildren(element);
-}
-
-/** Replaces the list of rooms, keeping its scroll position and focus. */
-function renewRooms(element) {
-  const [top, focused] = [$("view").firstChild?.scrollTop ?? 0, $("view").contains(document.activeElement) && document.activeElement.hash];
-  $("view").replaceChildren(element);
-  element.scrollTop = top;
-  if (focused) [...element.querySelectorAll("a")].find((link) => link.hash === focused)?.focus({ preventScroll: true });
 }
 
 function selected(event, delivery) {
@@ -117,7 +112,7 @@ function changed() {
     if (view() === "events") {
       list.refresh();
       explain();
-    } else if (view() === "rooms") show();
+    } else if (view() === "rooms") rooms.show(about);
   });
 }
 
@@ -131,6 +126,7 @@ follow({
   },
   rows(added) {
     rows.apply(added);
+    rooms.changed();
     for (const row of added) {
       if (row.id) detail.refresh(row.provider, row.id);
       if (isLoaded) room.refresh(row);

@@ -28,8 +28,20 @@ const escaped = (c) => `\\u{${c.codePointAt(0).toString(16)}}`;
 
 /** A string from a payload on one line, with invisible characters escaped, and at most `max` characters. */
 export function plain(text, max = 300) {
-  const shown = text.length > max ? `${text.slice(0, max).replace(/[\ud800-\udbff]$/, "")}…` : text;
+  const shown = text.length > max ? `${cut(text, max)}…` : text;
   return shown.replace(UNSEEN, escaped);
+}
+
+const clusters = new Intl.Segmenter();
+
+/** At most the first `max` characters, without a part of an emoji. */
+function cut(text, max) {
+  let end = 0;
+  for (const { index, segment } of clusters.segment(text.slice(0, max + 40))) {
+    if (index + segment.length > max) break;
+    end = index + segment.length;
+  }
+  return end ? text.slice(0, end) : text.slice(0, max).replace(/[\ud800-\udbff]$/, "");
 }
 
 /** The same for JSON, with line breaks kept. */

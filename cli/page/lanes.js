@@ -15,20 +15,39 @@ const STEPS = [
 /** The lanes by kind, and last the markers that belong to no lane. */
 export function groups(model) {
   const kinds = [...new Set(model.lanes.map((lane) => lane.kind))];
-  const found = kinds.map((kind) => ({ kind, title: TITLES[kind] ?? kind, lanes: model.lanes.filter((lane) => lane.kind === kind) }));
+  const found = kinds.map((kind) => ({ kind, title: TITLES[kind] ?? kind, lanes: named(model.lanes.filter((lane) => lane.kind === kind)) }));
   if (model.markers.length) {
     found.push({ kind: "room", title: TITLES.room, lanes: [{ kind: "room", key: "room", label: "other events", spans: [], markers: model.markers }] });
   }
   return found;
 }
 
+/** The lanes; those with equal labels get the end of their id, too. */
+function named(lanes) {
+  const isShared = (lane) => lane.label !== lane.key && lanes.filter((other) => other.label === lane.label).length > 1;
+  return lanes.map((lane) => ({ ...lane, suffix: isShared(lane) ? lane.key : undefined }));
+}
+
+/** A lane's label, at most `max` characters long. */
+export function labelOf({ label, suffix }, max) {
+  if (suffix === undefined) return plain(label, max);
+  if (label.length + 1 + suffix.length <= max) return `${plain(label)} ${plain(suffix)}`;
+  const tail = plain(`…${suffix.slice(-6)}`);
+  return `${plain(label, Math.max(max - tail.length - 2, 3))} ${tail}`;
+}
+
 /** The start and end at which a span is drawn, in milliseconds, and which of them are known. */
 export function stretch(span, whole) {
   const [from, to] = [span.from && Date.parse(span.from), span.to && Date.parse(span.to)];
   const presumed = span.presumed_end && Date.parse(span.presumed_end);
+  const inside = (time) => Math.min(Math.max(time, whole[0]), whole[1]);
+  const end = to ?? presumed;
   return {
-    from: from ?? Math.min(whole[0], to ?? whole[0]),
-    to: to ?? presumed ?? whole[1],
+    from: inside(from ?? whole[0]),
+    to: inside(end ?? whole[1]),
+    // The time is shown at the edge of the axis, because its clock is months off.
+    isStartOutside: Boolean(from) && inside(from) !== from,
+    isEndOutside: Boolean(end) && inside(end) !== end,
     isStartKnown: Boolean(from && span.started_by),
     isEndKnown: Boolean(to && span.ended_by),
     isRunning: !to && !presumed,

@@ -223,7 +223,7 @@ function line(row) {
     const lag = row.published ? span(between(row.received, row.published)) : "";
     const type = row.type === "live.unknown" && row.provider_type ? [h("small", {}, "unknown "), plain(row.provider_type)] : typeName(row.type);
     cells.push(
-      cell("type", ...type), cell("room", plain(row.room ?? "")), cell("participant", plain(row.participant ?? "")),
+      cell("type", ...type), cell("room", plain(row.room ?? "")), cell("participant", plain(row.name ?? row.participant ?? "")),
       cell("lag", row.altered ? "other body" : lag));
   }
   return h("div", { class: `row ${row.became}`, role: "row", id: `row-${row.n}`, "data-n": row.n }, ...cells);

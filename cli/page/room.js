@@ -1,30 +1,7 @@
-// The list of rooms, and one room's timeline.
+// One room's timeline, with its controls.
 
-import { ask, clock, h, isToday, plain } from "./dom.js";
+import { ask, h, plain } from "./dom.js";
 import { Timeline } from "./timeline.js";
-
-/** All rooms, latest first. */
-export function roomList(rows, address, isLoaded) {
-  const rooms = new Map();
-  for (const row of rows) {
-    if (!row.room || !row.id) continue;
-    const key = `${row.provider}/${row.room}`;
-    const seen = rooms.get(key) ?? { isCut: row.is_cut, provider: row.provider, room: row.room, last: row.received, events: 0, people: new Set() };
-    seen.first = row.received;
-    if (row.became === "stored") seen.events += 1;
-    if (row.participant) seen.people.add(row.participant);
-    rooms.set(key, seen);
-  }
-  const at = (time) => h("time", { datetime: time, title: time }, isToday(time) ? clock(time).slice(0, 8) : clock(time, true).slice(0, 16));
-  const line = (seen) => h("tr", {},
-    h("td", {}, seen.isCut ? plain(seen.room, 120) : h("a", { href: address(seen.provider, seen.room) }, plain(seen.room, 120))),
-    h("td", {}, seen.provider), h("td", { class: "number" }, seen.events.toLocaleString("en")),
-    h("td", { class: "number" }, seen.people.size.toLocaleString("en")), h("td", {}, at(seen.first)), h("td", {}, at(seen.last)));
-  if (!rooms.size) return h("div", { class: "empty" }, h("p", {}, isLoaded ? "No event has named a room yet." : "Loading…"));
-  return h("div", { class: "rooms", tabindex: "0" }, h("table", {},
-    h("thead", {}, h("tr", {}, ["room", "provider", "events", "participants", "first seen", "last seen"].map((name) => h("th", { scope: "col" }, name)))),
-    h("tbody", {}, [...rooms.values()].map(line))));
-}
 
 /** One room's timeline. */
 export class Room {

@@ -17,7 +17,7 @@ export class Rows {
   /** Adds or replaces rows. */
   apply(rows) {
     for (const row of rows) {
-      row.text = [row.type, row.provider, row.provider_type, row.room, row.participant, row.id, row.reason, row.detail]
+      row.text = [row.type, row.provider, row.provider_type, row.room, row.participant, row.name, row.id, row.reason, row.detail]
         .filter(Boolean).join("\n").toLowerCase();
       this.#rows.set(row.n, row);
     }

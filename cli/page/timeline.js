@@ -2,7 +2,7 @@
 
 import { clock, h, plain, s } from "./dom.js";
 import { exported } from "./export.js";
-import { describeMarker, describeSpan, groups, rowsOf, stretch, ticks } from "./lanes.js";
+import { describeMarker, describeSpan, groups, labelOf, rowsOf, stretch, ticks } from "./lanes.js";
 
 const [AXIS, GROUP, LANE, BAR, LABEL] = [30, 24, 24, 12, 16];
 const NARROW = 640;
@@ -17,7 +17,8 @@ export class Timeline {
     this.svg = s("svg", { class: "timeline", role: "group" });
     this.scroll = h("div", { class: "scroll", onscroll: () => this.#keepAxis() }, this.svg);
     this.tip = h("div", { class: "tip", role: "tooltip", id: "tip", hidden: true });
-    this.element = h("div", { class: "timeline-view" }, this.scroll, legend(), this.tip);
+    this.outside = h("p", { class: "outside", hidden: true });
+    this.element = h("div", { class: "timeline-view" }, this.scroll, this.outside, legend(), this.tip);
     new ResizeObserver(() => this.#paint()).observe(this.scroll);
     this.#listen();
   }
@@ -31,6 +32,8 @@ export class Timeline {
     this.whole = [from - pad, to + pad];
     this.#window = zoom ?? (isSame && this.#window !== undefined && this.#zoomed ? this.#window : this.whole);
     this.#zoomed = this.#window !== this.whole;
+    this.outside.hidden = !model.outside;
+    this.outside.textContent = `« » ${model.outside === 1 ? "One time lies outside: its clock is" : `${model.outside} times lie outside: their clocks are`} months off.`;
     this.svg.setAttribute("aria-label", `Timeline of ${plain(model.room ?? "", 80)}`);
     this.#paint();
   }
@@ -134,11 +137,11 @@ export class Timeline {
   #label(lane, isNarrow, gutter, y) {
     const max = isNarrow ? 44 : Math.floor((gutter - 28) / 6.9);
     const title = lane.label === lane.key ? plain(lane.label) : `${plain(lane.label)} (${plain(lane.key)})`;
-    return s("text", { class: "label", x: isNarrow ? 10 : 18, y: y + (isNarrow ? 13 : 16) }, s("title", {}, title), plain(lane.label, max));
+    return s("text", { class: "label", x: isNarrow ? 10 : 18, y: y + (isNarrow ? 13 : 16) }, s("title", {}, title), labelOf(lane, max));
   }
 
   #span(lane, span, kind, place, scale, y) {
-    const { from, to, isStartKnown, isEndKnown, isRunning } = stretch(span, this.whole);
+    const { from, to, isStartKnown, isEndKnown, isRunning, isStartOutside, isEndOutside } = stretch(span, this.whole);
     if (to < scale.from || from > scale.to) return [];
     const [left, right] = [Math.max(place(from), scale.left - 4), Math.min(place(to), scale.right + 4)];
     const width = Math.max(right - left, 3);
@@ -147,11 +150,15 @@ export class Timeline {
     const bar = this.#live(s("g", { class: `span ${state}` }, s("rect", { x: left, y, width, height: BAR, rx: 3 })), describeSpan(lane, span), event, `${lane.kind} ${lane.key} ${event}`);
     if (!isStartKnown) bar.append(s("path", { class: "gap", d: `M${left} ${y - 3}v${BAR + 6}` }), s("text", { class: "unknown", x: left + 5, y: y + 10 }, "?"));
     if (!isEndKnown && right < scale.right + 4) bar.append(s("path", { class: "gap", d: `M${right} ${y - 3}v${BAR + 6}` }), s("text", { class: "unknown", x: right - 5, y: y + 10, "text-anchor": "end" }, isRunning ? "…" : "?"));
+    const edge = (x, sign) => s("text", { class: "unknown outside", x, y: y + 10 }, sign);
+    if (isStartOutside) bar.append(edge(left + 2, "«"));
+    if (isEndOutside) bar.append(edge(right - 10, "»"));
     return [bar];
   }
 
   #marker(lane, marker, place, scale, y) {
-    const time = Date.parse(marker.time);
+    // A time outside the axis, because its clock is months off, is shown at the edge.
+    const time = Math.min(Math.max(Date.parse(marker.time), this.whole[0]), this.whole[1]);
     if (time < scale.from || time > scale.to) return [];
     const x = place(time);
     const shape = marker.is_failure ? s("path", { d: `M${x} ${y - 7}l7 7l-7 7l-7-7z` }) : s("circle", { cx: x, cy: y, r: 4 });

@@ -25,6 +25,11 @@ pub(crate) fn line(text: impl std::fmt::Display) -> io::Result<()> {
     writeln!(anstream::stdout(), "{text}")
 }
 
+/// Whether the output goes to a terminal.
+pub(crate) fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// The number of columns for a table: at least 60, because no table is narrower.
 pub(crate) fn columns() -> usize {
     width().max(60)
@@ -34,7 +39,7 @@ pub(crate) fn columns() -> usize {
 pub(crate) fn width() -> usize {
     let set = || std::env::var("COLUMNS").ok()?.parse().ok();
     let terminal = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
-    let found = if io::stdout().is_terminal() { terminal().or_else(set) } else { set() };
+    let found = if is_terminal() { terminal().or_else(set) } else { set() };
     found.unwrap_or(100).clamp(24, 250)
 }
 

@@ -39,6 +39,10 @@ fn events_are_filtered_by_every_option() {
     assert_eq!(newest[0]["provider"], "videosdk", "a limit keeps the newest");
 
     let table = ran(folder.path(), &["events", "--room", "standup"], 0);
+    let ids = json_lines(folder.path(), &["events", "--json", "--room", "standup"]);
+    for event in ids {
+        assert!(table.contains(event["id"].as_str().unwrap()), "a pipe gets complete ids: {table}");
+    }
     assert!(table.starts_with("RECEIVED "), "{table}");
     assert!(table.lines().any(|line| line.contains(" participant.joined ") && line.contains(" standup ")));
     assert!(!table.contains('\u{1b}'), "no color without a terminal");
@@ -131,7 +135,7 @@ fn a_timeline_fits_the_terminal() {
             drawn.lines().any(|line| line.starts_with("participant ") && line.contains("Zoë <b>")),
             "{drawn}"
         );
-        assert!(drawn.contains('┣') || drawn.contains('┫'), "{drawn}");
+        assert!(drawn.contains(['┣', '┫', '┃']), "{drawn}");
     }
     let timelines = json_lines(folder.path(), &["timeline", "standup", "--json"]);
     let kinds: Vec<_> = timelines[0]["lanes"].as_array().unwrap().iter().map(|lane| &lane["kind"]).collect();

@@ -3,9 +3,10 @@
 
 mod harness;
 
-use std::process::Output;
+use std::io::{BufRead, BufReader};
+use std::process::{Output, Stdio};
 
-use harness::{App, Dev, EXAMPLE, run, send, stderr, stdout};
+use harness::{App, Dev, EXAMPLE, interrupt, livehooks, run, send, stderr, stdout};
 
 #[test]
 fn an_unreadable_item_is_skipped_named_and_counted() {
@@ -54,4 +55,40 @@ fn an_unreadable_item_is_skipped_named_and_counted() {
     let timeline = dev.get(&format!("/api/timeline?provider={EXAMPLE}&room=standup"));
     assert!(timeline.contains(r#""events":2"#), "{timeline}");
     assert!(dev.get("/api/events").contains("late"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_follower_skips_an_unreadable_item_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path(), &["--memory"]);
+    let app = App::start();
+    let mut listen = livehooks(folder.path());
+    listen.args(["listen", "--forward-to", &app.url]).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut follow = livehooks(folder.path());
+    follow.args(["events", "--follow", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut listen = listen.spawn().unwrap();
+    let mut follow = follow.spawn().unwrap();
+    let mut said = BufReader::new(listen.stderr.take().unwrap());
+    said.read_line(&mut String::new()).unwrap();
+    send(folder.path(), &[EXAMPLE, "room_started", "--room", "first"]);
+    let mut shown = BufReader::new(follow.stdout.take().unwrap()).lines();
+    assert!(shown.next().unwrap().unwrap().contains("first"));
+    assert_eq!(app.take()["subject"], "first");
+    dev.store_unreadable("broken", "second");
+    send(folder.path(), &[EXAMPLE, "room_started", "--room", "third"]);
+    assert!(shown.next().unwrap().unwrap().contains("third"));
+    assert_eq!(app.take()["subject"], "third");
+    let mut followed = BufReader::new(follow.stderr.take().unwrap());
+    for (process, said) in [(&mut listen, &mut said as &mut dyn BufRead), (&mut follow, &mut followed)] {
+        interrupt(process);
+        assert_eq!(process.wait().unwrap().code(), Some(4));
+        let mut rest = String::new();
+        said.read_to_string(&mut rest).unwrap();
+        assert!(
+            rest.contains(&format!("warning: skipped: the item {EXAMPLE}#broken does not contain")),
+            "{rest}"
+        );
+        assert!(rest.contains("1 item of the table was skipped"), "{rest}");
+    }
 }

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -77,14 +78,14 @@ STACK = """<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/do
 class Inspect:
     """`livehooks inspect` with a fake CloudFormation.
 
-    The table is at `dynamodb`. Without it, `answers` maps each DynamoDB operation to its answers."""
+    The table is at `dynamodb`. Without it, `answers` maps each DynamoDB operation to a function of the request."""
 
-    def __init__(self, dynamodb: str | None = None, answers: dict[str, list[dict]] | None = None):
+    def __init__(self, dynamodb: str | None = None, answers: dict[str, Callable[[dict], dict]] | None = None):
         class Answer(BaseHTTPRequestHandler):
             def do_POST(self):
-                self.rfile.read(int(self.headers.get("content-length", 0)))
+                request = self.rfile.read(int(self.headers.get("content-length", 0)))
                 operation = self.headers.get("x-amz-target", "").split(".")[-1]
-                body = json.dumps(answers[operation].pop(0)) if operation else STACK
+                body = json.dumps(answers[operation](json.loads(request))) if operation else STACK
                 self.send_response(200)
                 self.send_header("content-type", "application/x-amz-json-1.0" if operation else "text/xml")
                 self.end_headers()

@@ -32,6 +32,15 @@ def test_stored_duplicate_and_rejected_look_different(visit):
         expect(page.get_by_role("button", name=f"{name} {count}")).to_be_visible()
 
 
+def test_a_participant_is_called_by_name(visit):
+    page = visit().open("/#/events?provider=livekit&type=live.participant.left")
+    expect(rows(page).locator(".participant")).to_have_text("Zoë <b>")
+    page.get_by_label("Find in events").fill("user-42")
+    expect(rows(page)).to_have_count(1)
+    rows(page).first.click()
+    expect(page.get_by_label("Details").locator(".line")).to_contain_text("Zoë <b>")
+
+
 def test_events_appear_as_they_arrive(visit, dev):
     page = visit().open()
     expect(rows(page)).to_have_count(6)
@@ -108,7 +117,7 @@ def test_an_empty_stack_says_what_to_do(visit, tmp_path):
         page = visit(empty.url).open()
         expect(page.get_by_text(f"cargo livehooks send {EXAMPLE} participant_joined")).to_be_visible()
         page.goto(f"{empty.url}/#/rooms")
-        expect(page.get_by_text("No event has named a room yet.")).to_be_visible()
+        expect(page.get_by_text("No event of the last 24 hours has named a room.")).to_be_visible()
     finally:
         visit_page_left(page)
         empty.stop()

@@ -28,10 +28,19 @@ def item(n: int) -> dict:
 def many():
     stream = "arn:aws:dynamodb:eu-central-1:000000000000:table/Events/stream/1"
     idle = {"StreamDescription": {"StreamArn": stream, "Shards": []}}
-    pages = [{"Items": [item(n) for n in range(first, first + 500)]} for first in range(0, MANY, 500)]
-    for page in pages[:-1]:
-        page["LastEvaluatedKey"] = {"event_key": page["Items"][-1]["event_key"], "occurrence": {"N": "0"}}
-    inspect = Inspect(answers={"DescribeTable": [{"Table": {"LatestStreamArn": stream}}], "Scan": pages, "DescribeStream": [idle] * 10_000})
+    items = [item(n) for n in range(MANY)]
+    by_key = {item["event_key"]["S"]: item for item in items}
+
+    def query(request: dict) -> dict:
+        """A tenth of the entries, newest first; a page of 1,000 has all of them."""
+        shard = int(request["ExpressionAttributeValues"][":shard"]["S"])
+        return {"Items": [{name: item[name] for name in ("event_key", "occurrence", "type", "received_at")} for item in items[shard::10][::-1]]}
+
+    def get(request: dict) -> dict:
+        return {"Responses": {"Events": [by_key[key["event_key"]["S"]] for key in request["RequestItems"]["Events"]["Keys"]]}}
+
+    answers = {"DescribeTable": lambda _: {"Table": {"LatestStreamArn": stream}}, "Query": query, "BatchGetItem": get, "DescribeStream": lambda _: idle}
+    inspect = Inspect(answers=answers)
     yield inspect.url
     inspect.stop()
 

@@ -29,6 +29,32 @@ def span(page, words):
     return page.locator(".span[aria-label*='" + words + "']")
 
 
+def test_the_rooms_are_those_of_the_command(visit, dev):
+    import json
+    import subprocess
+
+    from stack import LIVEHOOKS, event, person
+    dev.livekit(event("participant_joined", START, "present", **person("one")))
+    dev.livekit({"event": "unknown_to_us", "id": "EV_roomless", "createdAt": str(START)})
+    listed = subprocess.run([LIVEHOOKS, "rooms", "--json"], cwd=dev.folder, capture_output=True, text=True, check=True)
+    rooms = [json.loads(line) for line in listed.stdout.splitlines()]
+    page = visit().open("/#/rooms")
+    expect(page.locator(".rooms tbody tr")).to_have_count(len(rooms))
+    expect(page.get_by_text("Computed from the events received in the last 24 hours.")).to_be_visible()
+    cells = lambda row: [cell.strip() for cell in row.locator("td").all_text_contents()]  # noqa: E731
+    shown = {tuple(cells(row)[:2]): cells(row)[4:] for row in page.locator(".rooms tbody tr").all()}
+    assert shown == {
+        (room["room"] or "(no room)", room["provider"]): [
+            str(room["events"]), f"{room['present']} of {room['participants']}",
+            f"{room['open_recordings']} of {room['recordings']}", str(room["failures"] or "")]
+        for room in rooms}
+    roomless = page.locator(".rooms tr", has_text="(no room)")
+    expect(roomless).to_have_count(1)
+    expect(roomless.locator("a")).to_have_count(0)
+    dev.livekit(event("participant_joined", START + 1, "present", **person("two")))
+    expect(page.locator(".rooms tr", has_text="present").locator("td.present")).to_have_text("2 of 2")
+
+
 def test_a_room_is_found_by_its_name(visit):
     page = visit().open("/#/rooms")
     page.get_by_role("link", name=ROOM).click()
@@ -142,6 +168,24 @@ def test_the_export_is_a_standalone_svg(page, tmp_path):
     assert "Zoë &lt;b&gt;" in text and "var(" not in text and "<script" not in text and "class=" not in text
     [bar] = [part for part in root.iter("{http://www.w3.org/2000/svg}rect") if part.get("stroke-dasharray") == "4px, 3px"][:1]
     assert bar.get("fill").startswith("rgb(")
+
+
+def test_equal_names_are_told_apart_and_wrong_clocks_do_not_stretch_the_axis(visit, dev):
+    from time import time
+
+    from stack import event, person
+    now = time()
+    for at, who, name in [(now - 60, "guest-0001", "Guest"), (now - 50, "guest-0002", "Guest"), (now, "bob", "Bob"), (now - 365 * 86_400, "late", "A year ago")]:
+        dev.livekit(event("participant_joined", at, "guests", **person(who, name)))
+    page = visit().open("/#/room?provider=livekit&room=guests")
+    labels = page.locator(".timeline .label")
+    expect(labels).to_have_count(4)
+    shown = labels.evaluate_all("(all) => all.map((one) => one.lastChild.textContent)")
+    assert shown[1:] == ["Guest guest-0001", "Guest guest-0002", "Bob"]
+    expect(page.get_by_text("One time lies outside: its clock is months off.")).to_be_visible()
+    expect(span(page, "participant A year ago").locator(".outside")).to_have_text("«")
+    guest = span(page, "participant Guest").first.locator("rect").bounding_box()
+    assert guest["width"] > 200, "the last minute fills the axis"
 
 
 def test_an_unknown_room_is_reported(browser, dev):

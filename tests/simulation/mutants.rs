@@ -161,6 +161,7 @@ impl Mutant {
                 is_new_type: false,
                 room: None,
                 participant: None,
+                participant_name: None,
                 reply: None,
             })
         };

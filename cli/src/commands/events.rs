@@ -6,7 +6,7 @@ use super::send::TRY;
 use super::{FilterOptions, StackOptions, ended};
 use crate::error::{CommandError, Ending};
 use crate::history::{Filter, Source, Stored};
-use crate::terminal::{BOLD, DIM, RED, YELLOW, column, columns, line, local, styled};
+use crate::terminal::{BOLD, DIM, RED, YELLOW, column, columns, is_terminal, line, local, safe, styled};
 
 /// The arguments of `events`.
 #[derive(Clone, Debug, clap::Args)]
@@ -43,6 +43,9 @@ impl Events {
         let source = self.stack.source().await?;
         // Open the stream before reading the table, so that no event is missed in between.
         let follower = if self.follow { Some(Follower::start(&source).await?) } else { None };
+        if self.follow {
+            source.indexed().await;
+        }
         let filter = self.events.filter(Some(self.limit));
         let found = if self.limit == 0 { Vec::new() } else { source.events(&filter).await? };
         if !self.json && (!found.is_empty() || self.follow) {
@@ -111,6 +114,8 @@ struct Widths {
 }
 
 const PROVIDER: usize = 9;
+/// No id is longer: it is a key of the table.
+const ID_MAX: usize = 2_048;
 
 impl Widths {
     fn of_terminal() -> Self {
@@ -148,15 +153,15 @@ pub(super) fn row(stored: &Stored) -> String {
         "live.unknown" => styled(YELLOW, kind),
         _ => kind,
     };
+    // In a file or a pipe, ids are for other commands.
+    let id = if is_terminal() { column(&event.id, widths.id) } else { safe(&event.id, ID_MAX) };
     let text = |text: Option<&str>, width| column(text.unwrap_or("-"), width);
-    let participant = event.data.participant.as_ref();
-    let participant = participant.and_then(|found| found.name.as_deref()).or(event.participant_key());
     format!(
         "{} {} {kind} {} {} {}",
         styled(DIM, local(stored.received_at, widths.time.0)),
         column(&event.provider, PROVIDER),
         text(event.subject.as_deref(), widths.room),
-        text(participant, widths.participant),
-        styled(DIM, column(&event.id, widths.id).trim_end()),
+        text(event.participant_name(), widths.participant),
+        styled(DIM, id.trim_end()),
     )
 }

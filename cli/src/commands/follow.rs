@@ -79,6 +79,7 @@ impl<'a> Follower<'a> {
         // Open the stream before reading the table, so that no event is missed in between.
         let asked = Timestamp::now();
         let tail = Tail::from_now(self.source).await?;
+        self.source.indexed().await;
         let since = filter.since.map_or(since, |first| first.max(since));
         let found = self.source.events(&Filter { since: Some(since), ..filter.clone() }).await?;
         self.read_at = asked;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backoff::{Backoff, POLL};
 use super::run_state::StateFile;
-use super::{Moment, Selection, StackOptions};
+use super::{Moment, Selection, StackOptions, ended};
 use crate::error::{CommandError, Ending};
 use crate::forward::HttpTarget;
 use crate::history::{
@@ -156,9 +156,10 @@ impl Listen {
         }
         anstream::eprintln!("{} to {}: {start}", source.name(), self.forward_to);
         tokio::select! {
-            ended = listener.deliver_all() => ended.map(|()| Ending::Fine),
-            _ = tokio::signal::ctrl_c() => Ok(Ending::Fine),
+            failed = listener.deliver_all() => failed?,
+            _ = tokio::signal::ctrl_c() => {}
         }
+        Ok(ended(&source, Ending::Fine))
     }
 }
 
@@ -253,13 +254,15 @@ impl<'a> Listener<'a> {
         // Open the stream before reading the table, so that no event is missed in between.
         let begun = Timestamp::now();
         let tail = Tail::from_now(self.source).await.map_err(following)?;
+        self.source.indexed().await;
         let filter = Filter { since: Some(since), ..self.filter.clone() };
         for key in self.source.event_keys(&filter).await? {
             known.insert((key.event_key.clone(), key.occurrence));
             if self.progress.in_table.as_ref().is_some_and(|done| key <= *done) {
                 continue;
             }
-            if let Some(stored) = self.source.event_at(&key.event_key, key.occurrence).await? {
+            let stored = self.source.event_at(&key.event_key, key.occurrence).await;
+            if let Some(stored) = self.source.readable(stored)?.flatten() {
                 self.deliver(&stored).await?;
             }
             self.progress.in_table = Some(key);
@@ -278,7 +281,8 @@ impl<'a> Listener<'a> {
         let notification = notification.map_err(|why| HistoryError::NoEvent {
             event_key: stored.event_key.clone(),
             why: why.to_string(),
-        })?;
+        });
+        let Some(notification) = self.source.readable(notification)? else { return Ok(()) };
         let attributes: Vec<(&str, &str)> =
             notification.attributes.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let on_failure = |why: &str| anstream::eprintln!("{}  {}", styled(YELLOW, "waiting"), safe(why, 400));

@@ -1,15 +1,17 @@
 //! `livehooks rooms`: lists rooms with their participants and recordings.
 
+use jiff::Timestamp;
+
 use super::{FilterOptions, StackOptions, ended};
 use crate::error::{CommandError, Ending};
 use crate::terminal::{BOLD, DIM, RED, YELLOW, column, columns, line, local, styled};
-use crate::timeline::{RoomSummary, Timeline};
+use crate::timeline::{ROOMS_PERIOD, RoomSummary, Timeline};
 
 /// The arguments of `rooms`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:
   cargo livehooks rooms
-  cargo livehooks rooms --stack live --since 24h
+  cargo livehooks rooms --stack live --since 7d
   cargo livehooks rooms --json | jq 'select(.open_recordings > 0)'")]
 pub struct Rooms {
     /// Print each room as one line of JSON
@@ -28,7 +30,13 @@ impl Rooms {
     /// If the table cannot be read.
     pub async fn run(self) -> Result<Ending, CommandError> {
         let source = self.stack.source().await?;
-        let stored = source.events(&self.events.filter(None)).await?;
+        let mut filter = self.events.filter(None);
+        if filter.since.is_none() && filter.until.is_none() {
+            filter.since = Timestamp::now().checked_sub(ROOMS_PERIOD).ok();
+            let hours = ROOMS_PERIOD.as_hours();
+            anstream::eprintln!("events of the last {hours} hours; --since 90d shows all stored ones");
+        }
+        let stored = source.events(&filter).await?;
         let timelines = Timeline::of_rooms(stored.iter().map(|stored| &stored.event));
         let mut rooms: Vec<RoomSummary> = timelines.iter().map(Timeline::summary).collect();
         rooms.sort_by_key(|room| room.last_seen);

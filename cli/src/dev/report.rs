@@ -214,6 +214,7 @@ fn row(provider: &str, received: Timestamp, receipt: &Receipt) -> Row {
         provider_type: receipt.provider_type.clone(),
         room: receipt.room.clone(),
         participant: receipt.participant.clone(),
+        name: receipt.participant_name.clone(),
         altered,
         ..Row::new(status, provider, received)
     }

@@ -85,6 +85,12 @@ impl Event {
         self.data.session.as_ref()?.id.as_deref()
     }
 
+    /// The participant's name, else its id.
+    pub fn participant_name(&self) -> Option<&str> {
+        let participant = self.data.participant.as_ref()?;
+        participant.name.as_deref().or(self.participant_key())
+    }
+
     /// The application's id of the participant, else the provider's.
     pub fn participant_key(&self) -> Option<&str> {
         let participant = self.data.participant.as_ref()?;

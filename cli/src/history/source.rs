@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::Client;
@@ -12,6 +13,9 @@ use livehooks_aws::{clients, http_client};
 use super::HistoryError;
 use super::unreadable::Unreadable;
 use crate::local::{TABLE, TOPIC_ARN, local_sdk_config};
+
+/// A generous estimate; DynamoDB promises no limit.
+const INDEX_LAG: Duration = Duration::from_secs(1);
 
 /// A stack's table of events, and the topic on which they are published.
 #[derive(Clone, Debug)]
@@ -76,6 +80,14 @@ impl Source {
 
     pub(super) fn streams(&self) -> aws_sdk_dynamodbstreams::Client {
         self.streams.clone()
+    }
+
+    /// Waits until what was stored before this call is in the table's indexes, which follow the table within a fraction
+    /// of a second.
+    pub async fn indexed(&self) {
+        if self.stack.is_some() {
+            tokio::time::sleep(INDEX_LAG).await;
+        }
     }
 
     /// A name for messages.

@@ -189,7 +189,8 @@ impl<'a> Tail<'a> {
             _ => Timestamp::MIN,
         };
         let inserted = answer.records().iter().filter_map(|record| tailed(record, &shard));
-        let mut events = inserted.collect::<Result<Vec<_>, _>>()?;
+        let readable = inserted.map(|tailed| self.source.readable(tailed)).filter_map(Result::transpose);
+        let mut events = readable.collect::<Result<Vec<_>, _>>()?;
         events.retain(|tailed| tailed.created_at.is_none_or(|time| time >= first));
         let last = answer.records().last().and_then(|record| record.dynamodb()?.sequence_number());
         if let (true, Some(last)) = (events.is_empty(), last) {

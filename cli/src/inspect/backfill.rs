@@ -21,6 +21,7 @@ impl From<&Stored> for Row {
             provider_type: event.providertype.clone(),
             room: event.subject.clone(),
             participant: event.participant_key().map(str::to_owned),
+            name: event.data.participant.as_ref().and_then(|participant| participant.name.clone()),
             ..Self::new(DeliveryStatus::Stored, &event.provider, stored.received_at)
         }
     }

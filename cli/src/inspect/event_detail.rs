@@ -102,7 +102,7 @@ pub(super) async fn event(State(inspected): State<Inspected>, Query(query): Quer
         r#type: &event.r#type,
         provider_type: event.providertype.as_deref(),
         room: event.subject.as_deref(),
-        participant: event.participant_key(),
+        participant: event.participant_name(),
         normalized,
         raw,
         raw_base64,
@@ -227,7 +227,7 @@ pub(super) async fn timeline(State(inspected): State<Inspected>, Query(query): Q
     }
 }
 
-fn unreadable(error: HistoryError) -> Response {
+pub(super) fn unreadable(error: HistoryError) -> Response {
     problem(StatusCode::BAD_GATEWAY, &error.to_string())
 }
 

@@ -49,7 +49,10 @@ pub struct Row {
     pub r#type: Option<String>,
     pub provider_type: Option<String>,
     pub room: Option<String>,
+    /// The participant's id.
     pub participant: Option<String>,
+    /// The participant's name.
+    pub name: Option<String>,
     /// Whether the room's id is truncated.
     pub is_cut: Option<bool>,
     /// For a duplicate: whether its body differs from the stored one.
@@ -97,6 +100,7 @@ impl Row {
             provider_type: None,
             room: None,
             participant: None,
+            name: None,
             is_cut: None,
             altered: None,
             reason: None,
@@ -111,7 +115,8 @@ impl Row {
 
     fn cut(&mut self) {
         self.is_cut = self.room.as_mut().is_some_and(cut).then_some(true);
-        for text in [&mut self.provider_type, &mut self.participant, &mut self.detail].into_iter().flatten() {
+        let texts = [&mut self.provider_type, &mut self.participant, &mut self.name, &mut self.detail];
+        for text in texts.into_iter().flatten() {
             cut(text);
         }
     }

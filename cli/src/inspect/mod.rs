@@ -6,6 +6,7 @@
 //! backfill      fills the log from the table and its stream
 //! live          the log as server-sent events
 //! event_detail  one event in full, and a room's timeline
+//! rooms         the rooms of the last day
 //! resend        an event as a curl command, a Lambda event or a test fixture
 //! ```
 
@@ -15,6 +16,7 @@ mod live;
 mod log;
 mod page;
 mod resend;
+mod rooms;
 
 use std::sync::Arc;
 
@@ -50,6 +52,7 @@ pub fn router(inspected: Inspected) -> Router {
         .route("/api/live", get(live::live))
         .route("/api/event", get(event_detail::event))
         .route("/api/timeline", get(event_detail::timeline))
+        .route("/api/rooms", get(rooms::rooms))
         .route("/api/again", get(resend::resend))
         .with_state(inspected);
     page::router().merge(api)

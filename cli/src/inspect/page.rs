@@ -26,6 +26,7 @@ const FILES: &[(&str, &str, &str)] = files! {
     "lanes.js" "text/javascript; charset=utf-8",
     "list.js" "text/javascript; charset=utf-8",
     "room.js" "text/javascript; charset=utf-8",
+    "rooms.js" "text/javascript; charset=utf-8",
     "rows.js" "text/javascript; charset=utf-8",
     "timeline.js" "text/javascript; charset=utf-8",
 };

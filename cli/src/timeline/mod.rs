@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-pub use summary::RoomSummary;
+pub use summary::{ROOMS_PERIOD, RoomSummary};
 
 use crate::history::Event;
 

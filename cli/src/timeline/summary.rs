@@ -1,9 +1,12 @@
 //! A room in one line.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{LaneKind, Timeline};
+
+/// Rooms are listed from the events received within this time, unless another is asked for.
+pub const ROOMS_PERIOD: SignedDuration = SignedDuration::from_hours(24);
 
 /// What `rooms` and the page say of a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

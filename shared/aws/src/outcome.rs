@@ -46,6 +46,7 @@ pub struct Receipt {
     pub is_new_type: bool,
     pub room: Option<String>,
     pub participant: Option<String>,
+    pub participant_name: Option<String>,
     /// The JSON with which the provider wants the event to be acknowledged, if it reads the response.
     pub reply: Option<&'static str>,
 }
@@ -74,6 +75,9 @@ impl Receipt {
             participant: participant
                 .and_then(|participant| participant.user_id.as_ref().or(participant.id.as_ref()))
                 .map(|id| id.clone().into_owned()),
+            participant_name: participant
+                .and_then(|participant| participant.name.clone())
+                .map(|name| name.into_owned()),
             reply: normalized.reply,
         }
     }
