@@ -27,6 +27,7 @@ PLUGNMEET_KEY = ApiKey("APIplugnmeet", "secret-of-plugnmeet-for-deploy-tests")
 PLUGNMEET_KEY_NEW = ApiKey("APIplugnmeet", "another-secret-of-plugnmeet-after-rotation")
 LIVEKIT_KEY = ApiKey("APIlivekit", "secret-of-livekit-for-deploy-tests")
 MUX_SECRET = "secret-of-mux-for-deploy-tests"
+GETSTREAM_SECRET = "secret-of-getstream-for-deploy-tests"
 # What KeyRing waits between two readings of the secret that failing verifications ask for.
 REFRESH_INTERVAL_S = 30
 # For how long KeyRing remembers that a read failed, at most.
@@ -107,6 +108,7 @@ def test_100ms_works_at_once_and_the_others_ask_for_their_keys(stack, rsa_key, e
         ("LivekitFunction", "Livekit", livekit("room_started")),
         ("MuxFunction", "Mux", mux("video.live_stream.created")),
         ("RealtimekitFunction", "Realtimekit", realtimekit(stack, rsa_key, "meeting.started")),
+        ("GetstreamFunction", "Getstream", getstream("call.created")),
     ]:
         assert stack.post(delivery).status == 503
         assert f"put-secret-value --secret-id {stack.outputs[f'{name}SecretId']} --secret-string" in stack.log(function)
@@ -139,6 +141,7 @@ def test_keys_work_within_half_a_minute_of_being_there(stack, rsa_key):
     stack.put_secret("Plugnmeet", {"keys": {PLUGNMEET_KEY.name: PLUGNMEET_KEY.secret}})
     stack.put_secret("Livekit", {"keys": {LIVEKIT_KEY.name: LIVEKIT_KEY.secret}})
     stack.put_secret("Mux", {"signing_secrets": [MUX_SECRET]})
+    stack.put_secret("Getstream", {"api_secrets": [GETSTREAM_SECRET]})
     for name in ("Videosdk", "Realtimekit"):
         stack.put_secret(name, stack.secret(name) | {"public_keys": [rsa_key.public_pem]})
     time.sleep(RETRY_DELAY_MAX_S + 1)
@@ -175,6 +178,7 @@ def test_each_event_is_stored_once_and_published_to_whom_it_concerns(stack, rsa_
         "livekit": livekit("participant_joined"),
         "mux": mux("video.live_stream.connected"),
         "realtimekit": realtimekit(stack, rsa_key, "meeting.participantJoined"),
+        "getstream": getstream("call.session_participant_joined", is_compressed=True),
     }
     others = [hms(stack, "room.end.success"), plugnmeet("no_such_event"), livekit("room_finished")]
     ids = {}
@@ -220,6 +224,7 @@ def test_both_encodings_of_the_body_and_any_content_type_are_taken(stack, rsa_ke
         ("LivekitFunction", livekit("participant_left")),
         ("MuxFunction", mux("video.live_stream.disconnected")),
         ("RealtimekitFunction", realtimekit(stack, rsa_key, "meeting.participantLeft")),
+        ("GetstreamFunction", getstream("call.session_participant_left")),
     ]:
         headers = {name.lower(): value for name, value in delivery.headers.items() if name.lower() != "content-type"}
         if content_type:
@@ -238,7 +243,7 @@ def test_there_are_no_other_routes(stack):
 
 
 def test_no_log_holds_a_key_a_token_or_a_body(stack, rsa_key):
-    secrets = [PLUGNMEET_KEY.secret, LIVEKIT_KEY.secret, MUX_SECRET, stack.secret("Hms")["headers"][0]["values"][0],
+    secrets = [PLUGNMEET_KEY.secret, LIVEKIT_KEY.secret, MUX_SECRET, GETSTREAM_SECRET, stack.secret("Hms")["headers"][0]["values"][0],
                *(stack.secret(name)["url_tokens"][0] for name in ("Videosdk", "Realtimekit")), "Zoë"]
     for function in [f"{name}Function" for name in [*PROVIDERS, "Notify", "Recover"]]:
         text = stack.log(function)
@@ -438,6 +443,8 @@ def forgeries(stack, rsa_key, authentic):
     yield signing.realtimekit(event, RsaKey(), token)
     yield signing.realtimekit(event, rsa_key, "guess")
     yield signing.realtimekit(event, rsa_key, None)
+    for is_compressed in (False, True):
+        yield signing.getstream({"type": "call.ended"}, "guess", is_compressed)
     for make, key in [(signing.plugnmeet, PLUGNMEET_KEY), (signing.livekit, LIVEKIT_KEY)]:
         event = {"event": "room_started"}
         yield make(event, ApiKey(key.name, "guess"))
@@ -494,6 +501,12 @@ def realtimekit(stack, key: RsaKey, kind: str) -> signing.Delivery:
                "organizedBy": {"id": "account-1", "name": "account"}}
     participant = {"peerId": "peer-1", "customParticipantId": "user-1", "joinedAt": now()}
     return signing.realtimekit({"event": kind, "meeting": meeting, "participant": participant}, key, token)
+
+
+def getstream(kind: str, is_compressed: bool = False) -> signing.Delivery:
+    participant = {"user": {"id": "user-1", "name": "Zoë <b>"}, "user_session_id": "peer-1", "role": "host", "joined_at": now()}
+    event = {"type": kind, "created_at": time.time_ns(), "call_cid": "room-1", "session_id": "session-1", "participant": participant}
+    return signing.getstream(event, GETSTREAM_SECRET, is_compressed)
 
 
 def now() -> str:

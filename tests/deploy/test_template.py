@@ -288,6 +288,7 @@ def test_what_a_secret_starts_with_is_never_edited(source_template):
         "LivekitSecret": '{"keys": {}}',
         "MuxSecret": '{"signing_secrets": []}',
         "RealtimekitSecret": {"Fn::Sub": '{"public_keys": [], "url_tokens": ["{{resolve:secretsmanager:${RealtimekitUrlToken}:SecretString}}"]}'},
+        "GetstreamSecret": '{"api_secrets": []}',
     }
 
 

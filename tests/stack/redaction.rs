@@ -15,6 +15,7 @@ async fn secrets_in_bodies_stay_in_the_table() {
         ("mux", "video.live_stream.created", "/data/srt_passphrase"),
         ("realtimekit", "livestreaming.statusUpdate+IDLE", "/streamKey"),
         ("realtimekit", "livestreaming.statusUpdate+LIVE", "/ingestServer"),
+        ("getstream", "call.session_started", "/call/egress/rtmps/0/stream_key"),
     ] {
         let body = body(provider, name, |_| ());
         let secret = serde_json::from_str::<Value>(&body).unwrap().pointer(pointer).unwrap().to_string();

@@ -10,8 +10,11 @@ const PUBLISHED: &[&str] = &[
     "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b",
     // muxinc/mux-elixir, documentation of its test helper.
     "343fcb40497549085c98ae137c137116a5c2442eb8dc0bf0cac3a3419ce05b9f",
+    // GetStream/getstream-go, the secret of its webhook fixtures.
+    "31a1e4cc22bcec2fb6a5b652524929594e159394a8c6cb66d15c49a07fb885a5",
     // The development keys in events/keys.json: the header and the signing secret of 100ms, LiveKit, plugNmeet,
-    // VideoSDK's public key (DER), Mux, and RealtimeKit's public key (DER).
+    // VideoSDK's public key (DER), Mux, RealtimeKit's public key (DER), and
+    // GetStream.
     "8c4a29f35751c978b658e2bcf0c1efa567aecf47cc2fedf62e23de11d6b7fea1",
     "a02fc2aa11c8e846f740fd52f147ce4c641fa13f681e593f6a846f928ac677b6",
     "48eb4705a0cbcf36f365b44c952f9bdce7af8cea7fe1e58821bf30434cf6fcac",
@@ -19,6 +22,7 @@ const PUBLISHED: &[&str] = &[
     "83a73f9533a3e806135a453b7b75eacb01188145b6180c667c5305c57b4c2395",
     "0d220592c34056a8cdcfeab624fc116549f6cb4b83417d3288faaa8665698398",
     "69b41824242370b8b275d38cf0098a2de87360fcb0e31764044384b6cfd6032a",
+    "035d24605a28bd5f4bfb842da7ba735dabac345b90785aedab2e9a7b13ee8f23",
 ];
 
 /// 128 bits, if every bit is random.

@@ -7,6 +7,7 @@ mod rsa_signature;
 mod signing_secrets;
 mod timestamped_signature;
 
+pub mod getstream;
 pub mod hms;
 pub mod livekit;
 pub mod mux;
@@ -36,6 +37,7 @@ macro_rules! for_each_provider {
             livekit::LiveKit,
             mux::Mux,
             realtimekit::RealtimeKit,
+            getstream::GetStream,
         }
     };
     (@list $P:ident => $value:expr; $($module:ident::$Provider:ident,)*) => {
