@@ -29,6 +29,7 @@ LIVEKIT_KEY = ApiKey("APIlivekit", "secret-of-livekit-for-deploy-tests")
 MUX_SECRET = "secret-of-mux-for-deploy-tests"
 ZOOM_SECRET = "secret-of-zoom-for-deploy-tests"
 JAAS_SECRET = "whsec_secret-of-jaas-for-deploy-tests"
+GETSTREAM_SECRET = "secret-of-getstream-for-deploy-tests"
 # The time that KeyRing waits between two refreshes after failed verifications.
 REFRESH_INTERVAL_S = 30
 # The longest time that KeyRing caches a failed read.
@@ -115,6 +116,7 @@ def test_100ms_works_immediately_and_the_others_ask_for_keys(stack, rsa_key, eve
         ("ZoomFunction", "Zoom", zoom("meeting.started")),
         ("JaasFunction", "Jaas", jaas("ROOM_CREATED")),
         ("RealtimekitFunction", "Realtimekit", realtimekit(stack, rsa_key, "meeting.started")),
+        ("GetstreamFunction", "Getstream", getstream("call.created")),
     ]:
         assert stack.post(delivery).status == 503
         assert f"put-secret-value --secret-id {stack.outputs[f'{name}SecretId']} --secret-string" in stack.log(function)
@@ -160,6 +162,7 @@ def test_keys_work_within_half_a_minute_after_they_are_set(stack, rsa_key):
     stack.put_secret("Mux", {"signing_secrets": [MUX_SECRET]})
     stack.put_secret("Zoom", {"secret_tokens": [ZOOM_SECRET]})
     stack.put_secret("Jaas", {"signing_secrets": [JAAS_SECRET]})
+    stack.put_secret("Getstream", {"api_secrets": [GETSTREAM_SECRET]})
     for name in ("Videosdk", "Realtimekit"):
         stack.put_secret(name, stack.secret(name) | {"public_keys": [rsa_key.public_pem]})
     time.sleep(RETRY_DELAY_MAX_S + 1)
@@ -198,6 +201,7 @@ def test_each_event_is_stored_once_and_published_to_matching_subscribers(stack, 
         "zoom": zoom("meeting.participant_joined"),
         "jaas": jaas("PARTICIPANT_JOINED"),
         "realtimekit": realtimekit(stack, rsa_key, "meeting.participantJoined"),
+        "getstream": getstream("call.session_participant_joined", is_compressed=True),
     }
     others = [hms(stack, "room.end.success"), plugnmeet("no_such_event"), livekit("room_finished")]
     ids = {}
@@ -247,6 +251,7 @@ def test_both_body_encodings_and_any_content_type_are_accepted(stack, rsa_key, i
         ("ZoomFunction", zoom("meeting.participant_left")),
         ("JaasFunction", jaas("PARTICIPANT_LEFT")),
         ("RealtimekitFunction", realtimekit(stack, rsa_key, "meeting.participantLeft")),
+        ("GetstreamFunction", getstream("call.session_participant_left")),
     ]:
         headers = {name.lower(): value for name, value in delivery.headers.items() if name.lower() != "content-type"}
         if content_type:
@@ -266,7 +271,7 @@ def test_there_are_no_other_routes(stack):
 
 def test_no_log_contains_a_key_a_token_or_a_body(stack, rsa_key):
     secrets = [PLUGNMEET_KEY.secret, LIVEKIT_KEY.secret, MUX_SECRET, ZOOM_SECRET, JAAS_SECRET,
-               stack.secret("Hms")["headers"][0]["values"][0], "Zoë",
+               GETSTREAM_SECRET, stack.secret("Hms")["headers"][0]["values"][0], "Zoë",
                *(stack.secret(name)["url_tokens"][0] for name in ("Videosdk", "Realtimekit"))]
     for function in FUNCTIONS:
         text = stack.log(function)
@@ -474,6 +479,8 @@ def forgeries(stack, rsa_key, authentic):
     yield signing.realtimekit(event, RsaKey(), token)
     yield signing.realtimekit(event, rsa_key, "guess")
     yield signing.realtimekit(event, rsa_key, None)
+    for is_compressed in (False, True):
+        yield signing.getstream({"type": "call.ended"}, "guess", is_compressed)
     for make, key in [(signing.plugnmeet, PLUGNMEET_KEY), (signing.livekit, LIVEKIT_KEY)]:
         event = {"event": "room_started"}
         yield make(event, ApiKey(key.name, "guess"))
@@ -555,6 +562,12 @@ def realtimekit(stack, key: RsaKey, kind: str) -> signing.Delivery:
                "organizedBy": {"id": "account-1", "name": "account"}}
     participant = {"peerId": "peer-1", "customParticipantId": "user-1", "joinedAt": now()}
     return signing.realtimekit({"event": kind, "meeting": meeting, "participant": participant}, key, token)
+
+
+def getstream(kind: str, is_compressed: bool = False) -> signing.Delivery:
+    participant = {"user": {"id": "user-1", "name": "Zoë <b>"}, "user_session_id": "peer-1", "role": "host", "joined_at": now()}
+    event = {"type": kind, "created_at": time.time_ns(), "call_cid": "room-1", "session_id": "session-1", "participant": participant}
+    return signing.getstream(event, GETSTREAM_SECRET, is_compressed)
 
 
 def now() -> str:

@@ -295,6 +295,7 @@ def test_the_initial_value_of_a_secret_never_changes(source_template):
         "ZoomSecret": '{"secret_tokens": []}',
         "JaasSecret": '{"signing_secrets": []}',
         "RealtimekitSecret": {"Fn::Sub": '{"public_keys": [], "url_tokens": ["{{resolve:secretsmanager:${RealtimekitUrlToken}:SecretString}}"]}'},
+        "GetstreamSecret": '{"api_secrets": []}',
     }
 
 

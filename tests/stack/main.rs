@@ -14,6 +14,7 @@ mod adversaries;
 mod api;
 mod batches;
 mod clock;
+mod compressed;
 mod cost;
 mod dead_letters;
 mod dedupe;

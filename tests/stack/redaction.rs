@@ -21,6 +21,7 @@ async fn secrets_in_bodies_stay_in_the_table() {
         ("zoom", "meeting.registration_approved", "/payload/object/registrant/participant_pin_code"),
         ("realtimekit", "livestreaming.statusUpdate+IDLE", "/streamKey"),
         ("realtimekit", "livestreaming.statusUpdate+LIVE", "/ingestServer"),
+        ("getstream", "call.session_started", "/call/egress/rtmps/0/stream_key"),
     ] {
         let body = body(provider, name, |_| ());
         let secret = serde_json::from_str::<Value>(&body).unwrap().pointer(pointer).unwrap().to_string();

@@ -156,6 +156,7 @@ fn a_shared_secret_of_fifteen_bytes_is_weak_and_one_of_sixteen_is_not() {
         ("zoom", |secret| json!({ "secret_tokens": [secret] })),
         ("jaas", |secret| json!({ "signing_secrets": [secret] })),
         ("realtimekit", |secret| json!({ "url_tokens": [secret] })),
+        ("getstream", |secret| json!({ "api_secrets": [secret] })),
     ] {
         let weakness = |secret| {
             let mut keys = keys(secret);

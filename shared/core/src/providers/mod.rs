@@ -7,6 +7,7 @@ mod rsa_signature;
 mod signing_secrets;
 mod timestamped_signature;
 
+pub mod getstream;
 pub mod hms;
 pub mod jaas;
 pub mod livekit;
@@ -40,6 +41,7 @@ macro_rules! for_each_provider {
             zoom::Zoom,
             jaas::Jaas,
             realtimekit::RealtimeKit,
+            getstream::GetStream,
         }
     };
     (@list $P:ident => $value:expr; $($module:ident::$Provider:ident,)*) => {

@@ -1,5 +1,6 @@
 //! How each provider signs and sends, one module per provider.
 
+mod getstream;
 mod hms;
 mod jaas;
 mod livekit;
