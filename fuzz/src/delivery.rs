@@ -46,12 +46,15 @@ impl<P: Signer> Check for KeySet<P> {
 
         let headers = self.sign(request.body);
         let delivery = Delivery { headers: &headers, url_token: None, body: request.body };
-        if let Err(Rejection::MalformedBody { .. } | Rejection::TooLarge { .. }) = P::precheck(&delivery, NOW)
-        {
+        let is_rejected_with_any_keys = matches!(
+            P::precheck(&delivery, NOW),
+            Err(Rejection::MalformedBody { .. } | Rejection::TooLarge { .. } | Rejection::UnsafeQuestion)
+        );
+        if is_rejected_with_any_keys {
             return;
         }
         let verified = P::verify(&delivery, keys, NOW)
-            .expect("a signed body is authentic, whatever it contains, if it can be unpacked");
+            .expect("a signed body is authentic, whatever it contains, if it can be unpacked and answered");
         check_authentic(&delivery, &verified, keys);
     }
 }

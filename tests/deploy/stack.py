@@ -88,7 +88,14 @@ class Stack:
         self.client("secretsmanager").put_secret_value(SecretId=id, SecretString=text)
 
     def post(self, delivery: Delivery) -> "Answer":
-        """Sends a delivery through the deployed HTTP API."""
+        """Sends a delivery through the deployed HTTP API.
+
+        The stand-in may answer 502 to the first call after a process was killed, before any function has seen it.
+        """
+        answer = self._post(delivery)
+        return self._post(delivery) if answer.status == 502 else answer
+
+    def _post(self, delivery: Delivery) -> "Answer":
         url = next(value for name, value in self.outputs.items() if name.endswith("Url") and "execute-api" in value)
         api = url.split("/")[2].split(".")[0]
         request = urllib.request.Request(self.stand_in.url + delivery.path, delivery.body, delivery.headers, method="POST")
