@@ -161,10 +161,7 @@ fn every_reason_has_a_fixture() {
             found.insert(rejection.split(':').next().unwrap().to_owned());
         }
     }
-    // No provider compresses bodies yet; the unit tests of gzip.rs cover both.
-    let of_gzip = ["malformed_body", "too_large"];
-    let missing: Vec<_> =
-        codes.into_iter().filter(|code| !found.contains(*code) && !of_gzip.contains(code)).collect();
+    let missing: Vec<_> = codes.into_iter().filter(|code| !found.contains(*code)).collect();
     assert!(missing.is_empty(), "no fixture has the rejection reasons {missing:?}");
 }
 

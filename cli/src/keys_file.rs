@@ -159,7 +159,7 @@ mod tests {
             "field videosdk.public_keys[0]: expected an RSA public key of 2048 to 8192 bits in PEM, \
              found a string that is not PEM"
         );
-        assert!(error(json!({ "zoom": {} })).ends_with("found \"zoom\""));
+        assert!(error(json!({ "skype": {} })).ends_with("found \"skype\""));
     }
 
     #[test]

@@ -258,7 +258,7 @@ fn invalid_input_is_explained() {
         "{error}"
     );
     assert!(verify(&["--provider", "livekit", "nothing.http"]).contains("nothing.http: No such file"));
-    assert!(verify(&["--provider", "zoom", "request.http"]).contains("expected one of 100ms"));
+    assert!(verify(&["--provider", "skype", "request.http"]).contains("expected one of 100ms"));
     fs::write(folder.path().join("request.http"), "POST / HTTP/1.1\r\n\r\n{}").unwrap();
     let error = verify(&["--provider", "100ms", "request.http"]);
     assert!(error.contains("keys.json: field .: expected only the fields"), "{error}");

@@ -1,12 +1,15 @@
 """Deliveries signed as each provider does, with the standard library and openssl. Shares no code with the project."""
 
 import base64
+import gzip
 import hashlib
 import hmac
 import json
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
+import uuid
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,7 +28,7 @@ class Delivery:
 
     def tampered(self) -> "Delivery":
         """One byte of the body changed after it was signed; the JSON stays JSON."""
-        at = self.body.rindex(b'"') - 1
+        at = len(self.body) // 2 if self.body.startswith(b"\x1f\x8b") else self.body.rindex(b'"') - 1
         other = b"x" if self.body[at:at + 1] != b"x" else b"y"
         return replace(self, body=self.body[:at] + other + self.body[at + 1:])
 
@@ -95,14 +98,45 @@ def livekit(event: dict, key: ApiKey, now: float | None = None) -> Delivery:
 
 def mux(event: dict, secret: str, now: float | None = None) -> Delivery:
     body = compact(event)
-    headers = {"Content-Type": "application/json", "mux-signature": timestamped(body, secret, now)}
+    headers = {"Content-Type": "application/json", "mux-signature": timestamped(body, secret, now, bytes.hex)}
     return Delivery("mux", "/webhooks/mux", headers, body)
 
 
-def timestamped(body: bytes, secret: str, now: float | None) -> str:
+def zoom(event: dict, secret: str, now: float | None = None) -> Delivery:
+    body, now = compact(event), int(time.time() if now is None else now)
+    mac = hmac.new(secret.encode(), f"v0:{now}:".encode() + body, hashlib.sha256).hexdigest()
+    headers = {"Content-Type": "application/json", "x-zm-signature": f"v0={mac}", "x-zm-request-timestamp": str(now)}
+    return Delivery("zoom", "/webhooks/zoom", headers, body)
+
+
+def jaas(event: dict, secret: str, now: float | None = None) -> Delivery:
+    body = compact(event)
+    in_base64 = lambda mac: base64.b64encode(mac).decode()
+    headers = {"Content-Type": "application/json", "X-Jaas-Signature": timestamped(body, secret, now, in_base64)}
+    return Delivery("jaas", "/webhooks/jaas", headers, body)
+
+
+def realtimekit(event: dict, key: RsaKey, token: str | None) -> Delivery:
+    body = compact(event)
+    path = "/webhooks/realtimekit" + (f"/{token}" if token else "")
+    headers = {"Content-Type": "application/json", "rtk-signature": key.sign(body), "rtk-uuid": str(uuid.uuid4())}
+    return Delivery("realtimekit", path, headers, body)
+
+
+def getstream(event: dict, secret: str, is_compressed: bool = False) -> Delivery:
+    body = compact(event)
+    mac = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    headers = {"Content-Type": "application/json", "X-Signature": mac, "X-Webhook-Id": str(uuid.uuid4())}
+    if is_compressed:
+        headers |= {"Content-Encoding": "gzip"}
+        body = gzip.compress(body)
+    return Delivery("getstream", "/webhooks/getstream", headers, body)
+
+
+def timestamped(body: bytes, secret: str, now: float | None, encode: Callable[[bytes], str]) -> str:
     now = int(time.time() if now is None else now)
-    mac = hmac.new(secret.encode(), f"{now}.".encode() + body, hashlib.sha256).hexdigest()
-    return f"t={now},v1={mac}"
+    mac = hmac.new(secret.encode(), f"{now}.".encode() + body, hashlib.sha256).digest()
+    return f"t={now},v1={encode(mac)}"
 
 
 def body_hash_token(body: bytes, key: ApiKey, now: float | None) -> str:

@@ -27,6 +27,9 @@ PLUGNMEET_KEY = ApiKey("APIplugnmeet", "secret-of-plugnmeet-for-deploy-tests")
 PLUGNMEET_KEY_NEW = ApiKey("APIplugnmeet", "another-secret-of-plugnmeet-after-rotation")
 LIVEKIT_KEY = ApiKey("APIlivekit", "secret-of-livekit-for-deploy-tests")
 MUX_SECRET = "secret-of-mux-for-deploy-tests"
+ZOOM_SECRET = "secret-of-zoom-for-deploy-tests"
+JAAS_SECRET = "whsec_secret-of-jaas-for-deploy-tests"
+GETSTREAM_SECRET = "secret-of-getstream-for-deploy-tests"
 # The time that KeyRing waits between two refreshes after failed verifications.
 REFRESH_INTERVAL_S = 30
 # The longest time that KeyRing caches a failed read.
@@ -96,11 +99,11 @@ def test_providers_can_be_added_and_sam_deploy_prints_the_outputs(stack):
         QueueUrl=stack.outputs["FallbackQueueUrl"], Attributes={"VisibilityTimeout": "3"})
 
 
-def test_a_new_stack_has_a_secret_for_100ms_and_a_token_for_videosdk(stack):
+def test_a_new_stack_has_a_secret_for_100ms_and_tokens_for_videosdk_and_realtimekit(stack):
     [header] = stack.secret("Hms")["headers"]
-    assert header["name"] == "X-Livehooks-Secret" and len(header["values"][0]) == 48
-    [token] = stack.secret("Videosdk")["url_tokens"]
-    assert len(token) == 48 and token.isalnum() and token != header["values"][0]
+    assert header["name"] == "X-Livehooks-Secret"
+    values = [header["values"][0], *(stack.secret(name)["url_tokens"][0] for name in ("Videosdk", "Realtimekit"))]
+    assert all(len(value) == 48 and value.isalnum() for value in values) and len({*values}) == 3
 
 
 def test_100ms_works_immediately_and_the_others_ask_for_keys(stack, rsa_key, everything, source_template):
@@ -110,6 +113,10 @@ def test_100ms_works_immediately_and_the_others_ask_for_keys(stack, rsa_key, eve
         ("PlugnmeetFunction", "Plugnmeet", plugnmeet("room_started")),
         ("LivekitFunction", "Livekit", livekit("room_started")),
         ("MuxFunction", "Mux", mux("video.live_stream.created")),
+        ("ZoomFunction", "Zoom", zoom("meeting.started")),
+        ("JaasFunction", "Jaas", jaas("ROOM_CREATED")),
+        ("RealtimekitFunction", "Realtimekit", realtimekit(stack, rsa_key, "meeting.started")),
+        ("GetstreamFunction", "Getstream", getstream("call.created")),
     ]:
         assert stack.post(delivery).status == 503
         assert f"put-secret-value --secret-id {stack.outputs[f'{name}SecretId']} --secret-string" in stack.log(function)
@@ -153,7 +160,11 @@ def test_keys_work_within_half_a_minute_after_they_are_set(stack, rsa_key):
     stack.put_secret("Plugnmeet", {"keys": {PLUGNMEET_KEY.name: PLUGNMEET_KEY.secret}})
     stack.put_secret("Livekit", {"keys": {LIVEKIT_KEY.name: LIVEKIT_KEY.secret}})
     stack.put_secret("Mux", {"signing_secrets": [MUX_SECRET]})
-    stack.put_secret("Videosdk", stack.secret("Videosdk") | {"public_keys": [rsa_key.public_pem]})
+    stack.put_secret("Zoom", {"secret_tokens": [ZOOM_SECRET]})
+    stack.put_secret("Jaas", {"signing_secrets": [JAAS_SECRET]})
+    stack.put_secret("Getstream", {"api_secrets": [GETSTREAM_SECRET]})
+    for name in ("Videosdk", "Realtimekit"):
+        stack.put_secret(name, stack.secret(name) | {"public_keys": [rsa_key.public_pem]})
     time.sleep(RETRY_DELAY_MAX_S + 1)
     for delivery in [plugnmeet("room_started"), livekit("room_started"), videosdk(stack, rsa_key, "session-started")]:
         assert stack.post(delivery).result == (200, "accepted")
@@ -187,6 +198,10 @@ def test_each_event_is_stored_once_and_published_to_matching_subscribers(stack, 
         "plugnmeet": plugnmeet("participant_joined"),
         "livekit": livekit("participant_joined"),
         "mux": mux("video.live_stream.connected"),
+        "zoom": zoom("meeting.participant_joined"),
+        "jaas": jaas("PARTICIPANT_JOINED"),
+        "realtimekit": realtimekit(stack, rsa_key, "meeting.participantJoined"),
+        "getstream": getstream("call.session_participant_joined", is_compressed=True),
     }
     others = [hms(stack, "room.end.success"), plugnmeet("no_such_event"), livekit("room_finished")]
     ids = {}
@@ -198,6 +213,8 @@ def test_each_event_is_stored_once_and_published_to_matching_subscribers(stack, 
             duplicate = stack.post(delivery)
             assert duplicate.result == (200, "duplicate") and duplicate.json["id"] == ids[provider], (provider, duplicate)
     other_ids = [stack.post(delivery).json["id"] for delivery in others]
+    asked = stack.post(signing.zoom(url_validation("token"), ZOOM_SECRET))
+    assert (asked.status, asked.json["plainToken"]) == (200, "token") and asked.json.keys() > {"plainToken"}
     for forged in forgeries(stack, rsa_key, joined):
         assert stack.post(forged).status == 401, forged
 
@@ -231,6 +248,10 @@ def test_both_body_encodings_and_any_content_type_are_accepted(stack, rsa_key, i
         ("PlugnmeetFunction", plugnmeet("participant_left")),
         ("LivekitFunction", livekit("participant_left")),
         ("MuxFunction", mux("video.live_stream.disconnected")),
+        ("ZoomFunction", zoom("meeting.participant_left")),
+        ("JaasFunction", jaas("PARTICIPANT_LEFT")),
+        ("RealtimekitFunction", realtimekit(stack, rsa_key, "meeting.participantLeft")),
+        ("GetstreamFunction", getstream("call.session_participant_left")),
     ]:
         headers = {name.lower(): value for name, value in delivery.headers.items() if name.lower() != "content-type"}
         if content_type:
@@ -244,13 +265,14 @@ def test_both_body_encodings_and_any_content_type_are_accepted(stack, rsa_key, i
 
 
 def test_there_are_no_other_routes(stack):
-    for path in ["/", "/webhooks", "/webhooks/100ms/x", "/webhooks/hms", "/webhooks/videosdk/a/b"]:
+    for path in ["/", "/webhooks", "/webhooks/100ms/x", "/webhooks/hms", "/webhooks/videosdk/a/b", "/webhooks/mux/x"]:
         assert stack.post(signing.Delivery("", path, {}, b"{}")).status == 404, path
 
 
 def test_no_log_contains_a_key_a_token_or_a_body(stack, rsa_key):
-    secrets = [PLUGNMEET_KEY.secret, LIVEKIT_KEY.secret, MUX_SECRET, stack.secret("Hms")["headers"][0]["values"][0],
-               stack.secret("Videosdk")["url_tokens"][0], "Zoë"]
+    secrets = [PLUGNMEET_KEY.secret, LIVEKIT_KEY.secret, MUX_SECRET, ZOOM_SECRET, JAAS_SECRET,
+               GETSTREAM_SECRET, stack.secret("Hms")["headers"][0]["values"][0], "Zoë",
+               *(stack.secret(name)["url_tokens"][0] for name in ("Videosdk", "Realtimekit"))]
     for function in FUNCTIONS:
         text = stack.log(function)
         assert not [secret for secret in secrets if secret in text], function
@@ -452,6 +474,13 @@ def forgeries(stack, rsa_key, authentic):
     yield signing.videosdk(event, RsaKey(), token)
     yield signing.videosdk(event, rsa_key, "guess")
     yield signing.videosdk(event, rsa_key, None)
+    event = {"event": "meeting.started"}
+    [token] = stack.secret("Realtimekit")["url_tokens"]
+    yield signing.realtimekit(event, RsaKey(), token)
+    yield signing.realtimekit(event, rsa_key, "guess")
+    yield signing.realtimekit(event, rsa_key, None)
+    for is_compressed in (False, True):
+        yield signing.getstream({"type": "call.ended"}, "guess", is_compressed)
     for make, key in [(signing.plugnmeet, PLUGNMEET_KEY), (signing.livekit, LIVEKIT_KEY)]:
         event = {"event": "room_started"}
         yield make(event, ApiKey(key.name, "guess"))
@@ -461,6 +490,13 @@ def forgeries(stack, rsa_key, authentic):
     yield signing.mux({"type": "video.live_stream.idle"}, "guess")
     yield signing.mux({"type": "video.live_stream.idle"}, MUX_SECRET, time.time() - 26 * 3600)
     yield signing.mux({"type": "video.live_stream.idle"}, MUX_SECRET, time.time() + 600)
+    yield signing.zoom({"event": "meeting.ended"}, "guess")
+    yield signing.zoom({"event": "meeting.ended"}, ZOOM_SECRET, time.time() - 3 * 3600)
+    yield signing.zoom({"event": "meeting.ended"}, ZOOM_SECRET, time.time() + 600)
+    yield signing.zoom(url_validation("v0:1:{}"), ZOOM_SECRET)
+    yield signing.jaas({"eventType": "ROOM_CREATED"}, JAAS_SECRET.removeprefix("whsec_"))
+    yield signing.jaas({"eventType": "ROOM_CREATED"}, JAAS_SECRET, time.time() - 26 * 3600)
+    yield signing.jaas({"eventType": "ROOM_CREATED"}, JAAS_SECRET, time.time() + 600)
 
 
 # Sent while the secret was invalid.
@@ -502,6 +538,38 @@ def mux(kind: str) -> signing.Delivery:
     return signing.mux(event, MUX_SECRET)
 
 
+def zoom(kind: str) -> signing.Delivery:
+    participant = {"user_id": str(uuid.uuid4()), "user_name": "Zoë <b>"}
+    meeting = {"id": "room-1", "uuid": "session-1", "participant": participant, "password": "Zoë"}
+    event = {"event": kind, "event_ts": time.time_ns() // 1_000_000, "payload": {"object": meeting}}
+    return signing.zoom(event, ZOOM_SECRET)
+
+
+def url_validation(token: str) -> dict:
+    return {"event": "endpoint.url_validation", "event_ts": time.time_ns() // 1_000_000, "payload": {"plainToken": token}}
+
+
+def jaas(kind: str) -> signing.Delivery:
+    participant = {"id": "user-1", "name": "Zoë <b>", "participantJid": "1f9a7c52@8x8.vc", "participantId": "1f9a7c52"}
+    event = {"idempotencyKey": str(uuid.uuid4()), "eventType": kind, "sessionId": "session-1",
+             "timestamp": int(time.time() * 1000), "fqn": "vpaas-magic-cookie-1/room-1", "data": participant}
+    return signing.jaas(event, JAAS_SECRET)
+
+
+def realtimekit(stack, key: RsaKey, kind: str) -> signing.Delivery:
+    [token] = stack.secret("Realtimekit")["url_tokens"]
+    meeting = {"id": "room-1", "sessionId": str(uuid.uuid4()), "title": "Zoë <b>", "startedAt": now(),
+               "organizedBy": {"id": "account-1", "name": "account"}}
+    participant = {"peerId": "peer-1", "customParticipantId": "user-1", "joinedAt": now()}
+    return signing.realtimekit({"event": kind, "meeting": meeting, "participant": participant}, key, token)
+
+
+def getstream(kind: str, is_compressed: bool = False) -> signing.Delivery:
+    participant = {"user": {"id": "user-1", "name": "Zoë <b>"}, "user_session_id": "peer-1", "role": "host", "joined_at": now()}
+    event = {"type": kind, "created_at": time.time_ns(), "call_cid": "room-1", "session_id": "session-1", "participant": participant}
+    return signing.getstream(event, GETSTREAM_SECRET, is_compressed)
+
+
 def now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
@@ -509,7 +577,7 @@ def now() -> str:
 def envelope(path: str, headers: dict, body: str, is_base64: bool) -> dict:
     """API Gateway's payload format 2.0."""
     parts = path.split("/")
-    route = "/webhooks/videosdk/{token}" if len(parts) == 4 else path
+    route = "/".join([*parts[:3], "{token}"]) if len(parts) == 4 else path
     return {
         "version": "2.0", "routeKey": f"POST {route}", "rawPath": path, "rawQueryString": "", "headers": headers,
         "pathParameters": {"token": parts[3]} if len(parts) == 4 else {},

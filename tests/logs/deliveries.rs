@@ -7,7 +7,7 @@ use livehooks::dev::Database;
 use livehooks::envelope::Delivered;
 use livehooks::local::{LOCAL_TIMEOUT, local_sdk_config};
 use livehooks_aws::config::{IngestConfig, KeySource};
-use livehooks_aws::{Ingest, ingest};
+use livehooks_aws::{Ingest, Outcome, ingest};
 use livehooks_core::{Provider, for_each_provider};
 use livehooks_signing::ProviderInfo;
 use serde_json::{Value, json};
@@ -36,9 +36,10 @@ pub fn request(path: &str, url_token: Option<&str>, headers: &[(String, String)]
 }
 
 /// Handles a request as the function does, at this time.
-pub async fn receive<P: Provider>(ingest: &Ingest<P>, request: &Request, now: Timestamp) {
+pub async fn receive<P: Provider>(ingest: &Ingest<P>, request: &Request, now: Timestamp) -> Outcome {
     let outcome = ingest.receive_at(request, now).await;
     ingest::record(P::NAME, &outcome, Duration::from_millis(1));
+    outcome
 }
 
 /// Sends the deliveries of all fixtures, authentic and forged.
@@ -61,7 +62,10 @@ async fn fixtures_of<P: Provider>(notes: &mut Notes) {
         let headers: Vec<_> =
             fixture.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
         let request = request(&fixture.path, fixture.url_token(), &headers, &fixture.body);
-        receive(ingest, &request, fixture.now).await;
+        if let Outcome::Answered(answer) = receive(ingest, &request, fixture.now).await {
+            notes.forbid_texts(&serde_json::from_str(&answer).unwrap(), &[]);
+            notes.expected.insert("question answered".into());
+        }
 
         notes.forbid_texts(&fixture.keys, &[]);
         let is_credential =
@@ -80,9 +84,20 @@ async fn fixtures_of<P: Provider>(notes: &mut Notes) {
     }
 }
 
-/// What the log may show of a body: the event's id, and a type that is not in the vocabulary.
+/// The fields that hold an event's id, whoever sends it.
+const ID_FIELDS: [&str; 2] = ["id", "idempotencyKey"];
+
+/// The fields that hold an event's type.
+const TYPE_FIELDS: [&str; 4] = ["event", "type", "webhookType", "eventType"];
+
+/// What the log may show of a body: the event's id, and the name of an unknown type. One provider's type in an array may
+/// be part of another's name.
 fn shown(body: &Value) -> Vec<&str> {
-    ["id", "event", "type", "webhookType"].iter().filter_map(|name| body[name].as_str()).collect()
+    let objects = body.as_array().map_or(std::slice::from_ref(body), Vec::as_slice);
+    objects
+        .iter()
+        .flat_map(|object| ID_FIELDS.iter().chain(&TYPE_FIELDS).filter_map(|name| object[name].as_str()))
+        .collect()
 }
 
 /// The end of a string that is too long for a log line.
@@ -108,12 +123,14 @@ async fn samples_of<P: Provider>(notes: &mut Notes) {
         let mut altered = marked.clone();
         altered["canary-name"] = json!("canary-altered");
         let mut unknown = altered.clone();
-        for name in ["event", "type", "webhookType"] {
+        for name in TYPE_FIELDS {
             if let Some(kind) = unknown.get_mut(name) {
                 *kind = json!(format!("shown-as-it-is\u{1b}{}", "x".repeat(64)) + CUT_OFF);
             }
         }
-        unknown["id"] = json!(format!("unknown-{index}{}", "x".repeat(64)) + CUT_OFF);
+        for name in ID_FIELDS {
+            unknown[name] = json!(format!("unknown-{index}{}", "x".repeat(64)) + CUT_OFF);
+        }
         // Repeats and unknown types are logged the same way for every type: an eighth of them is enough.
         let bodies = [&marked, &marked, &altered, &unknown];
         for body in &bodies[..if index % 8 == 0 { 4 } else { 1 }] {
@@ -148,7 +165,7 @@ pub fn marked(body: &str, sample: &str, notes: &mut Notes) -> Value {
     }
     let mut json: Value = serde_json::from_str(body).unwrap();
     for (name, value) in json.as_object_mut().unwrap() {
-        if !matches!(name.as_str(), "id" | "event" | "type" | "webhookType") {
+        if !ID_FIELDS.contains(&name.as_str()) && !TYPE_FIELDS.contains(&name.as_str()) {
             mark(value, &format!("{sample}-{name}"));
         }
     }

@@ -154,13 +154,17 @@ fn add(counts: &mut Counts, event: &str) {
     struct Data {
         participant: Option<Participant>,
     }
-    #[derive(Deserialize)]
+    #[derive(Default, Deserialize)]
     struct Participant {
-        id: String,
+        id: Option<String>,
+        user_id: Option<String>,
     }
     let event: Stored = serde_json::from_str(event).expect("an event");
-    // Some providers know no participants.
-    let id = event.data.participant.map_or(event.id, |participant| participant.id);
-    let number = id.rsplit(['-', '_']).next().and_then(|number| number.parse().ok());
-    *counts.entry(number.expect("participants and events have numbers")).or_default() += 1;
+    // Some providers know no participants, and some give them ids of their own.
+    let Participant { id, user_id } = event.data.participant.unwrap_or_default();
+    let number = [user_id, id, Some(event.id)]
+        .into_iter()
+        .flatten()
+        .find_map(|id| id.rsplit(['-', '_']).next()?.parse().ok());
+    *counts.entry(number.expect("participants or events have numbers")).or_default() += 1;
 }

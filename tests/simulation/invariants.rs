@@ -121,7 +121,8 @@ impl DeliveryCheck<'_> {
         let queued = self.attempts.iter().filter(|attempt| attempt.word == "queued");
         let without_keys = queued.filter(|attempt| {
             let key = (attempt.process.clone().unwrap(), provider.to_owned());
-            let has_read = self.state.secret_reads[&key].iter().all(|read| read.is_answered);
+            let reads = self.state.secret_reads.get(&key);
+            let has_read = reads.into_iter().flatten().all(|read| read.is_answered);
             has_read && self.scenario.aws.operator.has_set_no_keys(provider, attempt.answered_at)
         });
         without_keys.map(|_| "queued although no keys were set".to_owned()).collect()

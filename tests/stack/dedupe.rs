@@ -1,7 +1,9 @@
 use futures::future::join_all;
 use livehooks_aws::Outcome;
 use livehooks_aws::store::PutOutcome;
+use livehooks_core::BodyHash;
 use livehooks_core::mux::Mux;
+use livehooks_core::realtimekit::RealtimeKit;
 use uuid::Uuid;
 
 use crate::fake_aws::{FakeAws, START, after, public_keys, request};
@@ -113,4 +115,24 @@ async fn a_retry_within_a_day_is_a_duplicate_and_only_another_content_is_altered
     }
     let late = ingest.receive_at(&request("mux", first.as_bytes(), START), after(26 * 3_600)).await;
     assert!(matches!(&late, Outcome::Rejected(rejection) if rejection.code() == "expired"), "{late:?}");
+}
+
+/// The provider's id for a delivery is in a header that it does not sign.
+#[tokio::test]
+async fn a_copy_under_another_delivery_id_is_a_duplicate_for_as_long_as_the_item_exists() {
+    let aws = FakeAws::start().await;
+    let ingest = aws.ingest::<RealtimeKit>(&public_keys("realtimekit"));
+    let body = body("realtimekit", "meeting.participantJoined", |_| ());
+    let id = BodyHash::of(body.as_bytes()).to_string();
+    for (header, received_s) in [("first", 0), ("second", 60), ("third", 80 * 24 * 3_600)] {
+        let mut request = request("realtimekit", body.as_bytes(), after(received_s));
+        request.headers_mut().insert("rtk-uuid", header.parse().unwrap());
+        let outcome = ingest.receive_at(&request, after(received_s)).await;
+        let Outcome::Stored(receipt) = outcome else { panic!("{outcome:?}") };
+        let expected = match received_s {
+            0 => PutOutcome::New { id: id.clone() },
+            _ => PutOutcome::Duplicate { id: id.clone(), altered: false },
+        };
+        assert_eq!(receipt.written, expected, "{header}");
+    }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use livehooks::dev::{Options, Stack};
 use livehooks::keys_file::KeysFile;
 use livehooks_core::Provider;
-use livehooks_signing::{PROVIDERS, ProviderInfo, SampleValues};
+use livehooks_signing::{ProviderInfo, SampleValues};
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use std::sync::{Arc, LazyLock};
@@ -56,11 +56,12 @@ impl Local {
         (answer.status(), serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap())
     }
 
-    /// Posts a body and expects 200. Returns the status in the answer.
+    /// Posts a body and expects 200. Returns the status in the answer, or the answer itself if it has none: JSON that
+    /// the provider reads.
     pub async fn status(&self, provider: &str, body: &[u8]) -> String {
         let (status, answer) = self.post(provider, body).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
-        answer["status"].as_str().unwrap().to_owned()
+        answer["status"].as_str().map_or_else(|| answer.to_string(), str::to_owned)
     }
 
     /// Gets a path as text.
@@ -126,15 +127,20 @@ pub fn options() -> Options {
 
 /// A sample's body.
 pub fn body(provider: &str, name: &str, change: impl FnOnce(&mut SampleValues)) -> String {
-    let entry = PROVIDERS.iter().find(|entry| entry.name == provider).unwrap();
+    let entry = ProviderInfo::named(provider).unwrap();
     let sample = entry.samples().into_iter().find(|sample| sample.name == name).unwrap();
-    let mut values = SampleValues {
+    let mut values = sample_values();
+    change(&mut values);
+    sample.body(&values)
+}
+
+/// Values for the placeholders of samples; the id is new.
+pub fn sample_values() -> SampleValues {
+    SampleValues {
         room: "room01".into(),
         participant: "user-42".into(),
         session: "session01".into(),
         id: Uuid::new_v4().to_string(),
         now: Timestamp::now(),
-    };
-    change(&mut values);
-    sample.body(&values)
+    }
 }

@@ -13,6 +13,15 @@ async fn secrets_in_bodies_stay_in_the_table() {
         ("livekit", "ingress_started", "/ingressInfo/streamKey"),
         ("mux", "video.live_stream.connected", "/data/stream_key"),
         ("mux", "video.live_stream.created", "/data/srt_passphrase"),
+        ("zoom", "recording.completed", "/download_token"),
+        ("zoom", "recording.completed", "/payload/object/password"),
+        ("zoom", "recording.completed", "/payload/object/recording_play_passcode"),
+        ("zoom", "session.user_joined", "/payload/object/session_key"),
+        ("zoom", "session.stream_ingestion_connected", "/payload/object/stream_ingestion/stream_key"),
+        ("zoom", "meeting.registration_approved", "/payload/object/registrant/participant_pin_code"),
+        ("realtimekit", "livestreaming.statusUpdate+IDLE", "/streamKey"),
+        ("realtimekit", "livestreaming.statusUpdate+LIVE", "/ingestServer"),
+        ("getstream", "call.session_started", "/call/egress/rtmps/0/stream_key"),
     ] {
         let body = body(provider, name, |_| ());
         let secret = serde_json::from_str::<Value>(&body).unwrap().pointer(pointer).unwrap().to_string();

@@ -153,10 +153,14 @@ fn a_shared_secret_of_fifteen_bytes_is_weak_and_one_of_sixteen_is_not() {
         ("plugnmeet", |secret| json!({ "keys": { "name": secret } })),
         ("livekit", |secret| json!({ "keys": { "name": secret } })),
         ("mux", |secret| json!({ "signing_secrets": [secret] })),
+        ("zoom", |secret| json!({ "secret_tokens": [secret] })),
+        ("jaas", |secret| json!({ "signing_secrets": [secret] })),
+        ("realtimekit", |secret| json!({ "url_tokens": [secret] })),
+        ("getstream", |secret| json!({ "api_secrets": [secret] })),
     ] {
         let weakness = |secret| {
             let mut keys = keys(secret);
-            if provider == "videosdk" {
+            if keys.get("url_tokens").is_some() {
                 keys["public_keys"] = pem.clone();
             }
             (ProviderInfo::named(provider).unwrap().check_keys)(&keys).unwrap()

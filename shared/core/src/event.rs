@@ -260,7 +260,6 @@ pub(crate) fn normalize<'a, P: Provider>(
 }
 
 /// Like [`normalize`], for a provider whose events are identified by their bodies.
-#[cfg_attr(not(test), expect(dead_code, reason = "no provider needs it yet"))]
 pub(crate) fn normalize_by_body<'a, P: Provider>(
     verified: &'a Verified<'_, P>,
     received_at: Timestamp,

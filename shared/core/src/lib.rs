@@ -13,7 +13,6 @@
 
 mod dedupe;
 mod event;
-#[cfg_attr(not(test), expect(dead_code, reason = "no provider needs it yet"))]
 mod gzip;
 mod json;
 mod keys;

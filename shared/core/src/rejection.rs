@@ -94,6 +94,9 @@ pub enum Rejection {
         /// The largest size that is accepted, in bytes.
         bytes_max: usize,
     },
+    /// The answer to the provider's question would be the signature of a delivery.
+    #[error("expected a question whose answer signs nothing, found one that asks for a signature")]
+    UnsafeQuestion,
     /// The secret header has another value.
     #[error("expected the configured value in header {name}, found another")]
     WrongHeaderValue {
@@ -127,6 +130,7 @@ impl Rejection {
             | Self::Expired { .. }
             | Self::NotYetValid { .. }
             | Self::NoBodyHash
+            | Self::UnsafeQuestion
             | Self::BodyAltered { .. } => true,
             Self::MissingHeader { .. }
             | Self::RepeatedHeader { .. }
@@ -192,6 +196,10 @@ impl Rejection {
                 ("malformed_body", "check that nothing in between cuts or rewrites compressed bodies")
             }
             Self::TooLarge { .. } => ("too_large", "no provider sends bodies this large: find out who does"),
+            Self::UnsafeQuestion => (
+                "unsafe_question",
+                "the provider never asks this: if the signature is good, somebody else knows the key; replace it",
+            ),
             Self::WrongHeaderValue { .. } => (
                 "wrong_header_value",
                 "compare the value with the one in the provider's dashboard or in the room's webhook settings",

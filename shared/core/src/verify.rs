@@ -113,7 +113,6 @@ impl<'a, P: Provider> Verified<'a, P> {
     }
 
     /// The same delivery as a question of the provider, with the JSON that answers it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no provider needs it yet"))]
     pub(crate) fn answered_with(self, answer: String) -> Self {
         Self { answer: Some(answer), ..self }
     }

@@ -49,8 +49,8 @@ pub struct ProviderInfo {
     pub precheck: fn(&Delivery<'_>, Timestamp) -> Result<(), Rejection>,
     /// The headers that may carry the credential.
     pub credential_headers: fn(&Value) -> Vec<String>,
-    /// The code of the rejection that an attack on this authentic delivery must cause; `None` if the scheme does
-    /// not detect the attack.
+    /// The code of the rejection that an attack must cause; `None` if the scheme does not detect the attack. The delivery
+    /// has its authentic headers, and the body that arrives.
     pub rejection: fn(Attack, &Delivery<'_>, Assurance) -> Option<&'static str>,
     /// Whether a credential that was altered still says the same as the right one.
     pub is_same_credential: fn(&[u8], &[u8]) -> bool,
@@ -138,6 +138,8 @@ pub struct Normalized {
     pub body_sha256: String,
     /// The event as CloudEvents JSON.
     pub json: String,
+    /// The JSON with which the provider wants this event to be acknowledged, if it reads the response.
+    pub reply: Option<&'static str>,
 }
 
 fn verify<P: Signer>(
@@ -166,6 +168,7 @@ fn normalize<P: Signer>(keys: &Value, body: &[u8], now: Timestamp) -> Result<Nor
         event_key: normalized.event_key(),
         body_sha256: normalized.body_hash.to_string(),
         json,
+        reply: normalized.reply,
     })
 }
 

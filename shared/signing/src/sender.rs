@@ -76,7 +76,7 @@ pub enum Queue {
 /// For senders that document that they have a timeout, but not how long it is.
 pub(crate) const ASSUMED_TIMEOUT: Option<Duration> = Some(Duration::from_secs(10));
 
-/// For senders that document only that they retry for a day, with growing delays.
+/// For senders that document growing delays, and for how long at most: a day, or nothing.
 pub(crate) const DOUBLING_FOR_A_DAY: &[Duration] = &{
     let mut waits = [Duration::from_secs(60); 10];
     let mut at = 1;

@@ -45,8 +45,8 @@ pub trait Signer: Provider {
     /// The same keys with other secrets: an attacker's.
     fn other_keys(keys: &Value) -> Value;
 
-    /// The code of the rejection that an attack on this authentic delivery must cause; `None` if the scheme does
-    /// not detect the attack.
+    /// The code of the rejection that an attack must cause; `None` if the scheme does not detect the attack. The delivery
+    /// has its authentic headers, and the body that arrives.
     fn rejection(attack: Attack, delivery: &Delivery<'_>, assurance: Assurance) -> Option<&'static str>;
 
     /// Whether a credential that was altered still says the same as the right one.

@@ -7,11 +7,15 @@ mod rsa_signature;
 mod signing_secrets;
 mod timestamped_signature;
 
+pub mod getstream;
 pub mod hms;
+pub mod jaas;
 pub mod livekit;
 pub mod mux;
 pub mod plugnmeet;
+pub mod realtimekit;
 pub mod videosdk;
+pub mod zoom;
 
 pub use livekit_token::ApiKeys;
 pub use rsa_signature::RsaKeys;
@@ -34,6 +38,10 @@ macro_rules! for_each_provider {
             plugnmeet::PlugNmeet,
             livekit::LiveKit,
             mux::Mux,
+            zoom::Zoom,
+            jaas::Jaas,
+            realtimekit::RealtimeKit,
+            getstream::GetStream,
         }
     };
     (@list $P:ident => $value:expr; $($module:ident::$Provider:ident,)*) => {
