@@ -192,6 +192,9 @@ async fn a_lookup_finds_what_matches_and_reads_nothing_outside_its_period() {
         assert!(!found.is_empty(), "{name}");
         assert_eq!(found, expected(&all, &filter), "{name}");
         assert!(!requests.contains_key("Scan"), "{name}: {requests:?}");
+        if filter.room.is_some() {
+            assert!(requests["Query"] >= 10, "a day of a room is read from the index by time: {requests:?}");
+        }
         before.push(requests);
     }
     let more = earlier(2_000, 3_000);

@@ -23,7 +23,7 @@ const PAGE_MAX: usize = 1_000;
 const CHUNK: usize = 1_000;
 /// A period up to this length is read from `by_time`, also for one room; a longer one from `by_room`, whose order is
 /// that of the provider's clock.
-const SHORT: SignedDuration = SignedDuration::from_hours(24);
+const SHORT: SignedDuration = SignedDuration::from_hours(25);
 /// Functions of an older version may write for a while after the first entry of the index.
 const UPGRADE: SignedDuration = SignedDuration::from_hours(1);
 
@@ -220,7 +220,7 @@ impl Matches<'_> {
     }
 }
 
-/// Whether the filter is for a period of at most a day.
+/// Whether the filter is for a period of about a day at most.
 fn is_short(filter: &Filter) -> bool {
     let until = filter.until.unwrap_or_else(Timestamp::now);
     filter.since.is_some_and(|since| until.duration_since(since) <= SHORT)
