@@ -46,7 +46,6 @@ export class Detail {
   async event(provider, id, about) {
     const key = `event ${provider} ${id}`;
     if (this.#shown === key) return;
-    const [top, script] = this.#last === key ? [this.#element.scrollTop, this.#element.querySelector(".again")] : [0];
     this.#shown = key;
     let event;
     try {
@@ -56,12 +55,13 @@ export class Detail {
       return;
     }
     if (this.#shown !== key) return;
+    // Keep what is being read or copied if this event is shown already, perhaps by another request meanwhile.
+    const [top, script] = this.#last === key ? [this.#element.scrollTop, this.#element.querySelector(".again")] : [0];
     const room = event.room === null ? "no room" : h("a", { href: this.#links.room(provider, event.room) }, plain(event.room, 80));
     this.#put(h("span", { class: "type" }, ...typeName(event.type)), eventParts(event, about),
       event.provider, plain(event.provider_type ?? "no provider type", 80), room,
       event.participant ? plain(event.participant, 80) : "",
       h("span", { class: "id" }, h("code", {}, plain(id, 80)), copyButton("Copy id", () => id)));
-    // Keep what is being read or copied if the event has not changed.
     if (script) this.#element.querySelector(".again").replaceWith(script);
     this.#element.scrollTop = top;
     this.#last = key;
