@@ -1,4 +1,5 @@
 use futures::future::join_all;
+use jiff::Timestamp;
 use livehooks_aws::Outcome;
 use livehooks_aws::store::PutOutcome;
 use livehooks_core::BodyHash;
@@ -37,6 +38,23 @@ async fn a_join_after_a_leave_is_kept_even_if_its_bytes_equal_the_first_join() {
     let (sequence, _) = ids[0].split_once('.').unwrap();
     assert_eq!(ids, [0, 1, 2].map(|occurrence| format!("{sequence}.{occurrence}")));
     assert_eq!(local.published_by_now().await.len(), 3);
+}
+
+/// Its bodies hold no time: each time it goes live, the body is the same.
+#[tokio::test]
+async fn a_livestream_that_goes_live_again_is_a_new_event() {
+    let local = Local::start().await;
+    let now = Timestamp::now();
+    let event = |status| {
+        body("realtimekit", &format!("livestreaming.statusUpdate+{status}"), |values| values.now = now)
+    };
+    let (live, offline) = (event("LIVE"), event("OFFLINE"));
+    let mut statuses = Vec::new();
+    for body in [&live, &live, &offline, &offline, &live, &live] {
+        statuses.push(local.status("realtimekit", body.as_bytes()).await);
+    }
+    assert_eq!(statuses, ["accepted", "duplicate", "accepted", "duplicate", "accepted", "duplicate"]);
+    assert_eq!(local.events().await.len(), 3);
 }
 
 #[tokio::test]
@@ -90,7 +108,7 @@ async fn different_events_without_an_id_are_not_duplicates() {
     }
 }
 
-/// Mux lists the attempts in the body, and may sign each anew or send the first signature again.
+/// Mux lists the attempts in the body. It may sign each attempt, or send the first signature again.
 #[tokio::test]
 async fn a_retry_within_a_day_is_a_duplicate_and_only_another_content_is_altered() {
     let aws = FakeAws::start().await;

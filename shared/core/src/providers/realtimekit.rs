@@ -6,9 +6,9 @@
 //! customers: the signature proves the provider, and a token in the URL binds a delivery to this account. `rtk-uuid` and
 //! `rtk-webhook-id` are not signed, so neither counts; whether a retry keeps its `rtk-uuid` is not documented.
 //!
-//! Bodies have no id, and no time of their own; those of the meeting, the participant or the recording tell events
-//! apart, so a body is its own identity. The exception is a livestream that returns to a status: its second `LIVE` has
-//! the body of the first, and counts as a duplicate of it. `meeting.status` says `LIVE` in every event.
+//! Bodies have no id, and no time of their own; those of the meeting, the participant or the recording distinguish
+//! events, so a body is its own identity. A livestream's bodies hold none of these: each time it goes live, the body is
+//! the same, so its events form a sequence. `meeting.status` says `LIVE` in every event.
 
 use http::HeaderName;
 use jiff::Timestamp;
@@ -18,8 +18,8 @@ use super::rsa_signature;
 use crate::event::{self, Reading, known, some};
 use crate::json::Object;
 use crate::{
-    Artifact, BodyHash, Data, Delivery, EventType, File, Normalized, Participant, Provider, Recording,
-    RecordingScope, Rejection, Room, RsaKeys, Session, Stream, Transcription, Verified,
+    Artifact, BodyHash, Data, Dedupe, Delivery, EventType, File, Normalized, Participant, Provider,
+    Recording, RecordingScope, Rejection, Room, RsaKeys, Session, Stream, Transcription, Verified,
 };
 
 /// The provider Cloudflare RealtimeKit.
@@ -27,6 +27,8 @@ use crate::{
 pub struct RealtimeKit;
 
 const SIGNATURES: &[&str] = &["rtk-signature", "dyte-signature"];
+
+const LIVESTREAM: &str = "livestreaming.statusUpdate";
 
 impl Provider for RealtimeKit {
     const NAME: &'static str = "realtimekit";
@@ -51,11 +53,11 @@ impl Provider for RealtimeKit {
     }
 
     fn normalize<'a>(verified: &'a Verified<'_, Self>, received_at: Timestamp) -> Normalized<'a> {
-        event::normalize_by_body(verified, received_at, read)
+        event::normalize_by_body(verified, received_at, |body| read(body, verified.body()))
     }
 }
 
-fn read<'a>(body: Object<'_, 'a>) -> Reading<'a> {
+fn read<'a>(body: Object<'_, 'a>, bytes: &[u8]) -> Reading<'a> {
     let provider_type = body.text("event");
     let meeting = body.object("meeting");
     let recording = body.object("recording");
@@ -66,6 +68,11 @@ fn read<'a>(body: Object<'_, 'a>) -> Reading<'a> {
         time: time(kind, body),
         account: organization.or_else(|| recording.id("organizationId")),
         data: normalized_data(kind, body),
+        dedupe: (provider_type.as_deref() == Some(LIVESTREAM)).then(|| {
+            let parts = [meeting.id("id"), body.id("streamId")];
+            let parts = parts.each_ref().map(|part| part.as_deref());
+            Dedupe::by_sequence(RealtimeKit::NAME, "livestream", &parts, bytes)
+        }),
         provider_type,
         ..Reading::default()
     }
@@ -89,7 +96,7 @@ fn event_type(provider_type: &str, body: Object<'_, '_>, recording: Object<'_, '
             Some("ERRORED") => RecordingFailed,
             _ => Unknown,
         },
-        "livestreaming.statusUpdate" => match body.text("status").as_deref() {
+        LIVESTREAM => match body.text("status").as_deref() {
             Some("IDLE") => StreamStarting,
             Some("LIVE") => StreamStarted,
             Some("OFFLINE") => StreamStopped,
