@@ -84,7 +84,7 @@ async fn fixtures_of<P: Provider>(notes: &mut Notes) {
     }
 }
 
-/// The fields that hold an event's id, whoever sends it.
+/// The fields that hold an event's id, for all providers.
 const ID_FIELDS: [&str; 2] = ["id", "idempotencyKey"];
 
 /// The fields that hold an event's type.

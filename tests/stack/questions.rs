@@ -67,7 +67,7 @@ async fn the_answer_is_right_and_never_the_signature_of_a_delivery() {
     for body in [asking(&forged), asking("v0:"), escaped.into_bytes()] {
         assert_eq!(rejected(request("zoom", &body, after(0))).await, "unsafe_question");
     }
-    // Who cannot sign gets no answer, whatever the question.
+    // A sender without the secret gets no answer.
     let guess = json!({ "secret_tokens": ["guess"] });
     for body in [asking(&forged), asking("token")] {
         assert_eq!(rejected(signed_request("zoom", &guess, &body, after(0))).await, "signature_mismatch");
@@ -76,7 +76,7 @@ async fn the_answer_is_right_and_never_the_signature_of_a_delivery() {
     assert_eq!((aws.items().await.len(), aws.waiting()), (0, 0));
 }
 
-/// The last retry comes after 85 minutes. It may be signed anew and have another token for downloads.
+/// The last retry comes after 85 minutes. It may have a new signature and another download token.
 #[tokio::test]
 async fn a_retry_with_another_download_token_is_a_duplicate_and_any_other_change_is_an_event() {
     let aws = FakeAws::start().await;

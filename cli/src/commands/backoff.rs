@@ -26,7 +26,7 @@ impl Backoff {
         self.0 = (self.0 * 2).min(WAIT_MAX);
     }
 
-    /// Begins anew after a success.
+    /// Starts over after a success.
     pub(super) fn reset(&mut self) {
         *self = Self::new();
     }

@@ -50,7 +50,7 @@ impl Filter {
         Ok(self.matches(&Stored::read(item)?))
     }
 
-    /// Whether the item's other attributes cannot tell if it matches.
+    /// Whether only the event itself shows if the item matches.
     pub(super) fn needs_event(&self) -> bool {
         let has_room_key = self.room.is_none() || self.room_keys().is_some();
         self.id.is_some() || self.participant.is_some() || self.text.is_some() || !has_room_key

@@ -1,4 +1,4 @@
-//! The file that tells other commands which local stack was started from this folder.
+//! The file in which other commands find the local stack that was started from this folder.
 
 use std::fs;
 use std::io;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -78,7 +78,9 @@ impl StreamProxy {
 
     /// Waits until the stream was read more often than this.
     pub fn wait_for_read(&self, before: usize) {
+        let deadline = Instant::now() + Duration::from_secs(60);
         while self.shared.reads.load(SeqCst) <= before {
+            assert!(Instant::now() < deadline, "the stream was not read");
             std::thread::sleep(Duration::from_millis(10));
         }
     }

@@ -53,7 +53,7 @@ impl Provider for Jaas {
         "POLL_",
         "REACTIONS",
         "SCREEN_SHARING_HISTORY",
-        "SETTINGS_PROVISIONING",
+        SETTINGS,
         "TRANSCRIPTION_CHUNK_RECEIVED",
         "VIDEO_SEGMENT_UPLOADED",
     ];
