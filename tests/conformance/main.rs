@@ -7,6 +7,7 @@ mod fixture;
 mod schema;
 
 mod hostile;
+mod objects;
 
 use std::fs;
 use std::path::Path;
@@ -15,12 +16,14 @@ use fixture::Fixture;
 use http::HeaderName;
 use libtest_mimic::{Arguments, Failed, Trial};
 use livehooks_core::{Keys, Normalized, Rejection, Verified, for_each_provider};
+use livehooks_event::Event;
 use livehooks_signing::Signer;
 use serde_json::{Value, json};
 
 fn main() {
     let arguments = Arguments::from_args();
-    let trials = for_each_provider!(P => trials::<P>()).into_iter().flatten().collect();
+    let trials = for_each_provider!(P => trials::<P>()).into_iter().flatten();
+    let trials = trials.chain(objects::trials()).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -48,6 +51,12 @@ fn accepted<P: Signer>(fixture: &Fixture) -> Result<(), Failed> {
     let event = normalized.to_json(0)?;
     schema::check(&event)?;
     schema::has_body(&event, verified.body())?;
+    if serde_json::to_string(&Event::from_json(&event)?)? != event {
+        return Err(format!("livehooks-event loses a part of {event}").into());
+    }
+    if !fixture.name().starts_with("edge-") {
+        objects::check(&event)?;
+    }
     expect(&fixture.folder.join("expected.json"), &expectation(&normalized, &event))
 }
 

@@ -145,24 +145,10 @@ async fn count(published: Arc<NotificationLog>, counts: watch::Sender<Counts>) {
 }
 
 fn add(counts: &mut Counts, event: &str) {
-    #[derive(Deserialize)]
-    struct Stored {
-        id: String,
-        data: Data,
-    }
-    #[derive(Deserialize)]
-    struct Data {
-        participant: Option<Participant>,
-    }
-    #[derive(Default, Deserialize)]
-    struct Participant {
-        id: Option<String>,
-        user_id: Option<String>,
-    }
-    let event: Stored = serde_json::from_str(event).expect("an event");
+    let event = livehooks_event::Event::from_json(event).expect("an event");
     // Some providers know no participants, and some give them ids of their own.
-    let Participant { id, user_id } = event.data.participant.unwrap_or_default();
-    let number = [user_id, id, Some(event.id)]
+    let participant = event.data.participant.unwrap_or_default();
+    let number = [participant.user_id, participant.id, Some(event.id)]
         .into_iter()
         .flatten()
         .find_map(|id| id.rsplit(['-', '_']).next()?.parse().ok());

@@ -146,9 +146,9 @@ pub(super) fn heading() -> String {
 pub(super) fn row(stored: &Stored) -> String {
     let event = &stored.event;
     let widths = Widths::of_terminal();
-    let kind = event.r#type.strip_prefix("live.").unwrap_or(&event.r#type);
-    let kind = column(kind, widths.kind);
-    let kind = match event.r#type.as_str() {
+    let name = event.r#type.as_str();
+    let kind = column(name.strip_prefix("live.").unwrap_or(name), widths.kind);
+    let kind = match name {
         failed if failed.ends_with("failed") => styled(RED, kind),
         "live.unknown" => styled(YELLOW, kind),
         _ => kind,

@@ -1,6 +1,7 @@
 //! `livehooks explain`: shows one event's history, from delivery to notification.
 
 use jiff::Timestamp;
+use livehooks_event::{Assurance, TimeBasis};
 use serde::Serialize;
 
 use super::{StackOptions, ended};
@@ -124,10 +125,10 @@ async fn history<'a>(source: &'a Source, stored: &'a Stored) -> Result<EventHist
         event: raw,
         occurred_at: event.time,
         received_at: stored.received_at,
-        delivery_lag_s: (event.timebasis == "provider").then(|| lag.as_secs_f64()),
-        assurance: &event.assurance,
+        delivery_lag_s: (event.timebasis == TimeBasis::Provider).then(|| lag.as_secs_f64()),
+        assurance: event.assurance.as_str(),
         dedupe: Dedupe {
-            basis: &event.dedupebasis,
+            basis: event.dedupebasis.as_str(),
             event_key: &stored.event_key,
             occurrence: stored.occurrence,
             decision: decision(source, stored).await?,
@@ -244,11 +245,11 @@ fn print(source: &Source, stored: &Stored, history: &EventHistory<'_>) -> Result
     Ok(())
 }
 
-fn assurance_text(assurance: &str) -> &'static str {
+fn assurance_text(assurance: &Assurance) -> &'static str {
     match assurance {
-        "signed" => "this account's key signed this body",
-        "provider-signed" => "the provider signed this body, but not for a specific account",
-        "shared-secret" => "a secret header matched; the body is not signed",
+        Assurance::Signed => "this account's key signed this body",
+        Assurance::ProviderSigned => "the provider signed this body, but not for a specific account",
+        Assurance::SharedSecret => "a secret header matched; the body is not signed",
         _ => "unknown to this version",
     }
 }

@@ -297,7 +297,7 @@ impl<'a> Listener<'a> {
             "{} {} {} {} {}",
             styled(DIM, local(stored.received_at, "%H:%M:%S")),
             column(&event.provider, 10),
-            column(&event.r#type, 34),
+            column(event.r#type.as_str(), 34),
             column(event.subject.as_deref().unwrap_or("-"), 16),
             styled(GREEN, "delivered"),
         ))?)

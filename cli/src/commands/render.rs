@@ -326,19 +326,20 @@ fn shown(cell: Cell, count: usize, kind: LaneKind) -> String {
 
 #[cfg(test)]
 mod tests {
+    use livehooks_event::Event;
     use serde_json::{Value, json};
     use unicode_width::UnicodeWidthStr;
 
     use super::*;
-    use crate::history::Event;
 
     fn event(second: i64, kind: &str, mut data: Value) -> Event {
         let time = Timestamp::from_second(1_761_815_000 + second).unwrap();
         data["session"] = json!({ "id": "s1" });
         serde_json::from_value(json!({
-            "id": format!("{kind}@{second}"), "source": "/livehooks/p", "type": format!("live.{kind}"),
-            "subject": "standup", "time": time, "recordedtime": time, "timebasis": "provider", "provider": "p",
-            "assurance": "signed", "dedupebasis": "provider-id", "data": data,
+            "specversion": "1.0", "id": format!("{kind}@{second}"), "source": "/livehooks/p",
+            "type": format!("live.{kind}"), "subject": "standup", "time": time, "recordedtime": time, "timebasis": "provider", "provider": "p",
+            "assurance": "signed", "dedupebasis": "provider-id", "datacontenttype": "application/json",
+            "data": data,
         }))
         .unwrap()
     }

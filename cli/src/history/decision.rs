@@ -1,5 +1,7 @@
 //! Why an event was stored as new.
 
+use livehooks_event::DedupeBasis;
+
 use super::{HistoryError, Source, Stored};
 use crate::terminal::length;
 
@@ -8,7 +10,7 @@ use crate::terminal::length;
 /// # Errors
 /// If the previous event cannot be read.
 pub async fn decision(source: &Source, stored: &Stored) -> Result<String, HistoryError> {
-    if stored.event.dedupebasis != "sequence" {
+    if stored.event.dedupebasis != DedupeBasis::Sequence {
         return Ok("new: no item had this key".into());
     }
     let Some(before) = stored.occurrence.checked_sub(1) else {

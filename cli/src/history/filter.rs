@@ -74,7 +74,7 @@ impl Filter {
     pub fn matches(&self, stored: &Stored) -> bool {
         let event = &stored.event;
         is(&self.provider, Some(&event.provider))
-            && self.matches_type(&event.r#type)
+            && self.matches_type(event.r#type.as_str())
             && self.matches_time(Some(stored.received_at))
             && self.id.as_deref().is_none_or(|id| event.id.starts_with(id))
             && is(&self.room, event.subject.as_deref())

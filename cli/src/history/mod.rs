@@ -2,7 +2,6 @@
 
 mod condition;
 mod decision;
-mod event;
 mod filter;
 mod items;
 mod lookup;
@@ -18,9 +17,6 @@ use serde::{Deserialize, Serialize};
 use lookup::Keep;
 
 pub use decision::decision;
-pub use event::{
-    Data, ErrorInfo, Event, Ingress, Participant, Recording, Room, Session, Stream, Transcription,
-};
 pub use filter::Filter;
 pub use source::{DeployedStack, Source};
 pub use stored::Stored;

@@ -4,13 +4,14 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use livehooks_aws::store::{Item, unpack};
 use livehooks_core::redact;
+use livehooks_event::Event;
 
-use super::{Event, HistoryError};
+use super::HistoryError;
 
 /// A stored event: what subscribers received, and the item's other attributes.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    /// The event.
+    /// The event, without the provider's raw JSON.
     pub event: Event,
     /// The event as CloudEvents JSON, with the provider's raw JSON byte for byte and secrets redacted.
     pub json: String,
@@ -43,7 +44,8 @@ impl Stored {
         let provider = event_key.split('#').next().unwrap_or_default();
         let json = unpack(item.get("event")).map_err(|why| invalid(why.to_string()))?;
         let json = redact(provider, &json).into_owned();
-        let event: Event = serde_json::from_str(&json).map_err(|error| invalid(error.to_string()))?;
+        let mut event = Event::from_json(&json).map_err(|error| invalid(error.to_string()))?;
+        (event.data.raw, event.data.raw_base64) = (None, None);
         let (event_bytes, is_compressed) = match item.get("event") {
             Some(AttributeValue::B(bytes)) => (bytes.as_ref().len(), true),
             Some(AttributeValue::S(json)) => (json.len(), false),

@@ -17,7 +17,7 @@ impl From<&Stored> for Row {
         let event = &stored.event;
         Self {
             id: Some(event.id.clone()),
-            r#type: Some(event.r#type.clone()),
+            r#type: Some(event.r#type.to_string()),
             provider_type: event.providertype.clone(),
             room: event.subject.clone(),
             participant: event.participant_key().map(str::to_owned),

@@ -99,7 +99,7 @@ pub(super) async fn event(State(inspected): State<Inspected>, Query(query): Quer
     no_store(axum::Json(EventDetail {
         provider: &event.provider,
         id: &event.id,
-        r#type: &event.r#type,
+        r#type: event.r#type.as_str(),
         provider_type: event.providertype.as_deref(),
         room: event.subject.as_deref(),
         participant: event.participant_name(),
@@ -111,14 +111,14 @@ pub(super) async fn event(State(inspected): State<Inspected>, Query(query): Quer
         body_sha256: &stored.body_sha256,
         times: Times {
             occurred: event.time,
-            basis: &event.timebasis,
+            basis: event.timebasis.as_str(),
             received: stored.received_at,
             stored: first.and_then(|row| row.stored),
             published: first.and_then(|row| row.published),
         },
         verification: Verification::of(&stored),
         dedupe: DedupeFacts {
-            basis: &event.dedupebasis,
+            basis: event.dedupebasis.as_str(),
             decision,
             event_key: &stored.event_key,
             occurrence: stored.occurrence,
@@ -133,11 +133,11 @@ impl<'a> Verification<'a> {
         let event = &stored.event;
         let provider = ProviderInfo::named(&event.provider);
         let schemes = provider.map_or(&[][..], |provider| provider.schemes);
-        let scheme = schemes.iter().find(|(assurance, _)| assurance.as_str() == event.assurance);
+        let scheme = schemes.iter().find(|(assurance, _)| assurance.as_str() == event.assurance.as_str());
         let account =
             event.source.split('/').nth(3).filter(|_| provider.is_some_and(|provider| provider.names_key));
         Self {
-            assurance: &event.assurance,
+            assurance: event.assurance.as_str(),
             scheme: scheme.map_or("unknown", |(_, scheme)| scheme),
             key: account.map(|account| percent_decode_str(account).decode_utf8_lossy()),
         }

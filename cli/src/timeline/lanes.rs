@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
+use livehooks_event::{Event, RecordingScope, StreamProtocol};
 
 use super::sessions::Sessions;
 use super::{Lane, LaneKind, Marker, Span};
-use crate::history::Event;
 
 /// A second start of the same thing within this time is a repeat; later it means that the end was lost.
 const REPEAT: SignedDuration = SignedDuration::from_secs(120);
@@ -69,7 +69,7 @@ pub(super) fn build(events: &[&Event]) -> (Vec<Lane>, Vec<Marker>) {
 }
 
 fn about(event: &Event) -> Option<About> {
-    let (family, what) = event.r#type.strip_prefix("live.")?.split_once('.')?;
+    let (family, what) = event.r#type.as_str().strip_prefix("live.")?.split_once('.')?;
     let step = match what {
         "starting" => Step::Prepare,
         "started" | "joined" => Step::Start,
@@ -114,14 +114,14 @@ fn about(event: &Event) -> Option<About> {
         }
         "recording" => {
             let known = data.recording.as_ref()?;
-            let scope = known.scope.as_deref().unwrap_or("room");
+            let scope = known.scope.as_ref().map(RecordingScope::as_str).unwrap_or("room");
             let who = event.participant_key().map_or(String::new(), |who| format!(" {who}"));
             let key = known.id.clone().or_else(|| of_session(&format!("{scope}{who}")));
             plain(LaneKind::Recording, key, Some(format!("{scope}{who}")))
         }
         "stream" => {
             let known = data.stream.as_ref()?;
-            let protocol = known.protocol.as_deref().unwrap_or("stream");
+            let protocol = known.protocol.as_ref().map(StreamProtocol::as_str).unwrap_or("stream");
             plain(LaneKind::Stream, known.id.clone().or_else(|| of_session(protocol)), Some(protocol.into()))
         }
         "ingress" => {
@@ -284,8 +284,8 @@ impl Builder {
         });
         let marker = Marker {
             time: event.time,
-            r#type: event.r#type.clone(),
-            is_failure: event.r#type.ends_with("failed"),
+            r#type: event.r#type.to_string(),
+            is_failure: event.r#type.as_str().ends_with("failed"),
             label,
             event: event.id.clone(),
         };

@@ -13,11 +13,10 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
+use livehooks_event::Event;
 use serde::Serialize;
 
 pub use summary::{ROOMS_PERIOD, RoomSummary};
-
-use crate::history::Event;
 
 /// An event's time that is further away from its receipt is from a wrong clock. Providers repeat events for 30 days.
 const CLOCK_OFF: SignedDuration = SignedDuration::from_hours(24 * 31);

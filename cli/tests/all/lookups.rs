@@ -60,6 +60,7 @@ fn item(n: usize, time: Timestamp, is_indexed: bool) -> Value {
         "specversion": "1.0", "id": format!("EV_{n:07}"), "source": "/livehooks/livekit/k",
         "type": format!("live.participant.{kind}"), "subject": room, "time": time, "recordedtime": time,
         "timebasis": "provider", "provider": "livekit", "assurance": "signed", "dedupebasis": "provider-id",
+        "datacontenttype": "application/json",
         "data": { "participant": { "id": format!("user-{}", n % 7) }, "raw": { "padding": "x".repeat(1_000) } },
     });
     let mut item = json!({
