@@ -25,6 +25,7 @@ mod keys_store;
 mod options;
 mod render;
 mod run_state;
+mod webhooks;
 
 pub use options::{FilterOptions, Moment, Selection, StackOptions};
 
