@@ -12,6 +12,7 @@ pub mod queue;
 pub mod replay;
 pub mod rooms;
 pub mod send;
+pub mod simulate;
 pub mod timeline;
 pub mod unfinished;
 pub mod verify;
