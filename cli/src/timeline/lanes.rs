@@ -73,7 +73,9 @@ impl Builder {
         if let Some(lane) = self.index.get(&(about.kind, key.clone())) {
             return *lane;
         }
-        if let Some(lane) = self.only_lane(event, about) {
+        // Whoever is not known by this id is somebody else.
+        let is_person = about.kind == LaneKind::Participant;
+        if let Some(lane) = self.only_lane(event, about).filter(|_| !is_person) {
             return lane;
         }
         let lane = self.lanes.len();
@@ -81,7 +83,7 @@ impl Builder {
         self.notes.push(Vec::new());
         self.lanes.push(Lane {
             kind: about.kind,
-            label: if about.instance.is_some() { key.clone() } else { "room".into() },
+            label: if is_person || about.instance.is_some() { key.clone() } else { "room".into() },
             key,
             spans: Vec::new(),
             markers: Vec::new(),

@@ -129,6 +129,13 @@ fn two_devices_of_one_user_share_a_lane_and_end_separately() {
 }
 
 #[test]
+fn a_leave_ends_nobody_elses_stay() {
+    let user = |id: &str| json!({ "session": { "id": "s1" }, "participant": { "user_id": id } });
+    let events = [event(0, "participant.joined", user("ann")), event(60, "participant.left", user("bob"))];
+    assert_eq!(shown(&events), ["participant ann: 0-?", "participant bob: ?-60"]);
+}
+
+#[test]
 fn a_failed_join_is_a_marker_of_the_room() {
     let events = [event(3, "participant.join_failed", participant("eve", "PA_9"))];
     let timeline = &Timeline::of_rooms(&events)[0];
