@@ -29,8 +29,9 @@ def dev(tmp_path_factory):
 
 
 def simulate(dev: Dev, provider: str, room: str, seed: int) -> None:
+    """A meeting of this provider, or of `all`."""
     run = subprocess.run(
-        [LIVEHOOKS, "simulate", provider, "--room", room, "--seed", str(seed), "--speed", "max", "--participants", "8",
+        [LIVEHOOKS, "simulate", provider, "--room", room, "--seed", str(seed), "--participants", "8",
          "--duplicates", "20", "--reorder", "20", "--lose-ends", "20", "--url", dev.url, "--keys", dev.banner["keys"]],
         cwd=dev.folder, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
