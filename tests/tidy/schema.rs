@@ -37,6 +37,7 @@ fn the_schema_names_all_providers_and_the_objects_of_each_type() {
     let names: Vec<String> = PROVIDER_NAMES.iter().map(|name| format!("\"{name}\"")).collect();
     let provider = r#""Provider": {
       "description": "The provider that sent the webhook.",
+      "type": "string",
       "enum": ["#;
     let expected = replaced(&schema, provider, "]", &names.join(", "));
     let expected = replaced(&expected, "    \"allOf\": [\n", "\n    ]\n", &conditions());
@@ -116,4 +117,16 @@ fn events() -> Vec<Expected> {
         }
     }
     events
+}
+
+#[test]
+fn the_description_of_the_topic_has_all_message_attributes() {
+    let description = read("schema/asyncapi.yaml");
+    let (_, headers) = description.split_once("\n      headers:\n").unwrap();
+    let (headers, _) = headers.split_once("\n      payload:").unwrap();
+    let (_, properties) = headers.split_once("\n        properties:\n").unwrap();
+    let lines = properties.lines().filter_map(|line| line.strip_prefix("          "));
+    let names = lines.filter_map(|line| line.split_once(':')).map(|(name, _)| name);
+    let names: Vec<&str> = names.filter(|name| !name.starts_with(' ')).collect();
+    assert_eq!(names, livehooks_aws::notification::ATTRIBUTES);
 }

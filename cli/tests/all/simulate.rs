@@ -1,7 +1,4 @@
 //! A simulated meeting, sent to the real local stack and read back.
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod harness;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +9,7 @@ use livehooks_core::EventType::{self, *};
 use livehooks_signing::{Clock, Meeting, PROVIDERS, Plan, ProviderInfo, Simulation};
 use serde_json::Value;
 
-use harness::{Dev, EXAMPLE, json_lines, ran, run, stderr, stdout};
+use crate::harness::{Dev, EXAMPLE, json_lines, ran, run, stderr, stdout};
 
 const SEED: u64 = 7;
 
