@@ -18,7 +18,8 @@ async fn main() -> Result<(), Error> {
         let answer = match function.as_str() {
             "collect" => to_value(collect::batch(&facts, from_value(event)?).await)?,
             "report" => {
-                let [provider, room] = ["provider", "room"].map(|name| event[name].as_str().unwrap_or_default());
+                let [provider, room] =
+                    ["provider", "room"].map(|name| event[name].as_str().unwrap_or_default());
                 to_value(attendance(&facts.of_room(provider, room).await?))?
             }
             _ => to_value(attendance(&from_value::<Vec<_>>(event)?))?,

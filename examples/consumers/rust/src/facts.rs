@@ -54,7 +54,8 @@ impl Facts {
         let mut items = query.into_paginator().items().send();
         let mut events = Vec::new();
         while let Some(item) = items.try_next().await? {
-            let json = item.get("json").and_then(|json| json.as_s().ok()).ok_or("expected an item with json")?;
+            let json =
+                item.get("json").and_then(|json| json.as_s().ok()).ok_or("expected an item with json")?;
             events.push(Event::from_json(json)?);
         }
         Ok(events)

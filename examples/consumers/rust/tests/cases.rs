@@ -33,7 +33,9 @@ fn each_case_has_its_attendance_in_any_order_and_with_duplicates() {
         assert_eq!(attendance(&events), case.attendance, "{}", case.name);
         for _ in 0..200 {
             let mut meeting = events.clone();
-            meeting.extend(random.choose_multiple(&events, random.clone().usize(..=events.len())).into_iter().cloned());
+            meeting.extend(
+                random.choose_multiple(&events, random.clone().usize(..=events.len())).into_iter().cloned(),
+            );
             random.shuffle(&mut meeting);
             assert_eq!(attendance(&meeting), case.attendance, "{}", case.name);
         }

@@ -62,15 +62,7 @@ export type TimeBasis = "provider" | "received";
  * The provider that sent the webhook.
  */
 export type Provider =
-  | "100ms"
-  | "videosdk"
-  | "plugnmeet"
-  | "livekit"
-  | "mux"
-  | "zoom"
-  | "jaas"
-  | "realtimekit"
-  | "getstream";
+  "100ms" | "videosdk" | "plugnmeet" | "livekit" | "mux" | "zoom" | "jaas" | "realtimekit" | "getstream";
 /**
  * What was proven. signed: a key of this account signed the delivery. provider-signed: the provider signed it, for any account. shared-secret: a static header, which does not cover the body.
  */
@@ -132,7 +124,6 @@ export interface Event {
    */
   replayid?: string;
   data: Data;
-  [k: string]: unknown;
 }
 /**
  * Normalized objects, each present only if known, and the provider's own body. The objects that a type requires are those of every documented body; an event of an unusual body may lack them.
@@ -157,20 +148,17 @@ export interface Data {
    * The body, if it is not JSON.
    */
   raw_base64?: string;
-  [k: string]: unknown;
 }
 export interface Room {
   id?: string;
   sid?: string;
   name?: string;
-  [k: string]: unknown;
 }
 export interface Session {
   id?: string;
   started_at?: string;
   ended_at?: string;
   duration_s?: number;
-  [k: string]: unknown;
 }
 /**
  * id is the provider's id for the participant, user_id the application's.
@@ -184,20 +172,17 @@ export interface Participant {
   joined_at?: string;
   left_at?: string;
   reason?: string;
-  [k: string]: unknown;
 }
 export interface Track {
   id?: string;
   kind?: string;
   source?: string;
   mime_type?: string;
-  [k: string]: unknown;
 }
 export interface Recording {
   id?: string;
   scope: RecordingScope | string;
   files?: File[];
-  [k: string]: unknown;
 }
 /**
  * A file that the provider created. A url may be presigned, which makes it a secret that expires.
@@ -208,14 +193,12 @@ export interface File {
   size_bytes?: number;
   duration_s?: number;
   mime_type?: string;
-  [k: string]: unknown;
 }
 export interface Stream {
   id?: string;
   protocol: StreamProtocol | string;
   playback_urls?: string[];
   destinations?: string[];
-  [k: string]: unknown;
 }
 export interface Ingress {
   id?: string;
@@ -224,19 +207,16 @@ export interface Ingress {
   ended_at?: string;
   duration_s?: number;
   reason?: string;
-  [k: string]: unknown;
 }
 export interface Transcription {
   id?: string;
   mode?: string;
   files?: File[];
-  [k: string]: unknown;
 }
 export interface Artifact {
   id?: string;
   kind?: string;
   file?: File;
-  [k: string]: unknown;
 }
 /**
  * total is in the provider's own unit, which the provider does not specify.
@@ -250,11 +230,9 @@ export interface Usage {
   total_characters?: number;
   duration_s?: number;
   estimated_cost?: number;
-  [k: string]: unknown;
 }
 export interface ErrorInfo {
   code?: string;
   type?: string;
   message?: string;
-  [k: string]: unknown;
 }
