@@ -16,6 +16,7 @@ use livehooks::commands::queue::ManageQueue;
 use livehooks::commands::replay::Replay;
 use livehooks::commands::rooms::Rooms;
 use livehooks::commands::send::Send;
+use livehooks::commands::simulate::Simulate;
 use livehooks::commands::timeline::ShowTimeline;
 use livehooks::commands::unfinished::Unfinished;
 use livehooks::commands::verify::Verify;
@@ -35,6 +36,8 @@ enum Command {
     Dev(Dev),
     /// Send a sample event, signed as a provider signs it
     Send(Send),
+    /// Send a whole meeting as a provider reports it
+    Simulate(Simulate),
     /// Print a signed event as API Gateway passes it to Lambda
     Event(PrintEvent),
     /// Browse a deployed stack's events, read-only
@@ -69,6 +72,7 @@ async fn main() -> ExitCode {
         Command::Dev(dev) => dev.run().await,
         Command::Event(event) => event.run(),
         Command::Send(send) => send.run().await,
+        Command::Simulate(simulate) => simulate.run().await,
         Command::Inspect(inspect) => inspect.run().await,
         Command::Events(events) => events.run().await,
         Command::Rooms(rooms) => rooms.run().await,

@@ -98,10 +98,8 @@ fn delivery(sender: &ProviderInfo, keys: &KeysFile, id: &str) -> String {
     let now = Timestamp::now();
     let values = SampleValues {
         room: "Demo Room".into(),
-        participant: "user-42".into(),
         session: "RM_hycBMAjmt6Ub".into(),
-        id: id.into(),
-        now,
+        ..SampleValues::of(id, now)
     };
     let samples = sender.samples();
     let sample = samples.iter().find(|sample| sample.name == "participant_joined").unwrap();

@@ -135,8 +135,7 @@ pub fn signed(keys: &KeysFile, sender: &Sender, event: &Event) -> (String, Signe
         room: event.room.clone(),
         participant: format!("p-{}", event.number),
         session: format!("session of {}", event.room),
-        id: format!("EV_{}_{}", event.room, event.number),
-        now: Timestamp::now(),
+        ..SampleValues::of(format!("EV_{}_{}", event.room, event.number), Timestamp::now())
     });
     let keys = keys.signing(sender.provider).expect("every provider has keys");
     let signed = (sender.provider.sign)(keys, body.as_bytes(), Timestamp::now().into());

@@ -172,7 +172,6 @@ fn values(participant: &str, number: usize, id: &str, at: Duration) -> SampleVal
         room: format!("room-{number}"),
         participant: participant.to_owned(),
         session: format!("session-{number}"),
-        id: id.to_owned(),
-        now: fake_aws::START + SignedDuration::try_from(at).unwrap(),
+        ..SampleValues::of(id, fake_aws::START + SignedDuration::try_from(at).unwrap())
     }
 }

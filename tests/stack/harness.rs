@@ -137,10 +137,7 @@ pub fn body(provider: &str, name: &str, change: impl FnOnce(&mut SampleValues)) 
 /// Values for the placeholders of samples; the id is new.
 pub fn sample_values() -> SampleValues {
     SampleValues {
-        room: "room01".into(),
-        participant: "user-42".into(),
         session: "session01".into(),
-        id: Uuid::new_v4().to_string(),
-        now: Timestamp::now(),
+        ..SampleValues::of(Uuid::new_v4().to_string(), Timestamp::now())
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use livehooks_signing::PROVIDERS;
 
-use super::send::TRY;
+use super::simulate::TRY;
 use crate::dev::{DataError, Options, Stack, StartError};
 use crate::error::{CommandError, Ending};
 use crate::keys_file::{KeysFile, KeysFileError};

@@ -8,8 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use livehooks_core::EventType;
 use livehooks_signing::{Lifetime, PROVIDERS, ProviderInfo, Sample, SampleValues, Validity};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::options::signing_keys;
+use super::options::{keys_of, signing_keys};
 use crate::envelope::{self, Delivered};
 use crate::error::{CommandError, Ending};
 use crate::keys_file::KeysFile;
@@ -66,8 +67,8 @@ impl PrintEvent {
         })?;
         let kind = self.kind.as_deref().unwrap_or_default();
         let now = Timestamp::now();
-        let signer =
-            Signer { provider, keys: signing(&keys, provider)?, values: values(now), validity: now.into() };
+        let values = SampleValues::of(Uuid::new_v4().to_string(), now);
+        let signer = Signer { provider, keys: keys_of(&keys, provider)?, values, validity: now.into() };
         let sample = signer.sample(kind)?;
         let alteration = match (self.tampered, self.expired) {
             (true, _) => Alteration::Tampered,
@@ -161,20 +162,6 @@ impl Signer<'_> {
     }
 }
 
-fn signing<'a>(keys: &'a KeysFile, provider: &ProviderInfo) -> Result<&'a Value, CommandError> {
-    keys.signing(provider).ok_or(CommandError::NoKeys(provider.name))
-}
-
-fn values(now: Timestamp) -> SampleValues {
-    SampleValues {
-        room: "room01".into(),
-        participant: "user-42".into(),
-        session: "5f9edc6bd238215aec7700df".into(),
-        id: uuid::Uuid::new_v4().to_string(),
-        now,
-    }
-}
-
 /// Writes the project's sample events: for each provider one per family of types, a duplicate unless its signatures
 /// expire by their own time, a tampered one, and an expired one if its deliveries expire; and a batch of the stream. The
 /// same keys write the same files.
@@ -185,9 +172,9 @@ fn write(folder: &Path) -> Result<(), CommandError> {
     let validity = Validity { now, expires: Timestamp::constant(4_102_444_800, 0) };
     let mut stored = Vec::new();
     for provider in PROVIDERS {
-        let keys = signing(&keys, provider)?;
+        let keys = keys_of(&keys, provider)?;
         let signer = |id: &str| {
-            let values = SampleValues { id: format!("{}-{id}", provider.name), ..values(now) };
+            let values = SampleValues::of(format!("{}-{id}", provider.name), now);
             Signer { provider, keys, values, validity }
         };
         let mut files = Vec::new();

@@ -12,6 +12,7 @@ pub mod queue;
 pub mod replay;
 pub mod rooms;
 pub mod send;
+pub mod simulate;
 pub mod timeline;
 pub mod unfinished;
 pub mod verify;
@@ -25,6 +26,7 @@ mod keys_store;
 mod options;
 mod render;
 mod run_state;
+mod webhooks;
 
 pub use options::{FilterOptions, Moment, Selection, StackOptions};
 

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp, Zoned, civil};
 use livehooks_core::PROVIDER_NAMES;
+use livehooks_signing::{PROVIDERS, ProviderInfo};
+use serde_json::Value;
 
 use crate::error::CommandError;
 use crate::history::{Filter, Source};
@@ -67,6 +69,25 @@ pub(crate) fn signing_keys(file: Option<&Path>) -> Result<KeysFile, CommandError
         Some(running) => KeysFile::read(&running.keys)?,
         None => KeysFile::read_or_make(&default_keys_file())?,
     })
+}
+
+/// One provider's keys to sign with.
+pub(crate) fn keys_of<'a>(keys: &'a KeysFile, provider: &ProviderInfo) -> Result<&'a Value, CommandError> {
+    keys.signing(provider).ok_or(CommandError::NoKeys(provider.name))
+}
+
+/// The provider of this name, or all of them.
+pub(crate) fn providers_named(name: &str) -> Result<Vec<&'static ProviderInfo>, CommandError> {
+    if name == "all" {
+        return Ok(PROVIDERS.iter().collect());
+    }
+    let provider = ProviderInfo::named(name).ok_or_else(|| CommandError::Usage {
+        option: "provider",
+        expected: format!("{} or all", expected_name()),
+        found: name.into(),
+        advice: "",
+    })?;
+    Ok(vec![provider])
 }
 
 /// Event filters, without the receive time.
@@ -146,7 +167,7 @@ impl FilterOptions {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected}")]
 pub struct ArgumentError {
-    expected: String,
+    pub(crate) expected: String,
 }
 
 /// Parses a provider's name.

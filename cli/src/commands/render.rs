@@ -16,6 +16,8 @@ enum Cell {
     Empty,
     Unknown,
     Running,
+    /// Something else happened.
+    Note,
     Start,
     End,
     /// Starts and ends within the column.
@@ -222,7 +224,11 @@ impl Axis {
             self.span(span, &mut cells);
         }
         for marker in &lane.markers {
-            let cell = if marker.is_failure { Cell::Failure } else { Cell::Ready };
+            let cell = match marker.is_failure {
+                true => Cell::Failure,
+                false if marker.r#type.ends_with(".ready") => Cell::Ready,
+                false => Cell::Note,
+            };
             put(&mut cells, self.column(marker.time), self.outside(Some(marker.time)).unwrap_or(cell));
         }
         let bar: String = runs(&cells).iter().map(|(cell, count)| shown(*cell, *count, lane.kind)).collect();
@@ -310,6 +316,7 @@ fn shown(cell: Cell, count: usize, kind: LaneKind) -> String {
         Cell::Empty => return " ".repeat(count),
         Cell::Unknown => (DIM, "╌"),
         Cell::Running => (color, "━"),
+        Cell::Note => (color, "•"),
         Cell::Start => (color, "┣"),
         Cell::End => (color, "┫"),
         Cell::Moment => (color, "┃"),

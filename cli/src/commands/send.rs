@@ -5,15 +5,14 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use livehooks_core::EventType;
 use livehooks_signing::{PROVIDERS, ProviderInfo, Sample, SampleValues};
-use reqwest::redirect::Policy;
+use reqwest::StatusCode;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::options::signing_keys;
+use super::options::{keys_of, providers_named, signing_keys};
+use super::webhooks::{Answer, Webhooks};
 use crate::error::{CommandError, Ending};
-use crate::forward::describe;
 use crate::keys_file::KeysFile;
-use crate::local::lock_file::RunningStack;
 use crate::providers;
 use crate::terminal::{BOLD, DIM, GREEN, RED, YELLOW, styled};
 
@@ -68,21 +67,15 @@ impl Send {
             return list(&keys).map(|()| Ending::Fine);
         }
         let samples = self.samples(&keys)?;
-        let base = match &self.url {
-            Some(url) => url.clone(),
-            None => RunningStack::find().await.map_err(CommandError::NowhereToSend)?.url,
-        };
-        let client = reqwest::Client::builder().redirect(Policy::none()).build();
-        let client =
-            client.map_err(|error| CommandError::Unreachable { url: base.clone(), why: describe(error) })?;
+        let webhooks = Webhooks::at(self.url.as_deref()).await?;
         let mut all_accepted = true;
         for round in 0..self.count.max(1) {
             let session = Uuid::new_v4().simple().to_string()[..24].to_owned();
             for (provider, sample) in &samples {
                 let body = sample.body(&self.values(&session, round));
                 for _ in 0..=u32::from(self.duplicate) {
-                    all_accepted &=
-                        post(&client, &base, provider, sample, signing(&keys, provider)?, &body).await?;
+                    let answer = webhooks.post(provider, keys_of(&keys, provider)?, &body).await?;
+                    all_accepted &= print(provider, sample, &answer);
                 }
             }
         }
@@ -94,19 +87,11 @@ impl Send {
         keys: &KeysFile,
     ) -> Result<Vec<(&'static ProviderInfo, Sample<'static>)>, CommandError> {
         let name = self.provider.as_deref().unwrap_or("all");
-        if name == "all" {
-            return PROVIDERS
-                .iter()
-                .map(|provider| known(provider, keys))
-                .collect::<Result<Vec<_>, _>>()
-                .map(|all| all.concat());
-        }
-        let provider = ProviderInfo::named(name).ok_or_else(|| CommandError::Usage {
-            option: "provider",
-            expected: format!("{} or all", providers::expected_name()),
-            found: name.into(),
-            advice: "",
-        })?;
+        let providers = providers_named(name)?;
+        let [provider] = providers[..] else {
+            let all = providers.into_iter().map(|provider| known(provider, keys));
+            return all.collect::<Result<Vec<_>, _>>().map(|all| all.concat());
+        };
         let unknown_type = |found: &str| CommandError::Usage {
             option: "type",
             expected: format!("a type of {} or all", provider.name),
@@ -117,7 +102,7 @@ impl Send {
         if kind == "all" {
             return known(provider, keys);
         }
-        let signing = signing(keys, provider)?;
+        let signing = keys_of(keys, provider)?;
         for sample in provider.samples().into_iter().chain(provider.questions()) {
             if sample.is_named(kind, event_type(provider, &sample, signing)?) {
                 return Ok(vec![(provider, sample)]);
@@ -132,8 +117,7 @@ impl Send {
             room: self.room.clone(),
             participant: format!("{}{suffix}", self.participant),
             session: session.into(),
-            id: Uuid::new_v4().to_string(),
-            now: Timestamp::now(),
+            ..SampleValues::of(Uuid::new_v4().to_string(), Timestamp::now())
         }
     }
 }
@@ -145,25 +129,15 @@ fn known(
 ) -> Result<Vec<(&'static ProviderInfo, Sample<'static>)>, CommandError> {
     let mut known = Vec::new();
     for sample in provider.samples() {
-        if event_type(provider, &sample, signing(keys, provider)?)? != EventType::Unknown {
+        if event_type(provider, &sample, keys_of(keys, provider)?)? != EventType::Unknown {
             known.push((provider, sample));
         }
     }
     Ok(known)
 }
 
-fn signing<'a>(keys: &'a KeysFile, provider: &ProviderInfo) -> Result<&'a Value, CommandError> {
-    keys.signing(provider).ok_or(CommandError::NoKeys(provider.name))
-}
-
 fn event_type(provider: &ProviderInfo, sample: &Sample<'_>, keys: &Value) -> Result<EventType, CommandError> {
-    let values = SampleValues {
-        room: "room".into(),
-        participant: "participant".into(),
-        session: "session".into(),
-        id: "id".into(),
-        now: Timestamp::now(),
-    };
+    let values = SampleValues::of("id", Timestamp::now());
     let normalized = (provider.normalize)(keys, sample.body(&values).as_bytes(), values.now);
     normalized
         .map(|normalized| normalized.kind)
@@ -174,7 +148,7 @@ fn list(keys: &KeysFile) -> Result<(), CommandError> {
     for provider in PROVIDERS {
         anstream::println!("{}", styled(BOLD, provider.name));
         for sample in provider.samples() {
-            let kind = event_type(provider, &sample, signing(keys, provider)?)?;
+            let kind = event_type(provider, &sample, keys_of(keys, provider)?)?;
             anstream::println!("  {:42} {}", sample.name, styled(DIM, kind));
         }
         for question in provider.questions() {
@@ -184,34 +158,16 @@ fn list(keys: &KeysFile) -> Result<(), CommandError> {
     Ok(())
 }
 
-async fn post(
-    client: &reqwest::Client,
-    base: &str,
-    provider: &ProviderInfo,
-    sample: &Sample<'_>,
-    keys: &Value,
-    body: &str,
-) -> Result<bool, CommandError> {
-    let signed = (provider.sign)(keys, body.as_bytes(), Timestamp::now().into())
-        .map_err(|why| CommandError::Sign { provider: provider.name, why })?;
-    let mut url = format!("{}/webhooks/{}", base.trim_end_matches('/'), provider.name);
-    if let Some(token) = &signed.url_token {
-        url = format!("{url}/{token}");
-    }
-    let unreachable =
-        |error: reqwest::Error| CommandError::Unreachable { url: base.to_owned(), why: describe(error) };
-    let request =
-        signed.headers.iter().fold(client.post(&url), |request, (name, value)| request.header(name, value));
-    let answer = request.body(body.to_owned()).send().await.map_err(unreachable)?;
-    let status = answer.status();
-    let text = answer.text().await.map_err(unreachable)?;
-    let json: Value = serde_json::from_str(&text).unwrap_or_default();
-    let (style, said) = match json["status"].as_str() {
-        Some("duplicate") => (YELLOW, format!("duplicate  {}", json["id"].as_str().unwrap_or_default())),
-        Some(said) => (GREEN, format!("{said:9}  {}", json["id"].as_str().unwrap_or_default())),
-        None if status.is_success() => (GREEN, format!("answered   {text}")),
-        None => (RED, json["detail"].as_str().unwrap_or(&text).to_owned()),
+/// Prints the answer to a delivery. Returns whether it was accepted.
+fn print(provider: &ProviderInfo, sample: &Sample<'_>, answer: &Answer) -> bool {
+    let id = answer.json["id"].as_str().unwrap_or_default();
+    let (style, said) = match answer.status() {
+        Some("duplicate") => (YELLOW, format!("duplicate  {id}")),
+        Some(said) => (GREEN, format!("{said:9}  {id}")),
+        None if answer.code.is_success() => (GREEN, format!("answered   {}", answer.text)),
+        None => (RED, answer.detail().to_owned()),
     };
-    anstream::println!("{:10} {:42} {} {}", provider.name, sample.name, status.as_u16(), styled(style, said));
-    Ok(status == reqwest::StatusCode::OK)
+    let code = answer.code.as_u16();
+    anstream::println!("{:10} {:42} {code} {}", provider.name, sample.name, styled(style, said));
+    answer.code == StatusCode::OK
 }

@@ -25,6 +25,7 @@ Legend:
   ╌╌   unknown                    ?  the start or end was never received
   ┃    shorter than a column      ╋  ended and started again within a column
   ◆    a file is ready            ✗  a failure
+  •    another event
   « »  outside, because a clock is months off")]
 pub struct ShowTimeline {
     /// The room's id

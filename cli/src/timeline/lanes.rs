@@ -3,39 +3,14 @@
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
-use livehooks_event::{Event, RecordingScope, StreamProtocol};
+use livehooks_event::Event;
 
+use super::about::{About, Step, about};
 use super::sessions::Sessions;
 use super::{Lane, LaneKind, Marker, Span};
 
 /// A second start of the same thing within this time is a repeat; later it means that the end was lost.
 const REPEAT: SignedDuration = SignedDuration::from_secs(120);
-
-/// What an event does to its lane.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Step {
-    /// It is about to start; a `Start` replaces it.
-    Prepare,
-    Start,
-    End,
-    Fail,
-    /// Its result is available. Ends an open span, but never adds one.
-    Ready,
-    Note,
-}
-
-/// What an event is about.
-struct About {
-    kind: LaneKind,
-    step: Step,
-    key: Option<String>,
-    label: Option<String>,
-    /// Distinguishes the spans of one lane, if the provider does.
-    instance: Option<String>,
-    /// The start and end times that an end event repeats.
-    started_at: Option<Timestamp>,
-    ended_at: Option<Timestamp>,
-}
 
 #[derive(Default)]
 struct Builder {
@@ -68,83 +43,6 @@ pub(super) fn build(events: &[&Event]) -> (Vec<Lane>, Vec<Marker>) {
     (lanes, markers)
 }
 
-fn about(event: &Event) -> Option<About> {
-    let (family, what) = event.r#type.as_str().strip_prefix("live.")?.split_once('.')?;
-    let step = match what {
-        "starting" => Step::Prepare,
-        "started" | "joined" => Step::Start,
-        "ended" | "stopped" | "left" => Step::End,
-        "ready" => Step::Ready,
-        "failed" => Step::Fail,
-        _ => Step::Note,
-    };
-    let session = event.session_id().map(str::to_owned);
-    let of_session = |what: &str| Some(format!("{what} of {}", session.as_deref().unwrap_or("the room")));
-    let data = &event.data;
-    let plain = |kind, key: Option<String>, label: Option<String>| About {
-        kind,
-        step,
-        instance: key.clone(),
-        key,
-        label,
-        started_at: None,
-        ended_at: None,
-    };
-    Some(match family {
-        "session" => {
-            let known = data.session.as_ref();
-            About {
-                started_at: known.and_then(|session| session.started_at),
-                ended_at: known.and_then(|session| session.ended_at),
-                ..plain(LaneKind::Session, session.clone().or(Some("session".into())), session)
-            }
-        }
-        "participant" => {
-            let known = data.participant.as_ref()?;
-            About {
-                instance: known.sid.clone().or_else(|| known.id.clone()),
-                started_at: known.joined_at,
-                ended_at: known.left_at,
-                ..plain(
-                    LaneKind::Participant,
-                    event.participant_key().or(known.sid.as_deref()).map(str::to_owned),
-                    known.name.clone(),
-                )
-            }
-        }
-        "recording" => {
-            let known = data.recording.as_ref()?;
-            let scope = known.scope.as_ref().map(RecordingScope::as_str).unwrap_or("room");
-            let who = event.participant_key().map_or(String::new(), |who| format!(" {who}"));
-            let key = known.id.clone().or_else(|| of_session(&format!("{scope}{who}")));
-            plain(LaneKind::Recording, key, Some(format!("{scope}{who}")))
-        }
-        "stream" => {
-            let known = data.stream.as_ref()?;
-            let protocol = known.protocol.as_ref().map(StreamProtocol::as_str).unwrap_or("stream");
-            plain(LaneKind::Stream, known.id.clone().or_else(|| of_session(protocol)), Some(protocol.into()))
-        }
-        "ingress" => {
-            let known = data.ingress.as_ref()?;
-            About {
-                started_at: known.started_at,
-                ended_at: known.ended_at,
-                ..plain(
-                    LaneKind::Ingress,
-                    known.id.clone().or_else(|| of_session("ingress")),
-                    known.name.clone(),
-                )
-            }
-        }
-        "transcription" => {
-            let known = data.transcription.as_ref()?;
-            let key = known.id.clone().or_else(|| of_session("transcription"));
-            plain(LaneKind::Transcription, key, None)
-        }
-        _ => return None,
-    })
-}
-
 impl Builder {
     fn add(&mut self, event: &Event, about: About) {
         let Some(key) = about.key.clone() else { return self.mark(None, event) };
@@ -175,30 +73,43 @@ impl Builder {
         if let Some(lane) = self.index.get(&(about.kind, key.clone())) {
             return *lane;
         }
-        // A recording's file may have its own id: it belongs to the session's only recording.
-        if about.step == Step::Ready {
-            let of_session = |lane: &&usize| {
-                let lane = &self.lanes[**lane];
-                lane.kind == about.kind
-                    && lane.label == about.label.as_deref().unwrap_or(&lane.label)
-                    && lane.spans.iter().any(|span| span.session.as_deref() == event.session_id())
-            };
-            let all: Vec<usize> = (0..self.lanes.len()).collect();
-            if let [lane] = all.iter().filter(of_session).collect::<Vec<_>>()[..] {
-                return *lane;
-            }
+        // Whoever is not known by this id is somebody else.
+        let is_person = about.kind == LaneKind::Participant;
+        if let Some(lane) = self.only_lane(event, about).filter(|_| !is_person) {
+            return lane;
         }
         let lane = self.lanes.len();
         self.index.insert((about.kind, key.clone()), lane);
         self.notes.push(Vec::new());
         self.lanes.push(Lane {
             kind: about.kind,
-            label: key.clone(),
+            label: if is_person || about.instance.is_some() { key.clone() } else { "room".into() },
             key,
             spans: Vec::new(),
             markers: Vec::new(),
         });
         lane
+    }
+
+    /// The lane of an event that names it otherwise than its start did, if only one can be meant. A recording's file may
+    /// have its own id. An end may lack the id or the session that the start named, or have an id that the start lacked.
+    fn only_lane(&self, event: &Event, about: &About) -> Option<usize> {
+        let is_about = |at: &usize| {
+            let (lane, notes) = (&self.lanes[*at], &self.notes[*at]);
+            let mut spans = lane.spans.iter().zip(notes);
+            lane.kind == about.kind
+                && lane.label == about.label.as_deref().unwrap_or(&lane.label)
+                && spans.any(|(span, (instance, _))| match about.step {
+                    Step::Ready => is_of_session(span, event),
+                    Step::End | Step::Fail => {
+                        let is_unnamed = instance.is_none() || about.instance.is_none();
+                        is_unnamed && span.is_running() && is_of_session(span, event)
+                    }
+                    Step::Prepare | Step::Start | Step::Note => false,
+                })
+        };
+        let mut lanes = (0..self.lanes.len()).filter(is_about);
+        lanes.next().filter(|_| lanes.next().is_none())
     }
 
     /// The open span that the event is about: the same instance's, or the session's latest.
@@ -208,18 +119,20 @@ impl Builder {
         let is_same = |at: usize| about.instance.is_some() && self.notes[lane][at].0 == about.instance;
         // A participant with the same id in the next session starts a new span; a recording continues.
         let is_unique = about.kind != LaneKind::Participant || has_sid(event);
-        let of_session = |span: &Span| {
-            let sessions = (span.session.as_deref(), event.session_id());
-            !matches!(sessions, (Some(one), Some(other)) if one != other)
-        };
-        let mut latest = open.iter().rev().filter(|(_, span)| of_session(span));
-        let same = open.iter().rev().find(|(at, span)| is_same(*at) && (is_unique || of_session(span)));
+        let mut latest = open.iter().rev().filter(|(_, span)| is_of_session(span, event));
+        let is_meant = |at, span| is_same(at) && (is_unique || is_of_session(span, event));
+        let same = open.iter().rev().find(|(at, span)| is_meant(*at, span));
         let unknown = |at: usize| about.instance.is_none() || self.notes[lane][at].0.is_none();
         same.or_else(|| latest.find(|(at, _)| unknown(*at))).map(|(at, _)| *at)
     }
 
     fn start(&mut self, lane: usize, event: &Event, about: &About) {
         let is_prepared = about.step == Step::Prepare;
+        // A recording has its id once. If its preparation is dated later than its start, the two are by different clocks.
+        let is_late = is_prepared && about.kind == LaneKind::Recording && about.instance.is_some();
+        if is_late && !self.lanes[lane].spans.is_empty() {
+            return;
+        }
         if let Some(at) = self.open(lane, about, event) {
             let span = &mut self.lanes[lane].spans[at];
             let was_prepared = self.notes[lane][at].1;
@@ -294,6 +207,11 @@ impl Builder {
             None => self.markers.push(marker),
         }
     }
+}
+
+/// Whether the event may be of the span's session.
+fn is_of_session(span: &Span, event: &Event) -> bool {
+    !matches!((span.session.as_deref(), event.session_id()), (Some(one), Some(other)) if one != other)
 }
 
 fn has_sid(event: &Event) -> bool {

@@ -4,7 +4,10 @@
 //! Pure: the order of the events and duplicates make no difference. It uses no clock: what has not ended by the last
 //! event is open.
 
+mod about;
 mod lanes;
+#[cfg(test)]
+mod recording_tests;
 mod sessions;
 mod summary;
 #[cfg(test)]

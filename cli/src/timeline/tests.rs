@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// An event `second` seconds after the start; its id consists of the type and the second.
-fn event(second: i64, kind: &str, data: Value) -> Event {
+pub(super) fn event(second: i64, kind: &str, data: Value) -> Event {
     let time = Timestamp::from_second(1_761_815_000 + second).unwrap();
     let room = data["room"]["id"].as_str().unwrap_or("room01");
     serde_json::from_value(json!({
@@ -23,7 +23,7 @@ fn session() -> Value {
 }
 
 /// Lanes as `kind label: from-to`, in seconds; `?` is a gap, `~` a presumed end, `!` a failure.
-fn shown(events: &[Event]) -> Vec<String> {
+pub(super) fn shown(events: &[Event]) -> Vec<String> {
     let timelines = Timeline::of_rooms(events);
     let second = |time: Timestamp| time.as_second() - 1_761_815_000;
     let span = |span: &Span| {
@@ -129,30 +129,10 @@ fn two_devices_of_one_user_share_a_lane_and_end_separately() {
 }
 
 #[test]
-fn recordings_start_fail_and_become_ready() {
-    let recording =
-        |id: &str| json!({ "session": { "id": "s1" }, "recording": { "id": id, "scope": "room" } });
-    let unnamed = || json!({ "session": { "id": "s1" }, "recording": { "scope": "participant" }, "participant": { "id": "ann" } });
-    let events = [
-        event(0, "recording.starting", recording("a")),
-        event(3, "recording.started", recording("a")),
-        event(50, "recording.stopped", recording("a")),
-        event(80, "recording.ready", recording("file of a")),
-        event(90, "recording.started", unnamed()),
-        event(95, "recording.failed", unnamed()),
-    ];
-    assert_eq!(shown(&events), ["recording room: 3-50", "recording participant ann: 90-95!"]);
-    let timeline = &Timeline::of_rooms(&events)[0];
-    let markers: Vec<_> = timeline.lanes.iter().flat_map(|lane| &lane.markers).collect();
-    assert_eq!(markers.iter().map(|marker| marker.is_failure).collect::<Vec<_>>(), [false, true]);
-    assert!(timeline.unfinished().is_empty());
-}
-
-#[test]
-fn a_file_ends_a_recording_if_its_end_was_lost() {
-    let recording = || json!({ "session": { "id": "s1" }, "recording": { "id": "EG", "scope": "room" } });
-    let events = [event(0, "recording.started", recording()), event(9, "recording.ready", recording())];
-    assert_eq!(shown(&events), ["recording room: 0-9"]);
+fn a_leave_ends_nobody_elses_stay() {
+    let user = |id: &str| json!({ "session": { "id": "s1" }, "participant": { "user_id": id } });
+    let events = [event(0, "participant.joined", user("ann")), event(60, "participant.left", user("bob"))];
+    assert_eq!(shown(&events), ["participant ann: 0-?", "participant bob: ?-60"]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod queries;
 mod queue;
 mod resend;
 mod running;
+mod simulate;
 mod stream;
 mod unreadable;
 mod verify;

@@ -6,6 +6,7 @@
 mod attack;
 mod info;
 mod keys;
+mod meeting;
 mod providers;
 mod sample;
 mod sender;
@@ -14,6 +15,7 @@ mod signer;
 pub use attack::Attack;
 pub use info::{Checked, Normalized, PROVIDERS, ProviderInfo, VerifyResult};
 pub use keys::merge_keys;
+pub use meeting::{Clock, Faults, Meeting, Person, Plan, SimulatedDelivery, Simulation, Step};
 pub use sample::{Sample, SampleValues};
 pub use sender::{Answer, Next, Queue, RetryPolicy, SenderRules};
 pub use signer::{Lifetime, SignError, Signed, Signer, Validity};

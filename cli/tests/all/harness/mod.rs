@@ -12,7 +12,8 @@ use serde_json::Value;
 
 pub struct Dev {
     pub process: Child,
-    lines: BufReader<std::process::ChildStdout>,
+    /// Its output, unless nothing reads it.
+    lines: Option<BufReader<std::process::ChildStdout>>,
     /// What it printed until it was ready; a delivery may be logged before that.
     pub banner: String,
     pub url: String,
@@ -36,7 +37,7 @@ impl Dev {
         let lines = BufReader::new(process.stdout.take().unwrap());
         let mut dev = Self {
             process,
-            lines,
+            lines: Some(lines),
             banner: String::new(),
             url: String::new(),
             page: String::new(),
@@ -66,8 +67,15 @@ impl Dev {
 
     pub fn line(&mut self) -> String {
         let mut line = String::new();
-        self.lines.read_line(&mut line).unwrap();
+        self.lines.as_mut().unwrap().read_line(&mut line).unwrap();
         line
+    }
+
+    /// Discards its output, so that it can log more than a pipe holds.
+    pub fn unread(mut self) -> Self {
+        let mut lines = self.lines.take().unwrap();
+        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+        self
     }
 
     pub fn kill(&mut self) {

@@ -34,13 +34,8 @@ pub struct Case<P: Provider> {
 impl<P: Signer> Case<P> {
     /// A delivery with the provider's sample body, padded to at least `bytes`.
     pub fn padded(bytes: usize) -> Self {
-        let values = SampleValues {
-            room: "room01".into(),
-            participant: "user-42".into(),
-            session: "RM_hycBMAjmt6Ub".into(),
-            id: "EV_6VbrsjnPuAl3".into(),
-            now: NOW,
-        };
+        let values =
+            SampleValues { session: "RM_hycBMAjmt6Ub".into(), ..SampleValues::of("EV_6VbrsjnPuAl3", NOW) };
         Self::signed(&padded(&provider::<P>().typical().body(&values), bytes))
     }
 
