@@ -23,7 +23,8 @@ use crate::fault::describe;
 use crate::notification::MESSAGE_BYTES_MAX;
 use crate::publish_error::{PublishError, is_entry_permanent};
 use crate::store::{UnreadableEvent, gunzip};
-use crate::{Notification, clients, telemetry};
+use crate::telemetry::{self, milliseconds};
+use crate::{Notification, clients};
 
 /// How many entries SNS accepts in a batch.
 const BATCH_ENTRIES_MAX: usize = 10;
@@ -243,7 +244,7 @@ fn record_published(notification: &Notification) {
     }
     if let Ok(event) = serde_json::from_str::<Recorded>(&notification.message) {
         let lag = Timestamp::now().duration_since(event.recordedtime);
-        histogram!("PublishLag").record(lag.as_secs_f64() * 1e3);
+        histogram!("PublishLag").record(milliseconds(lag.as_secs_f64()));
     }
 }
 
