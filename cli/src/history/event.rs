@@ -80,6 +80,11 @@ objects! {
 }
 
 impl Event {
+    /// What identifies it.
+    pub fn key(&self) -> (&str, &str) {
+        (&self.source, &self.id)
+    }
+
     /// The session's id, if the provider names one.
     pub fn session_id(&self) -> Option<&str> {
         self.data.session.as_ref()?.id.as_deref()
