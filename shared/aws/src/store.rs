@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use jiff::{SignedDuration, Timestamp};
 use livehooks_core::{Dedupe, Normalized};
 use tracing::{info, warn};
-use uuid::Uuid;
+use uuid::{NoContext, Uuid};
 
 use crate::Fault;
 use crate::fault::describe;
@@ -23,8 +23,13 @@ pub use crate::item::{
 /// Within this time, a repeat of the previous event is the same event. Providers without ids document no retries, and a
 /// participant who leaves and rejoins may look like a repeat until the leave event arrives.
 const SEQUENCE_WINDOW: SignedDuration = SignedDuration::from_secs(10);
-/// How many of the latest items of a sequence are compared: events that were queued in an outage are stored out of order.
-const NEIGHBORS: i32 = 10;
+/// How many items of a sequence are read at a time. Two are seldom over 4 KB, so they cost one read unit.
+const PAGE: i32 = 2;
+/// How many of the latest items of a sequence are compared at most: events that were queued in an outage are stored out of
+/// order.
+const NEIGHBORS: usize = 10;
+/// How much later than its `write_id` says an item may have been written: a batch of queued deliveries has one time.
+const WRITE_DELAY: SignedDuration = SignedDuration::from_mins(1);
 /// How many occurrences are tried before the write fails.
 const ATTEMPTS: u32 = 10;
 
@@ -86,32 +91,36 @@ impl Store {
     /// Opens the connection for the first write. The result of the query does not matter.
     pub async fn warm_up(&self) {
         let key = AttributeValue::S("warm-up".into());
-        if let Err(PutError::Fault(fault)) = self.latest(key).await {
+        if let Err(PutError::Fault(fault)) = self.latest(key, Timestamp::MAX).await {
             warn!(fault = fault.code(), "no connection to the table at startup: {fault}");
         }
     }
 
-    /// Writes the event unless it is already stored. May be cancelled at any time, and retried.
+    /// Writes the event unless it is already stored, about `now`. May be cancelled at any time, and retried.
     ///
     /// # Errors
     /// [`PutError::TooLarge`] if the event does not fit into an item, a [`Fault`] for everything else.
-    pub async fn put(&self, event: &mut Normalized<'_>) -> Result<PutOutcome, PutError> {
+    pub async fn put(&self, event: &mut Normalized<'_>, now: Timestamp) -> Result<PutOutcome, PutError> {
         match event.dedupe {
-            Dedupe::ProviderId(_) | Dedupe::Body(_) => self.put_by_id(event).await,
-            Dedupe::Sequence(_) => self.put_in_sequence(event).await,
+            Dedupe::ProviderId(_) | Dedupe::Body(_) => self.put_by_id(event, now).await,
+            Dedupe::Sequence(_) => self.put_in_sequence(event, now).await,
         }
     }
 
-    async fn put_by_id(&self, event: &mut Normalized<'_>) -> Result<PutOutcome, PutError> {
+    async fn put_by_id(&self, event: &mut Normalized<'_>, now: Timestamp) -> Result<PutOutcome, PutError> {
         let id = event.dedupe.event_id(0);
-        Ok(match self.put_if_absent(event, 0).await? {
+        Ok(match self.put_if_absent(event, 0, now).await? {
             None => PutOutcome::New { id },
             Some(stored) => PutOutcome::Duplicate { id, altered: !has_body(&stored, event) },
         })
     }
 
-    async fn put_in_sequence(&self, event: &mut Normalized<'_>) -> Result<PutOutcome, PutError> {
-        let mut known = self.latest(AttributeValue::S(event.event_key())).await?;
+    async fn put_in_sequence(
+        &self,
+        event: &mut Normalized<'_>,
+        now: Timestamp,
+    ) -> Result<PutOutcome, PutError> {
+        let mut known = self.latest(AttributeValue::S(event.event_key()), event.event.recordedtime).await?;
         for _ in 0..ATTEMPTS {
             let twin = twin(&known, event);
             if let Some(Twin { occurrence, .. }) = twin.filter(|twin| twin.distance < SEQUENCE_WINDOW) {
@@ -119,7 +128,7 @@ impl Store {
             }
             let last = known.iter().filter_map(|item| number(item, "occurrence")).max();
             let next = last.map_or(0, |last| last + 1);
-            match self.put_if_absent(event, next).await? {
+            match self.put_if_absent(event, next, now).await? {
                 None => {
                     let id = event.dedupe.event_id(next);
                     if let Some(twin) = twin {
@@ -143,8 +152,9 @@ impl Store {
         &self,
         event: &mut Normalized<'_>,
         occurrence: u64,
+        now: Timestamp,
     ) -> Result<Option<Item>, PutError> {
-        let write_id = Uuid::new_v4().to_string();
+        let write_id = write_id(now).to_string();
         let item = item(event, occurrence, &write_id, self.retention)?;
         let put = self
             .client
@@ -165,19 +175,33 @@ impl Store {
         }
     }
 
-    async fn latest(&self, event_key: AttributeValue) -> Result<Vec<Item>, PutError> {
+    /// The latest items of a sequence, as far back as they may have been received in the window before `received_at`. An
+    /// item is written after those before it, which were received before that.
+    async fn latest(&self, event_key: AttributeValue, received_at: Timestamp) -> Result<Vec<Item>, PutError> {
+        let start = received_at.checked_sub(SEQUENCE_WINDOW + WRITE_DELAY).unwrap_or(Timestamp::MIN);
+        let is_old = |item: &Item| written_at(item).is_some_and(|time| time < start);
         let query = self
             .client
             .query()
             .table_name(&self.table)
             .key_condition_expression("event_key = :key")
             .expression_attribute_values(":key", event_key)
-            .projection_expression("occurrence, body_sha256, received_at")
+            .projection_expression("occurrence, body_sha256, received_at, write_id")
             .scan_index_forward(false)
             .consistent_read(true)
-            .limit(NEIGHBORS);
-        let output = query.send().await.map_err(|error| store_fault(&error))?;
-        Ok(output.items.unwrap_or_default())
+            .limit(PAGE);
+        let (mut known, mut next) = (Vec::new(), None);
+        loop {
+            let query = query.clone().set_exclusive_start_key(next);
+            let output = query.send().await.map_err(|error| store_fault(&error))?;
+            let page = output.items.unwrap_or_default();
+            let is_last = output.last_evaluated_key.is_none() || page.iter().any(is_old);
+            known.extend(page);
+            if is_last || known.len() >= NEIGHBORS {
+                return Ok(known);
+            }
+            next = output.last_evaluated_key;
+        }
     }
 }
 
@@ -206,6 +230,19 @@ fn twin(known: &[Item], event: &Normalized<'_>) -> Option<Twin> {
         distance: received_at.duration_since(*time).abs(),
     });
     twins.min_by_key(|twin| twin.distance)
+}
+
+/// Identifies an attempt to write, and says when that was.
+fn write_id(now: Timestamp) -> Uuid {
+    let seconds = now.as_second().try_into().unwrap_or_default();
+    let nanoseconds = now.subsec_nanosecond().try_into().unwrap_or_default();
+    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanoseconds))
+}
+
+/// When an item was written; `None` for those of older versions.
+fn written_at(item: &Item) -> Option<Timestamp> {
+    let (seconds, _) = string(item, "write_id")?.parse::<Uuid>().ok()?.get_timestamp()?.to_unix();
+    Timestamp::from_second(seconds.try_into().ok()?).ok()
 }
 
 fn has_body(item: &Item, event: &Normalized<'_>) -> bool {
