@@ -210,15 +210,48 @@ def test_the_table_matches_the_functions_and_is_protected_from_deletion(template
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
     keys = lambda schema: [(key["AttributeName"], key["KeyType"]) for key in schema]
     assert keys(properties["KeySchema"]) == [("event_key", "HASH"), ("occurrence", "RANGE")]
-    by_room, by_time = properties["GlobalSecondaryIndexes"]
-    assert by_room["IndexName"] == "by_room" and by_room["Projection"] == {"ProjectionType": "ALL"}
-    assert keys(by_room["KeySchema"]) == [("room_key", "HASH"), ("occurred_at", "RANGE")]
-    assert by_time["IndexName"] == "by_time"
-    assert by_time["Projection"] == {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["type", "room_key"]}
-    assert keys(by_time["KeySchema"]) == [("time_shard", "HASH"), ("received_at", "RANGE")]
+    assert {index["IndexName"]: keys(index["KeySchema"]) for index in indexes(template, "none")} == {
+        "rooms": [("room_key", "HASH"), ("occurred_at", "RANGE")],
+        "by_time": [("time_shard", "HASH"), ("received_at", "RANGE")]}
+    assert {index["IndexName"]: index["Projection"] for index in indexes(template, "none")} == {
+        "rooms": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["event", "received_at", "type"]},
+        "by_time": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["type", "room_key"]}}
     types = {item["AttributeName"]: item["AttributeType"] for item in properties["AttributeDefinitions"]}
     assert types == {name: "N" if name == "occurrence" else "S" for name in
                      ("event_key", "occurrence", "room_key", "occurred_at", "time_shard", "received_at")}
+
+
+def test_each_step_of_an_upgrade_adds_or_removes_one_index(template):
+    steps = template["Parameters"]["UpgradeStep"]
+    assert steps["Default"] == "none"
+    by_room = {"IndexName": "by_room", "Projection": {"ProjectionType": "ALL"},
+               "KeySchema": indexes(template, "none")[0]["KeySchema"]}
+    before = [by_room]  # of version 0.1.0
+    for step in ("add-by-time", "add-rooms", "none"):
+        assert step in steps["AllowedValues"]
+        after = indexes(template, step)
+        assert len([index for index in before + after if index not in before or index not in after]) == 1, step
+        before = after
+
+
+def indexes(template: dict, step: str) -> list:
+    """The table's indexes at a step of an upgrade."""
+    found = []
+    for index in template["Resources"]["EventsTable"]["Properties"]["GlobalSecondaryIndexes"]:
+        if "Fn::If" in index:
+            condition, index, otherwise = index["Fn::If"]
+            assert otherwise == {"Ref": "AWS::NoValue"}
+            if not is_met(template["Conditions"][condition], {"UpgradeStep": step}):
+                continue
+        found.append(index)
+    return found
+
+
+def test_an_update_replaces_the_notifier_before_the_functions_whose_items_it_reads(template):
+    for name, function in of_type(template, "AWS::Lambda::Function"):
+        depends_on = function.get("DependsOn", [])
+        is_first = "NotifyFunction" in (depends_on if isinstance(depends_on, list) else [depends_on])
+        assert is_first != (name == "NotifyFunction"), name
 
 
 def test_everything_at_rest_is_encrypted_and_the_bucket_is_private(template):

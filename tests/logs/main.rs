@@ -18,6 +18,7 @@ mod schema;
 
 mod deliveries;
 mod faults;
+mod lines;
 mod notes;
 mod notifier;
 
@@ -35,7 +36,8 @@ fn main() {
         return function(file.as_ref());
     }
     let arguments = Arguments::from_args();
-    let trial = Trial::test("no_secret_and_no_body_reaches_the_log_or_the_metrics", search);
+    let trial =
+        Trial::test("every_line_is_structured_and_no_secret_or_body_reaches_the_log_or_the_metrics", search);
     libtest_mimic::run(&arguments, vec![trial]).exit();
 }
 
@@ -71,6 +73,7 @@ fn search() -> Result<(), Failed> {
         assert!(log.contains(expected), "the log does not contain {expected}: the search is incomplete");
     }
     assert!(notes.forbidden.len() > 1_000 && log.lines().count() > 500, "{} lines", log.lines().count());
+    log.lines().for_each(lines::check);
     let mut found = notes.found_in(&log);
     let has_query = |line: &&str| line.split("http").skip(1).any(is_url_with_query);
     found.extend(log.lines().filter(has_query).map(|line| format!("a URL with a query in {line}")));

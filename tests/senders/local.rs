@@ -122,7 +122,8 @@ impl Local {
             let mut items = client.scan().table_name("Events").into_paginator().items().send();
             while let Some(item) = items.next().await {
                 let item = item.expect("the table can be read");
-                let event = store::unpack(item.get("event")).expect("every item is an event");
+                let event =
+                    store::event_json(item.get("event"), item.get("raw")).expect("every item is an event");
                 add(&mut counts, &event);
             }
             counts.retain(|number, _| *number < MARK);

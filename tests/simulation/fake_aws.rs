@@ -6,12 +6,15 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use data_encoding::BASE64;
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
+use livehooks_aws::store::event_json;
+use livehooks_signing::ProviderInfo;
 use serde_json::{Value, json};
 use tokio::time::Instant;
-
-use livehooks_signing::ProviderInfo;
 
 use crate::faults::{CallResult, FaultPlan, Poison, Service};
 use crate::operator::Operator;
@@ -173,7 +176,7 @@ impl State {
         if let Some(existing) = self.table.get(&key).filter(|_| is_conditional) {
             return Err(existing.clone());
         }
-        self.stored_ids.insert(event_id(item["event"]["S"].as_str().unwrap()));
+        self.stored_ids.insert(event_id(&event(&item)));
         let name = if self.table.contains_key(&key) { "MODIFY" } else { "INSERT" };
         self.stream.push(json!({
             "eventID": self.stream.len().to_string(),
@@ -274,6 +277,15 @@ pub fn key(item: &Item) -> Key {
 }
 
 /// What subscribers identify an event by.
+/// The complete event of an item.
+pub fn event(item: &Item) -> String {
+    let value = |name: &str| match (item.get(name)?["S"].as_str(), item[name]["B"].as_str()) {
+        (Some(text), _) => Some(AttributeValue::S(text.into())),
+        (_, bytes) => Some(AttributeValue::B(Blob::new(BASE64.decode(bytes?.as_bytes()).unwrap()))),
+    };
+    event_json(value("event").as_ref(), value("raw").as_ref()).unwrap()
+}
+
 pub fn event_id(event: &str) -> String {
     let event: Value = serde_json::from_str(event).unwrap();
     format!("{} {}", event["source"].as_str().unwrap(), event["id"].as_str().unwrap())

@@ -139,7 +139,7 @@ fn table(scenario: &Scenario, state: &State, attempts: &BTreeMap<usize, Vec<Atte
     let mut violations = Vec::new();
     for item in state.table.values() {
         let key = text(item, "event_key");
-        if text(item, "event").contains(FORGED) {
+        if fake_aws::event(item).contains(FORGED) {
             violations.push(format!("{key}: forged, but stored"));
         }
         let time = received_at(item);
@@ -228,5 +228,5 @@ pub fn received_at(item: &Item) -> Timestamp {
 }
 
 pub fn event_id(item: &Item) -> String {
-    fake_aws::event_id(text(item, "event"))
+    fake_aws::event_id(&fake_aws::event(item))
 }

@@ -51,14 +51,14 @@ impl Mutant {
                 Some(put_answer(aws.state().put(item.clone(), is_there, aws.now())))
             }
             Self::PublishesBeforeStoring => {
-                aws.state().publish(item["event"]["S"].as_str()?);
+                aws.state().publish(&fake_aws::event(item));
                 None
             }
             Self::PublishesInline if result == CallResult::Fine => {
                 let put = aws.state().put(item.clone(), true, aws.now());
                 sleep(aws.up_to(Duration::from_millis(30))).await;
                 if put.is_ok() && aws.call_result(Service::Topic) == CallResult::Fine {
-                    aws.state().publish(item["event"]["S"].as_str()?);
+                    aws.state().publish(&fake_aws::event(item));
                 }
                 Some(put_answer(put))
             }

@@ -72,11 +72,26 @@ impl HttpConnector for Wire {
 
 /// The relevant parts of a request.
 pub enum Call {
-    Put { item: Item, is_conditional: bool },
-    Query { event_key: String, is_forward: bool, limit: usize },
-    Secret { id: String },
-    Send { request: Value },
-    Publish { entries: Vec<(String, String)> },
+    Put {
+        item: Item,
+        is_conditional: bool,
+    },
+    Query {
+        event_key: String,
+        is_forward: bool,
+        limit: usize,
+        /// The occurrence after which the page begins.
+        start: Option<u64>,
+    },
+    Secret {
+        id: String,
+    },
+    Send {
+        request: Value,
+    },
+    Publish {
+        entries: Vec<(String, String)>,
+    },
 }
 
 impl Call {
@@ -100,6 +115,9 @@ impl Call {
                 event_key: request["ExpressionAttributeValues"][":key"]["S"].as_str().unwrap().to_owned(),
                 is_forward: request["ScanIndexForward"] != false,
                 limit: request["Limit"].as_u64().map_or(usize::MAX, |limit| limit as usize),
+                start: request["ExclusiveStartKey"]["occurrence"]["N"]
+                    .as_str()
+                    .map(|occurrence| occurrence.parse().unwrap()),
             },
             "GetSecretValue" => Self::Secret { id: request["SecretId"].as_str().unwrap().to_owned() },
             "SendMessage" => Self::Send { request },
@@ -185,14 +203,21 @@ impl Wire {
         let mut state = self.aws.state();
         match call {
             Call::Put { item, is_conditional } => put_answer(state.put(item.clone(), *is_conditional, now)),
-            Call::Query { event_key, is_forward, limit } => {
-                let items = state.items(event_key);
-                let items: Vec<&Item> = if *is_forward {
-                    items.take(*limit).collect()
-                } else {
-                    items.rev().take(*limit).collect()
-                };
-                response(200, json!({ "Count": items.len(), "Items": items }).to_string())
+            Call::Query { event_key, is_forward, limit, start } => {
+                let mut items: Vec<&Item> = state.items(event_key).collect();
+                if !is_forward {
+                    items.reverse();
+                }
+                let is_start = |item: &&Item| Some(fake_aws::key(item).1) == *start;
+                let first = items.iter().position(is_start).map_or(0, |start| start + 1);
+                let page: Vec<&Item> = items[first..].iter().take(*limit).copied().collect();
+                let mut answer = json!({ "Count": page.len(), "Items": page });
+                // DynamoDB names the last item of a full page, whether or not there are more.
+                if let Some(last) = page.last().filter(|_| page.len() == *limit) {
+                    answer["LastEvaluatedKey"] =
+                        json!({ "event_key": last["event_key"], "occurrence": last["occurrence"] });
+                }
+                response(200, answer.to_string())
             }
             Call::Secret { id } => {
                 drop(state);

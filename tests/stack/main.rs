@@ -15,7 +15,6 @@ mod api;
 mod batches;
 mod clock;
 mod compressed;
-mod cost;
 mod dead_letters;
 mod dedupe;
 mod envelopes;

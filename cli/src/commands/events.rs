@@ -5,8 +5,9 @@ use super::follow::Follower;
 use super::send::TRY;
 use super::{FilterOptions, StackOptions, ended};
 use crate::error::{CommandError, Ending};
-use crate::history::{Filter, Source, Stored};
+use crate::history::{Filter, Source};
 use crate::terminal::{BOLD, DIM, RED, YELLOW, column, columns, is_terminal, line, local, safe, styled};
+use livehooks_event::Event;
 
 /// The arguments of `events`.
 #[derive(Clone, Debug, clap::Args)]
@@ -47,12 +48,12 @@ impl Events {
             source.indexed().await;
         }
         let filter = self.events.filter(Some(self.limit));
-        let found = if self.limit == 0 { Vec::new() } else { source.events(&filter).await? };
+        let found = self.stored(&source, &filter).await?;
         if !self.json && (!found.is_empty() || self.follow) {
             line(styled(BOLD, heading()))?;
         }
-        for stored in &found {
-            self.show(stored)?;
+        for (event, json) in &found {
+            self.show(event, json)?;
         }
         match follower {
             Some(follower) => tokio::select! {
@@ -68,26 +69,40 @@ impl Events {
         Ok(ended(&source, Ending::Fine))
     }
 
+    /// The stored events, with their JSON if that is shown.
+    async fn stored(&self, source: &Source, filter: &Filter) -> Result<Vec<(Event, String)>, CommandError> {
+        if self.limit == 0 {
+            return Ok(Vec::new());
+        }
+        if self.json {
+            let found = source.events(filter).await?;
+            return Ok(found.into_iter().map(|stored| (stored.event.clone(), stored.one_line())).collect());
+        }
+        let found = source.events_without_raw(filter).await?;
+        Ok(found.into_iter().map(|event| (event, String::new())).collect())
+    }
+
     async fn follow(
         &self,
         mut follower: Follower<'_>,
         filter: &Filter,
-        shown: &[Stored],
+        shown: &[(Event, String)],
     ) -> Result<(), CommandError> {
         let filter = Filter { until: None, limit: None, ..filter.clone() };
         loop {
             for stored in follower.next(&filter).await {
-                let is_shown = shown.iter().any(|shown| shown.key() == stored.key());
+                let event = &stored.event;
+                let is_shown = shown.iter().any(|(shown, _)| shown.key() == event.key());
                 if !is_shown && filter.matches(&stored) {
-                    self.show(&stored)?;
+                    self.show(event, &stored.one_line())?;
                 }
             }
             tokio::time::sleep(POLL).await;
         }
     }
 
-    fn show(&self, stored: &Stored) -> Result<(), CommandError> {
-        Ok(line(if self.json { stored.one_line() } else { row(stored) })?)
+    fn show(&self, event: &Event, json: &str) -> Result<(), CommandError> {
+        Ok(if self.json { line(json) } else { line(row(event)) }?)
     }
 }
 
@@ -143,8 +158,7 @@ pub(super) fn heading() -> String {
     )
 }
 
-pub(super) fn row(stored: &Stored) -> String {
-    let event = &stored.event;
+pub(super) fn row(event: &Event) -> String {
     let widths = Widths::of_terminal();
     let name = event.r#type.as_str();
     let kind = column(name.strip_prefix("live.").unwrap_or(name), widths.kind);
@@ -158,7 +172,7 @@ pub(super) fn row(stored: &Stored) -> String {
     let text = |text: Option<&str>, width| column(text.unwrap_or("-"), width);
     format!(
         "{} {} {kind} {} {} {}",
-        styled(DIM, local(stored.received_at, widths.time.0)),
+        styled(DIM, local(event.recordedtime, widths.time.0)),
         column(&event.provider, PROVIDER),
         text(event.subject.as_deref(), widths.room),
         text(event.participant_name(), widths.participant),

@@ -175,7 +175,7 @@ impl Replay {
         for key in &keys {
             let stored = source.event_at(&key.event_key, key.occurrence).await;
             if let Some(stored) = source.readable(stored)?.flatten() {
-                line(if self.json { stored.one_line() } else { row(&stored) })?;
+                line(if self.json { stored.one_line() } else { row(&stored.event) })?;
             }
         }
         let rate = u64::from(self.rate.get());

@@ -36,8 +36,8 @@ impl Rooms {
             let hours = ROOMS_PERIOD.as_hours();
             anstream::eprintln!("events of the last {hours} hours; --since 90d shows all stored ones");
         }
-        let stored = source.events(&filter).await?;
-        let timelines = Timeline::of_rooms(stored.iter().map(|stored| &stored.event));
+        let events = source.events_without_raw(&filter).await?;
+        let timelines = Timeline::of_rooms(&events);
         let mut rooms: Vec<RoomSummary> = timelines.iter().map(Timeline::summary).collect();
         rooms.sort_by_key(|room| room.last_seen);
         if self.json {

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use super::options::provider;
 use super::{Moment, StackOptions, ended, render};
 use crate::error::{CommandError, Ending};
-use crate::history::{Filter, Stored};
+use crate::history::Filter;
 use crate::providers::name_choices;
 use crate::terminal::{line, width};
 use crate::timeline::Timeline;
@@ -59,8 +59,8 @@ impl ShowTimeline {
             until: self.until.map(|until| until.time),
             ..Filter::default()
         };
-        let mut stored = source.events(&filter).await?;
-        let Some(latest) = stored.last().map(|stored| stored.received_at) else {
+        let mut events = source.events_without_raw(&filter).await?;
+        let Some(latest) = events.last().map(|event| event.recordedtime) else {
             anstream::eprintln!(
                 "no event of room {:?} in {}\n  list the rooms with: cargo livehooks rooms{}",
                 self.room,
@@ -69,15 +69,12 @@ impl ShowTimeline {
             );
             return Ok(ended(&source, Ending::No));
         };
-        let earlier = stored.len();
+        let earlier = events.len();
         if self.since.is_none() {
-            let is_recent = |stored: &Stored| latest.duration_since(stored.received_at) <= DEFAULT_PERIOD;
-            stored.retain(is_recent);
+            events.retain(|event| latest.duration_since(event.recordedtime) <= DEFAULT_PERIOD);
         }
-        let earlier = earlier - stored.len();
-        for (index, timeline) in
-            Timeline::of_rooms(stored.iter().map(|stored| &stored.event)).iter().enumerate()
-        {
+        let earlier = earlier - events.len();
+        for (index, timeline) in Timeline::of_rooms(&events).iter().enumerate() {
             if self.json {
                 line(serde_json::to_string(timeline).unwrap_or_default())?;
                 continue;

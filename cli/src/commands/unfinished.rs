@@ -47,9 +47,9 @@ impl Unfinished {
         let source = self.stack.source().await?;
         let (provider, room) = (self.provider, self.room);
         let filter = Filter { provider, room, since: Some(self.since.time), ..Filter::default() };
-        let stored = source.events(&filter).await?;
+        let events = source.events_without_raw(&filter).await?;
         let now = Timestamp::now();
-        let timelines = Timeline::of_rooms(stored.iter().map(|stored| &stored.event));
+        let timelines = Timeline::of_rooms(&events);
         let mut open: Vec<UnfinishedSpan> = timelines.iter().flat_map(Timeline::unfinished).collect();
         open.retain(|open| now.duration_since(open.since) >= self.older_than);
         open.sort_by_key(|open| open.since);

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::local::private;
 
 /// 2: the table has the index `by_time`. A version that does not write its keys must not add events.
-const FORMAT: u32 = 2;
+/// 3: an event's `raw` is an attribute of its own. Older versions would show and publish events without it.
+const FORMAT: u32 = 3;
 
 /// Why a data folder cannot be used. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]

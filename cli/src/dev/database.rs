@@ -5,7 +5,7 @@ use std::path::Path;
 
 use aws_lambda_events::event::dynamodb::Event;
 use dynoxide::Database as Dynoxide;
-use livehooks_aws::store::time_shard;
+use livehooks_aws::store::{BY_TIME, Index, ROOMS, time_shard};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -41,7 +41,7 @@ impl Database {
         };
         let database = database.map_err(|error| damaged(failed(error)))?;
         let database = Self(database);
-        database.make_table().and_then(|()| database.make_time_index()).map_err(damaged)?;
+        database.make_table().and_then(|()| database.make_indexes()).map_err(damaged)?;
         if let Some(file) = file {
             add_indexes(file).map_err(damaged)?;
         }
@@ -64,17 +64,7 @@ impl Database {
             "AttributeDefinitions": [
                 { "AttributeName": "event_key", "AttributeType": "S" },
                 { "AttributeName": "occurrence", "AttributeType": "N" },
-                { "AttributeName": "room_key", "AttributeType": "S" },
-                { "AttributeName": "occurred_at", "AttributeType": "S" },
             ],
-            "GlobalSecondaryIndexes": [{
-                "IndexName": "by_room",
-                "KeySchema": [
-                    { "AttributeName": "room_key", "KeyType": "HASH" },
-                    { "AttributeName": "occurred_at", "KeyType": "RANGE" },
-                ],
-                "Projection": { "ProjectionType": "ALL" },
-            }],
             "StreamSpecification": { "StreamEnabled": true, "StreamViewType": "NEW_IMAGE" },
         });
         self.0.create_table(request(table)?).map_err(failed)?;
@@ -84,30 +74,20 @@ impl Database {
         Ok(())
     }
 
-    /// Adds the index `by_time`, which tables of older versions do not have.
-    fn make_time_index(&self) -> Result<(), DatabaseError> {
+    /// Adds the indexes that the table does not have, and removes that of older versions.
+    fn make_indexes(&self) -> Result<(), DatabaseError> {
         let table = self.0.describe_table(request(json!({ "TableName": TABLE }))?).map_err(failed)?;
         let table = serde_json::to_value(table).map_err(failed)?;
         let indexes = table["Table"]["GlobalSecondaryIndexes"].as_array();
-        if indexes.into_iter().flatten().any(|index| index["IndexName"] == "by_time") {
-            return Ok(());
+        let has = |name: &str| indexes.into_iter().flatten().any(|index| index["IndexName"] == name);
+        for index in [ROOMS, BY_TIME].iter().filter(|index| !has(index.name)) {
+            self.0.update_table(request(creation(index))?).map_err(failed)?;
         }
-        let update = json!({
-            "TableName": TABLE,
-            "AttributeDefinitions": [
-                { "AttributeName": "time_shard", "AttributeType": "S" },
-                { "AttributeName": "received_at", "AttributeType": "S" },
-            ],
-            "GlobalSecondaryIndexUpdates": [{ "Create": {
-                "IndexName": "by_time",
-                "KeySchema": [
-                    { "AttributeName": "time_shard", "KeyType": "HASH" },
-                    { "AttributeName": "received_at", "KeyType": "RANGE" },
-                ],
-                "Projection": { "ProjectionType": "INCLUDE", "NonKeyAttributes": ["type", "room_key"] },
-            } }],
-        });
-        self.0.update_table(request(update)?).map_err(failed)?;
+        if has(REPLACED_INDEX) {
+            let delete = json!({ "Delete": { "IndexName": REPLACED_INDEX } });
+            let update = json!({ "TableName": TABLE, "GlobalSecondaryIndexUpdates": [delete] });
+            self.0.update_table(request(update)?).map_err(failed)?;
+        }
         Ok(())
     }
 
@@ -156,6 +136,24 @@ impl Database {
         let records = self.0.get_records(request(get)?).map_err(failed)?.records;
         serde_json::from_value(json!({ "Records": records })).map_err(failed)
     }
+}
+
+/// The index of complete items by room, which older versions have.
+const REPLACED_INDEX: &str = "by_room";
+
+/// The request that adds an index.
+fn creation(index: &Index) -> Value {
+    let key = |name: &str, kind: &str| json!({ "AttributeName": name, "KeyType": kind });
+    let definition = |name: &str| json!({ "AttributeName": name, "AttributeType": "S" });
+    json!({
+        "TableName": TABLE,
+        "AttributeDefinitions": [definition(index.hash_key), definition(index.range_key)],
+        "GlobalSecondaryIndexUpdates": [{ "Create": {
+            "IndexName": index.name,
+            "KeySchema": [key(index.hash_key, "HASH"), key(index.range_key, "RANGE")],
+            "Projection": { "ProjectionType": "INCLUDE", "NonKeyAttributes": index.non_key_attributes },
+        } }],
+    })
 }
 
 /// Without these indexes every write to the stream and every read would scan all of it.

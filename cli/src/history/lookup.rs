@@ -1,7 +1,7 @@
 //! Finds items by receive time or room, newest first.
 //!
-//! The index `by_time` has keys, type and room only; what a filter or the caller needs besides is read from the table,
-//! a hundred items per request.
+//! The index `by_time` has keys, type and room only, and the index `rooms` no provider's JSON; what a filter or the caller
+//! needs besides is read from the table, a hundred items per request.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::scan::ScanOutput;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
-use livehooks_aws::store::{self, Item, sortable};
+use livehooks_aws::store::{self, BY_TIME, Item, ROOMS, sortable};
 use tokio::task::JoinSet;
 
 use super::condition::{Condition, Part};
@@ -21,13 +21,13 @@ use super::{EventKey, Filter, HistoryError, Source};
 const PAGE_MAX: usize = 1_000;
 /// How many entries are looked up in the table at once, if more than the newest few are wanted.
 const CHUNK: usize = 1_000;
-/// A period up to this length is read from `by_time`, also for one room; a longer one from `by_room`, whose order is
-/// that of the provider's clock.
+/// A period up to this length is read from `by_time`, also for one room; a longer one from `rooms`, whose order is that
+/// of the provider's clock.
 const SHORT: SignedDuration = SignedDuration::from_hours(25);
 /// Functions of an older version may write for a while after the first entry of the index.
 const UPGRADE: SignedDuration = SignedDuration::from_hours(1);
 
-/// An item that matched the filter, complete or only its key.
+/// An item that matched the filter, or what was to be kept of it.
 pub(super) struct Found {
     pub(super) key: EventKey,
     pub(super) item: Item,
@@ -37,6 +37,8 @@ pub(super) struct Found {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keep {
     Item,
+    /// At least what shows the event without the provider's JSON.
+    Event,
     Key,
 }
 
@@ -50,9 +52,11 @@ impl Source {
         }
         match filter.room_keys() {
             Some(rooms) if !is_short(filter) => self.find_in_rooms(rooms, &mut matches).await?,
-            _ => self.find_by_time(&mut matches).await?,
+            _ => {
+                self.find_by_time(&mut matches).await?;
+                matches.newest();
+            }
         }
-        matches.newest();
         Ok(matches.found)
     }
 
@@ -61,22 +65,30 @@ impl Source {
         let filter = Filter { provider: None, ..matches.filter.clone() };
         let condition = Condition::of(&filter, &[Part::Times, Part::Type, Part::Key]);
         for room in rooms {
-            let query = self.client.query().table_name(&self.table).index_name("by_room");
+            let query = self.client.query().table_name(&self.table).index_name(ROOMS.name);
             let query = query.key_condition_expression("room_key = :room");
             let query = query.expression_attribute_values(":room", AttributeValue::S(room));
             let mut pages = Pages::new(condition.on_query(query), PAGE_MAX);
             while !pages.is_done {
-                for item in pages.next().await.map_err(|error| self.unreadable(&error))? {
+                let some = pages.next().await.map_err(|error| self.unreadable(&error))?;
+                let some = if filter.text.is_some() { self.items(some).await? } else { some };
+                for item in some {
                     self.take(item, matches)?;
                 }
             }
+        }
+        matches.newest();
+        if matches.keep == Keep::Item && filter.text.is_none() {
+            let entries = std::mem::take(&mut matches.found).into_iter().map(|found| found.item).collect();
+            let items = self.items(entries).await?;
+            matches.found = items.into_iter().map(|item| Found { key: key(&item), item }).collect();
         }
         Ok(())
     }
 
     async fn find_by_time(&self, matches: &mut Matches<'_>) -> Result<(), HistoryError> {
         let filter = matches.filter;
-        let needs_event = matches.keep == Keep::Item || filter.needs_event();
+        let needs_event = matches.keep != Keep::Key || filter.needs_event();
         let chunk = filter.limit.filter(|_| !filter.needs_event()).unwrap_or(CHUNK).min(CHUNK);
         let mut entries = self.entries(filter, chunk);
         loop {
@@ -109,7 +121,7 @@ impl Source {
         };
         let times = [(":since", filter.since), (":until", filter.until)];
         let shard = |shard: String| {
-            let query = self.client.query().table_name(&self.table).index_name("by_time");
+            let query = self.client.query().table_name(&self.table).index_name(BY_TIME.name);
             let query = query.key_condition_expression(format!("time_shard = :shard{range}"));
             let query = query.expression_attribute_values(":shard", AttributeValue::S(shard));
             let query = times.iter().fold(query, |query, (name, time)| match time {
@@ -169,7 +181,7 @@ impl Source {
     async fn first_indexed(&self) -> Result<Option<Timestamp>, HistoryError> {
         let mut first = JoinSet::new();
         for shard in store::time_shards() {
-            let query = self.client.query().table_name(&self.table).index_name("by_time").limit(1);
+            let query = self.client.query().table_name(&self.table).index_name(BY_TIME.name).limit(1);
             let query = query.key_condition_expression("time_shard = :shard");
             first.spawn(query.expression_attribute_values(":shard", AttributeValue::S(shard)).send());
         }

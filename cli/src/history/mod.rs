@@ -14,6 +14,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use livehooks_signing::PROVIDERS;
 use serde::{Deserialize, Serialize};
 
+use livehooks_event::Event;
 use lookup::Keep;
 
 pub use decision::decision;
@@ -36,9 +37,9 @@ pub enum HistoryError {
     )]
     Deployed { table: String, stack: String, why: String },
     #[error(
-        "stack {stack} does not have the index by_time: it is an older version, or is being updated\n  deploy this version with `sam build && sam deploy`, or wait until the update is complete"
+        "stack {stack} does not have this index: {why}\n  it is an older version, or is being updated: see Upgrading in docs/deploying.md, or wait until the update is complete"
     )]
-    NoTimeIndex { stack: String },
+    NoIndex { stack: String, why: String },
     #[error("the item {event_key} does not contain a valid event: {why}")]
     NoEvent { event_key: String, why: String },
     #[error("{0}")]
@@ -84,6 +85,16 @@ impl Source {
         let found = self.find(filter, Keep::Item).await?;
         let read = found.iter().rev().map(|found| self.readable(Stored::read(&found.item)));
         read.filter_map(Result::transpose).collect()
+    }
+
+    /// The events that match the filter, as [`Source::events`], without the provider's JSON. They cost less to read.
+    ///
+    /// # Errors
+    /// As [`Source::events`].
+    pub async fn events_without_raw(&self, filter: &Filter) -> Result<Vec<Event>, HistoryError> {
+        let found = self.find(filter, Keep::Event).await?;
+        let read = found.iter().rev().map(|found| self.readable(Stored::read(&found.item)));
+        read.filter_map(Result::transpose).map(|read| read.map(|stored| stored.event)).collect()
     }
 
     /// The keys of the events that match the filter, oldest received first. They need much less memory.
@@ -143,7 +154,9 @@ impl Source {
     fn unreadable_because(&self, why: String) -> HistoryError {
         let table = self.table.clone();
         match &self.stack {
-            Some(stack) if why.contains("by_time") => HistoryError::NoTimeIndex { stack: stack.name.clone() },
+            Some(stack) if why.contains("the specified index") => {
+                HistoryError::NoIndex { stack: stack.name.clone(), why }
+            }
             None => HistoryError::Local { table, why },
             Some(stack) => HistoryError::Deployed { table, stack: stack.name.clone(), why },
         }

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use livehooks_aws::store::{Item, unpack};
+use livehooks_aws::store::{Item, event_json};
 use livehooks_core::redact;
 use livehooks_event::Event;
 
@@ -42,15 +42,19 @@ impl Stored {
         let event_key = text(item, "event_key").unwrap_or_default();
         let invalid = |why: String| HistoryError::NoEvent { event_key: event_key.into(), why };
         let provider = event_key.split('#').next().unwrap_or_default();
-        let json = unpack(item.get("event")).map_err(|why| invalid(why.to_string()))?;
+        let json = event_json(item.get("event"), item.get("raw")).map_err(|why| invalid(why.to_string()))?;
         let json = redact(provider, &json).into_owned();
         let mut event = Event::from_json(&json).map_err(|error| invalid(error.to_string()))?;
         (event.data.raw, event.data.raw_base64) = (None, None);
-        let (event_bytes, is_compressed) = match item.get("event") {
-            Some(AttributeValue::B(bytes)) => (bytes.as_ref().len(), true),
-            Some(AttributeValue::S(json)) => (json.len(), false),
-            _ => (0, false),
-        };
+        let mut event_bytes = 0;
+        let mut is_compressed = false;
+        for value in ["event", "raw"].iter().filter_map(|name| item.get(*name)) {
+            event_bytes += match value {
+                AttributeValue::B(bytes) => bytes.as_ref().len(),
+                value => value.as_s().map_or(0, String::len),
+            };
+            is_compressed |= value.is_b();
+        }
         Ok(Self {
             event_key: event_key.into(),
             occurrence: number(item, "occurrence").and_then(|number| number.try_into().ok()).unwrap_or(0),

@@ -1,20 +1,20 @@
 //! Fills the log from the table and its stream.
 
+use livehooks_event::Event;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::log::ROWS_MAX;
 use super::{DeliveryStatus, Log, Row};
-use crate::history::{Filter, Source, Stored, Tail, TailError};
+use crate::history::{Filter, Source, Tail, TailError};
 
 /// How often a deployed table's stream is read.
 const POLL: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(30);
 
-impl From<&Stored> for Row {
+impl From<&Event> for Row {
     /// The table records when an event was received, but not when it was stored and published.
-    fn from(stored: &Stored) -> Self {
-        let event = &stored.event;
+    fn from(event: &Event) -> Self {
         Self {
             id: Some(event.id.clone()),
             r#type: Some(event.r#type.to_string()),
@@ -22,7 +22,7 @@ impl From<&Stored> for Row {
             room: event.subject.clone(),
             participant: event.participant_key().map(str::to_owned),
             name: event.data.participant.as_ref().and_then(|participant| participant.name.clone()),
-            ..Self::new(DeliveryStatus::Stored, &event.provider, stored.received_at)
+            ..Self::new(DeliveryStatus::Stored, &event.provider, event.recordedtime)
         }
     }
 }
@@ -30,7 +30,7 @@ impl From<&Stored> for Row {
 /// Adds the events stored before the start.
 pub async fn fill(source: Source, log: Arc<Log>) {
     let filter = Filter { limit: Some(ROWS_MAX), ..Filter::default() };
-    match source.events(&filter).await {
+    match source.events_without_raw(&filter).await {
         Ok(events) => log.push_earlier(events.iter().rev().map(Row::from).collect()),
         Err(error) => anstream::eprintln!("warning: earlier events are missing from the page: {error}"),
     }
@@ -57,7 +57,7 @@ async fn read_stream(mut tail: Tail<'_>, log: &Log) {
         let pause = match tail.next().await {
             Ok(stored) => {
                 for tailed in stored {
-                    log.push(Row::from(&tailed.stored));
+                    log.push(Row::from(&tailed.stored.event));
                     tail.acknowledge(&tailed);
                 }
                 POLL

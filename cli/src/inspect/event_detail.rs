@@ -217,11 +217,11 @@ pub(super) struct RoomQuery {
 pub(super) async fn timeline(State(inspected): State<Inspected>, Query(query): Query<RoomQuery>) -> Response {
     let filter =
         Filter { provider: Some(query.provider), room: Some(query.room.clone()), ..Filter::default() };
-    let events = match inspected.source.events(&filter).await {
+    let events = match inspected.source.events_without_raw(&filter).await {
         Ok(events) => events,
         Err(error) => return unreadable(error),
     };
-    match Timeline::of_rooms(events.iter().map(|stored| &stored.event)).into_iter().next() {
+    match Timeline::of_rooms(&events).into_iter().next() {
         Some(timeline) => no_store(axum::Json(timeline)),
         None => problem(StatusCode::NOT_FOUND, "The table holds no event of this room."),
     }

@@ -22,11 +22,12 @@ struct Rooms {
 
 pub(super) async fn rooms(State(inspected): State<Inspected>) -> Response {
     let since = Timestamp::now().checked_sub(ROOMS_PERIOD).ok();
-    let events = match inspected.source.events(&Filter { since, ..Filter::default() }).await {
+    let filter = Filter { since, ..Filter::default() };
+    let events = match inspected.source.events_without_raw(&filter).await {
         Ok(events) => events,
         Err(error) => return unreadable(error),
     };
-    let timelines = Timeline::of_rooms(events.iter().map(|stored| &stored.event));
+    let timelines = Timeline::of_rooms(&events);
     let mut rooms: Vec<RoomSummary> = timelines.iter().map(Timeline::summary).collect();
     rooms.sort_by_key(|room| std::cmp::Reverse(room.last_seen));
     let skipped = inspected.source.skipped();

@@ -135,9 +135,9 @@ fn an_unusable_data_folder_is_not_changed() {
     let path = |name: &str| folder.path().join("data").join(name);
     drop(Dev::start(folder.path(), &["--data", "data"]));
 
-    fs::write(path("format.json"), r#"{"format":3}"#).unwrap();
+    fs::write(path("format.json"), r#"{"format":4}"#).unwrap();
     let error = start_error(folder.path(), &["--data", "data"]);
-    assert!(error.contains("expected format 2, found 3, written by a newer livehooks"), "{error}");
+    assert!(error.contains("expected format 3, found 4, written by a newer livehooks"), "{error}");
     fs::write(path("format.json"), r#"{"format":1}"#).unwrap();
 
     for damage in ["this is no database".as_bytes(), &[0; 4096]] {

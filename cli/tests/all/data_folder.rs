@@ -73,7 +73,7 @@ fn a_folder_of_an_older_version_keeps_its_events_and_gets_the_index() {
     let home = tempfile::tempdir().unwrap();
     let mut dev = Dev::start(home.path(), &[]);
     send(home.path(), &[EXAMPLE, "room_started", "--room", "old"]);
-    // As the older version left it: an item without the index's key, a table without the index, and its format.
+    // As the older version left it: an item without the index's key, a table with another index, and its format.
     let items = dev.dynamodb("Scan", &json!({ "TableName": "Events" }));
     let key = &items["Items"][0]["event_key"];
     let update = json!({
@@ -81,16 +81,44 @@ fn a_folder_of_an_older_version_keeps_its_events_and_gets_the_index() {
         "UpdateExpression": "REMOVE time_shard",
     });
     dev.dynamodb("UpdateItem", &update);
-    let deleted = json!({ "Delete": { "IndexName": "by_time" } });
-    dev.dynamodb("UpdateTable", &json!({ "TableName": "Events", "GlobalSecondaryIndexUpdates": [deleted] }));
+    for index in ["by_time", "rooms"] {
+        let deleted = json!({ "Delete": { "IndexName": index } });
+        dev.dynamodb(
+            "UpdateTable",
+            &json!({ "TableName": "Events", "GlobalSecondaryIndexUpdates": [deleted] }),
+        );
+    }
+    let by_room = json!({
+        "TableName": "Events",
+        "AttributeDefinitions": [
+            { "AttributeName": "room_key", "AttributeType": "S" },
+            { "AttributeName": "occurred_at", "AttributeType": "S" },
+        ],
+        "GlobalSecondaryIndexUpdates": [{ "Create": {
+            "IndexName": "by_room",
+            "KeySchema": [
+                { "AttributeName": "room_key", "KeyType": "HASH" },
+                { "AttributeName": "occurred_at", "KeyType": "RANGE" },
+            ],
+            "Projection": { "ProjectionType": "ALL" },
+        } }],
+    });
+    dev.dynamodb("UpdateTable", &by_room);
     dev.kill();
     let format = home.path().join(".livehooks/format.json");
     fs::write(&format, r#"{"format":1}"#).unwrap();
 
     let dev = Dev::start(home.path(), &[]);
-    let indexed = dev.dynamodb("Scan", &json!({ "TableName": "Events", "IndexName": "by_time" }));
-    assert_eq!(indexed["Count"], 1);
-    assert_eq!(fs::read_to_string(&format).unwrap(), r#"{"format":2}"#);
+    let table = dev.dynamodb("DescribeTable", &json!({ "TableName": "Events" }));
+    let indexes = table["Table"]["GlobalSecondaryIndexes"].as_array().unwrap().iter();
+    let mut indexes: Vec<&str> = indexes.map(|index| index["IndexName"].as_str().unwrap()).collect();
+    indexes.sort_unstable();
+    assert_eq!(indexes, ["by_time", "rooms"]);
+    for index in indexes {
+        let indexed = dev.dynamodb("Scan", &json!({ "TableName": "Events", "IndexName": index }));
+        assert_eq!(indexed["Count"], 1, "{index}");
+    }
+    assert_eq!(fs::read_to_string(&format).unwrap(), r#"{"format":3}"#);
     send(home.path(), &[EXAMPLE, "room_started", "--room", "new"]);
     let rooms = |arguments: &[&str]| -> Vec<String> {
         let events = json_lines(home.path(), &[&["events", "--json"], arguments].concat());
@@ -99,4 +127,5 @@ fn a_folder_of_an_older_version_keeps_its_events_and_gets_the_index() {
     assert_eq!(rooms(&[]), ["old", "new"]);
     assert_eq!(rooms(&["--room", "old", "--since", "1h"]), ["old"]);
     assert_eq!(rooms(&["-n", "1"]), ["new"]);
+    assert_eq!(rooms(&["--room", "old"]), ["old"]);
 }

@@ -52,17 +52,22 @@ async fn count_request(State(proxy): State<Proxy>, headers: HeaderMap, body: Str
     (status, [("content-type", "application/x-amz-json-1.0")], answer.text().await.unwrap())
 }
 
-/// The item of event number `n`, received at `time`. Events of an older version are not in the index `by_time`.
+/// The item of event number `n`, received at `time`. Events of an older version are not in the index `by_time`, and hold the
+/// provider's JSON.
 fn item(n: usize, time: Timestamp, is_indexed: bool) -> Value {
     let (room, kind) = (format!("room-{}", n % ROOMS), if n.is_multiple_of(2) { "joined" } else { "left" });
     let key = format!("livekit#EV_{n:07}");
-    let event = json!({
+    let raw = json!({ "padding": "x".repeat(1_000) });
+    let mut event = json!({
         "specversion": "1.0", "id": format!("EV_{n:07}"), "source": "/livehooks/livekit/k",
         "type": format!("live.participant.{kind}"), "subject": room, "time": time, "recordedtime": time,
         "timebasis": "provider", "provider": "livekit", "assurance": "signed", "dedupebasis": "provider-id",
         "datacontenttype": "application/json",
-        "data": { "participant": { "id": format!("user-{}", n % 7) }, "raw": { "padding": "x".repeat(1_000) } },
+        "data": { "participant": { "id": format!("user-{}", n % 7) } },
     });
+    if !is_indexed {
+        event["data"]["raw"] = raw.clone();
+    }
     let mut item = json!({
         "event_key": { "S": key }, "occurrence": { "N": "0" }, "event": { "S": event.to_string() },
         "type": { "S": event["type"] }, "room_key": { "S": room_key("livekit", &room) },
@@ -71,6 +76,7 @@ fn item(n: usize, time: Timestamp, is_indexed: bool) -> Value {
     });
     if is_indexed {
         item["time_shard"] = json!({ "S": time_shard(&key) });
+        item["raw"] = json!({ "S": raw.to_string() });
     }
     item
 }
@@ -223,6 +229,34 @@ async fn events_stored_before_the_index_are_found_too() {
     assert_eq!(found.len(), 21);
     let (found, _) = table.find(Filter { limit: Some(15), ..Filter::default() }).await;
     assert_eq!(found, expected(&[old, new].concat(), &Filter { limit: Some(15), ..Filter::default() }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rooms_events_come_from_its_index_and_the_providers_json_only_if_it_is_wanted() {
+    let table = Table::empty().await;
+    // Every hundredth event is in the room; the first two are of an older version.
+    let items: Vec<Value> = (0..500)
+        .map(|n| item(n, table.now - SignedDuration::from_hours(i64::try_from(n).unwrap()), n > 100))
+        .collect();
+    table.put(&items).await;
+    let filter = Filter { room: Some("room-0".into()), ..Filter::default() };
+    let (found, requests) = table.find(filter.clone()).await;
+    assert_eq!(found, expected(&items, &filter));
+    assert_eq!(requests.keys().collect::<Vec<_>>(), ["BatchGetItem", "Query"]);
+    let text = Filter { text: Some("xxx".into()), ..filter.clone() };
+    assert_eq!(table.find(text).await.0, found, "the provider's JSON is searched");
+    for stored in table.source.events(&filter).await.unwrap() {
+        let event: Value = serde_json::from_str(&stored.json).unwrap();
+        assert_eq!(event["data"]["raw"]["padding"].as_str().map(str::len), Some(1_000));
+    }
+
+    table.requests.lock().unwrap().clear();
+    let events = table.source.events_without_raw(&filter).await.unwrap();
+    assert_eq!(events.into_iter().map(|event| event.id).collect::<Vec<_>>(), found);
+    let requests = table.requests.lock().unwrap().clone();
+    assert_eq!(requests.keys().collect::<Vec<_>>(), ["Query"]);
+    let keys = table.source.event_keys(&filter).await.unwrap();
+    assert_eq!(keys.len(), found.len());
 }
 
 /// Prints how long lookups take in a table of `EVENTS` events.

@@ -68,8 +68,10 @@ fn statuses(run: &Run) -> Vec<&Value> {
 
 /// How many log lines are about the keys rather than a delivery.
 fn key_lines(run: &Run) -> usize {
-    let is = |line: &&Value| line["target"] == "livehooks_aws::keys";
-    run.lines.iter().filter(is).count()
+    let is_of_delivery =
+        |line: &Value| line["message"].as_str().is_some_and(|message| message.starts_with("delivery"));
+    let is_of_keys = |line: &&Value| line["fault"].is_string() && !is_of_delivery(line);
+    run.lines.iter().filter(is_of_keys).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]

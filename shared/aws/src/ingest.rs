@@ -22,7 +22,8 @@ use crate::gateway::{Answer, MalformedEvent, ReceiveClock};
 use crate::outcome::{Outcome, Receipt};
 use crate::pipeline::Pipeline;
 use crate::store::PutOutcome;
-use crate::{Fault, KeyRing, Store, clients, gateway, telemetry};
+use crate::telemetry::{self, milliseconds};
+use crate::{Fault, KeyRing, Store, clients, gateway};
 
 /// Runs one provider's function until Lambda stops it.
 ///
@@ -167,42 +168,42 @@ fn response(status: StatusCode, content_type: &'static str, body: String) -> Res
     response
 }
 
-/// Logs and counts the outcome of a delivery.
+/// Counts and logs the outcome of a delivery. In this order, so that its line has its metrics.
 pub fn record(provider: &'static str, outcome: &Outcome, elapsed: Duration) {
-    histogram!("AckLatency", "provider" => provider).record(elapsed.as_secs_f64() * 1e3);
+    histogram!("AckLatency", "provider" => provider).record(milliseconds(elapsed.as_secs_f64()));
     match outcome {
         Outcome::Stored(receipt) => receipt.record(provider),
         Outcome::Answered(_) => {
-            info!(provider, "question answered");
             counter!("Answered", "provider" => provider).increment(1);
+            info!(provider, "question answered");
         }
         Outcome::Queued { id, fault } => {
             let code = fault.code();
-            error!(provider, fault = code, id, "delivery queued: {fault}");
             counter!("Queued", "provider" => provider, "fault" => code).increment(1);
+            error!(provider, fault = code, id, "delivery queued: {fault}");
         }
         Outcome::Rejected(rejection) => {
             let (reason, advice) = (rejection.code(), rejection.advice());
-            warn!(provider, reason, detail = %rejection, advice, "delivery rejected");
             counter!("Rejected", "provider" => provider, "reason" => reason).increment(1);
+            warn!(provider, reason, detail = %rejection, advice, "delivery rejected");
         }
         Outcome::TooLarge { bytes, bytes_max } => {
-            warn!(provider, bytes, bytes_max, "delivery rejected: too large");
             counter!("TooLarge", "provider" => provider).increment(1);
+            warn!(provider, bytes, bytes_max, "delivery rejected: too large");
         }
         Outcome::Failed(fault) => {
             let code = fault.code();
-            error!(provider, fault = code, "delivery neither stored nor queued: {fault}");
             counter!("Failed", "provider" => provider, "fault" => code).increment(1);
+            error!(provider, fault = code, "delivery neither stored nor queued: {fault}");
         }
     }
 }
 
-/// Logs and counts an event that is not a request.
+/// Counts and logs an event that is not a request.
 fn record_malformed(provider: &'static str, malformed: MalformedEvent) {
     let reason = "malformed_request";
-    warn!(provider, reason, detail = %malformed, "delivery rejected");
     counter!("Rejected", "provider" => provider, "reason" => reason).increment(1);
+    warn!(provider, reason, detail = %malformed, "delivery rejected");
 }
 
 /// Logs why the fallback queue did not accept a delivery.

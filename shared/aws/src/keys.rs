@@ -126,8 +126,8 @@ impl<K: Keys> KeyRing<K> {
     fn report_weakness(&self, keys: &K) {
         match (keys.weakness(), &self.source) {
             (Some(weakness), KeySource::SecretsManager(_)) => {
-                error!(provider = self.provider, from = ?self.source, "{weakness}");
                 counter!("KeysWeak", "provider" => self.provider).increment(1);
+                error!(provider = self.provider, from = ?self.source, "{weakness}");
             }
             (Some(weakness), KeySource::Inline(_)) => warn!(provider = self.provider, "{weakness}"),
             (None, _) => {}

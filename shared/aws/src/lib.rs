@@ -25,6 +25,7 @@ pub mod telemetry;
 
 mod dead_letters;
 mod fault;
+mod item;
 mod outcome;
 mod pipeline;
 mod publish_error;

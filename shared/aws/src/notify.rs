@@ -15,15 +15,18 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use lambda_runtime::{LambdaEvent, service_fn};
 use metrics::{counter, histogram};
+use serde_dynamo::AttributeValue;
 use serde_json::json;
 use tracing::{error, warn};
 
 use crate::config::{NotifyConfig, env};
 use crate::fault::describe;
+use crate::item::of_stream;
 use crate::notification::MESSAGE_BYTES_MAX;
 use crate::publish_error::{PublishError, is_entry_permanent};
-use crate::store::{UnreadableEvent, gunzip};
-use crate::{Notification, clients, telemetry};
+use crate::store::{UnreadableEvent, event_json};
+use crate::telemetry::{self, milliseconds};
+use crate::{Notification, clients};
 
 /// How many entries SNS accepts in a batch.
 const BATCH_ENTRIES_MAX: usize = 10;
@@ -111,14 +114,10 @@ impl Notifier {
     }
 
     fn notification(&self, record: &EventRecord) -> Result<Notification, UnreadableEvent> {
-        use serde_dynamo::AttributeValue;
         let image = &record.change.new_image;
         let missing = |name, expected| UnreadableEvent::Attribute { name, expected };
-        let json = match image.get("event") {
-            Some(AttributeValue::S(json)) => json.clone(),
-            Some(AttributeValue::B(gzip)) => gunzip(gzip)?,
-            _ => return Err(missing("event", "a string or bytes")),
-        };
+        let attribute = |name| image.get(name).map(of_stream);
+        let json = event_json(attribute("event").as_ref(), attribute("raw").as_ref())?;
         let key = match image.get("event_key") {
             Some(AttributeValue::S(key)) => key,
             _ => return Err(missing("event_key", "a string")),
@@ -243,7 +242,7 @@ fn record_published(notification: &Notification) {
     }
     if let Ok(event) = serde_json::from_str::<Recorded>(&notification.message) {
         let lag = Timestamp::now().duration_since(event.recordedtime);
-        histogram!("PublishLag").record(lag.as_secs_f64() * 1e3);
+        histogram!("PublishLag").record(milliseconds(lag.as_secs_f64()));
     }
 }
 

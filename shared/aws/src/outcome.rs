@@ -89,24 +89,24 @@ impl Receipt {
         let id = cut(id);
         match &self.written {
             PutOutcome::New { .. } => {
-                info!(provider, r#type = kind, id, "accepted");
                 counter!("Accepted", "provider" => provider).increment(1);
                 if self.is_new_type {
-                    warn!(
-                        provider,
-                        providertype = self.provider_type.as_deref().map(cut),
-                        id,
-                        "unknown event type"
-                    );
                     counter!("UnknownType", "provider" => provider).increment(1);
+                }
+                info!(provider, r#type = kind, id, "accepted");
+                if self.is_new_type {
+                    let providertype = self.provider_type.as_deref().map(cut);
+                    warn!(provider, providertype, id, "unknown event type");
                 }
             }
             PutOutcome::Duplicate { altered, .. } => {
-                info!(provider, r#type = kind, id, "duplicate");
                 counter!("Duplicate", "provider" => provider).increment(1);
                 if *altered {
-                    warn!(provider, id, "a repeated id came with another body: the first one is kept");
                     counter!("DuplicateAltered", "provider" => provider).increment(1);
+                }
+                info!(provider, r#type = kind, id, "duplicate");
+                if *altered {
+                    warn!(provider, id, "a repeated id came with another body: the first one is kept");
                 }
             }
         }

@@ -50,7 +50,7 @@ impl<P: Provider> Pipeline<P> {
             return Outcome::Answered(answer.to_owned());
         }
         let mut event = P::normalize(&verified, received_at);
-        match timeout_at(until, self.store.put(&mut event)).await {
+        match timeout_at(until, self.store.put(&mut event, now)).await {
             Ok(Ok(written)) => Outcome::Stored(Receipt::new::<P>(written, &event)),
             Ok(Err(PutError::TooLarge { bytes, bytes_max })) => Outcome::TooLarge { bytes, bytes_max },
             Ok(Err(PutError::Fault(fault))) => Outcome::Failed(fault),

@@ -24,7 +24,8 @@ use crate::fallback::{QueuedDelivery, UnreadableMessage};
 use crate::fault::QueueError;
 use crate::outcome::{Outcome, cut};
 use crate::pipeline::Pipeline;
-use crate::{Fault, KeyRing, Store, clients, telemetry};
+use crate::telemetry::{self, milliseconds};
+use crate::{Fault, KeyRing, Store, clients};
 
 /// The reason for dead-lettering a delivery that is too large for the table.
 pub const TOO_LARGE: &str = "too_large";
@@ -245,14 +246,14 @@ fn open<P: Provider>(keys: KeySource, shared: &Shared) -> Box<dyn Process> {
     Box::new(Pipeline::<P> { keys, store: shared.store.clone(), deadline: shared.deadline })
 }
 
-/// Logs and counts the result for a message.
+/// Counts and logs the result for a message. In this order, so that its line has its metrics.
 fn record_recovered(recovered: &Recovered, now: Timestamp) {
     let message_id = &recovered.message_id;
     let delivery = match &recovered.result {
         Ok(delivery) => delivery,
         Err(why) => {
-            error!(message_id, "a message of the fallback queue cannot be recovered: {why}");
             counter!("RecoverFailed").increment(1);
+            error!(message_id, "a message of the fallback queue cannot be recovered: {why}");
             return;
         }
     };
@@ -262,22 +263,22 @@ fn record_recovered(recovered: &Recovered, now: Timestamp) {
             true => ("DeadLettered", "queued delivery dead-lettered"),
             false => ("Dropped", "queued delivery dropped"),
         };
-        error!(provider, message_id, reason, detail, advice, "{what}");
         counter!(metric, "provider" => provider, "reason" => reason).increment(1);
+        error!(provider, message_id, reason, detail, advice, "{what}");
     };
     match &delivery.outcome {
         Outcome::Stored(receipt) => {
-            receipt.record(provider);
             counter!("Recovered", "provider" => provider).increment(1);
             let lag = now.duration_since(delivery.received_at);
-            histogram!("RecoverLag").record(lag.as_secs_f64() * 1e3);
+            histogram!("RecoverLag").record(milliseconds(lag.as_secs_f64()));
+            receipt.record(provider);
         }
         Outcome::Answered(_) => {
+            counter!("Unanswered", "provider" => provider).increment(1);
             warn!(
                 provider,
                 message_id, "queued question dropped: the provider no longer waits for the answer"
             );
-            counter!("Unanswered", "provider" => provider).increment(1);
         }
         Outcome::Rejected(rejection) => {
             rejected(rejection.code(), &rejection.to_string(), rejection.advice());
@@ -287,8 +288,8 @@ fn record_recovered(recovered: &Recovered, now: Timestamp) {
             rejected(TOO_LARGE, &detail, "the table cannot hold it: read the message, then delete it");
         }
         Outcome::Queued { fault, .. } | Outcome::Failed(fault) => {
-            error!(provider, message_id, fault = fault.code(), "queued delivery not recovered yet: {fault}");
             counter!("RecoverFailed").increment(1);
+            error!(provider, message_id, fault = fault.code(), "queued delivery not recovered yet: {fault}");
         }
     }
 }

@@ -1,43 +1,37 @@
 //! The events table. One conditional write commits an event: the item is the event, its outbox and its dedupe record.
 //!
-//! Table: hash key `event_key` (S), range key `occurrence` (N), index `by_room` over `room_key` and `occurred_at`,
+//! Table: hash key `event_key` (S), range key `occurrence` (N), index `rooms` over `room_key` and `occurred_at`,
 //! index `by_time` over `time_shard` and `received_at`, time to live `expires_at`, stream NEW_IMAGE.
-
-use std::collections::HashMap;
-use std::io::{Read, Write};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use flate2::Compression;
-use flate2::read::GzDecoder;
-use flate2::write::GzEncoder;
 use jiff::{SignedDuration, Timestamp};
 use livehooks_core::{Dedupe, Normalized};
 use tracing::{info, warn};
-use uuid::Uuid;
+use uuid::{NoContext, Uuid};
 
 use crate::Fault;
 use crate::fault::describe;
+use crate::item::{ItemError, item};
+
+pub use crate::item::{
+    BY_TIME, Index, Item, ROOMS, UnreadableEvent, event_json, item_bytes, room_key, sortable, time_shard,
+    time_shards,
+};
 
 /// Within this time, a repeat of the previous event is the same event. Providers without ids document no retries, and a
 /// participant who leaves and rejoins may look like a repeat until the leave event arrives.
 const SEQUENCE_WINDOW: SignedDuration = SignedDuration::from_secs(10);
-/// How many of the latest items of a sequence are compared: events that were queued in an outage are stored out of order.
-const NEIGHBORS: i32 = 10;
+/// How many items of a sequence are read at a time. Two are seldom over 4 KB, so they cost one read unit.
+const PAGE: i32 = 2;
+/// How many of the latest items of a sequence are compared at most: events that were queued in an outage are stored out of
+/// order.
+const NEIGHBORS: usize = 10;
+/// How much later than its `write_id` says an item may have been written: a batch of queued deliveries has one time.
+const WRITE_DELAY: SignedDuration = SignedDuration::from_mins(1);
 /// How many occurrences are tried before the write fails.
 const ATTEMPTS: u32 = 10;
-/// Events of this size and above are compressed, because DynamoDB charges by the kilobyte.
-const COMPRESS_FROM_BYTES: usize = 16 * 1024;
-/// How many hash keys the index `by_time` has. All events received now have one of them, and DynamoDB accepts 1,000
-/// writes a second for each, so together as many as API Gateway accepts requests at most (`ThrottlingRateLimit`).
-const TIME_SHARDS: u32 = 10;
-/// DynamoDB's limit is 400 KB for an item; the other attributes need a few.
-const EVENT_BYTES_MAX: usize = 390 * 1024;
-
-/// An item: values by attribute name.
-pub type Item = HashMap<String, AttributeValue>;
 
 /// The events table.
 #[derive(Clone, Debug)]
@@ -78,6 +72,16 @@ pub enum PutError {
     Fault(Fault),
 }
 
+impl From<ItemError> for PutError {
+    fn from(error: ItemError) -> Self {
+        match error {
+            ItemError::TooLarge { bytes, bytes_max } => Self::TooLarge { bytes, bytes_max },
+            ItemError::Serialize(error) => Self::Fault(Fault::Store(error.to_string())),
+            ItemError::Compress(error) => Self::Fault(Fault::Store(error.to_string())),
+        }
+    }
+}
+
 impl Store {
     /// A store that keeps events for `retention` in `table`.
     pub fn new(client: Client, table: impl Into<String>, retention: SignedDuration) -> Self {
@@ -87,32 +91,36 @@ impl Store {
     /// Opens the connection for the first write. The result of the query does not matter.
     pub async fn warm_up(&self) {
         let key = AttributeValue::S("warm-up".into());
-        if let Err(PutError::Fault(fault)) = self.latest(key).await {
+        if let Err(PutError::Fault(fault)) = self.latest(key, Timestamp::MAX).await {
             warn!(fault = fault.code(), "no connection to the table at startup: {fault}");
         }
     }
 
-    /// Writes the event unless it is already stored. May be cancelled at any time, and retried.
+    /// Writes the event unless it is already stored, about `now`. May be cancelled at any time, and retried.
     ///
     /// # Errors
     /// [`PutError::TooLarge`] if the event does not fit into an item, a [`Fault`] for everything else.
-    pub async fn put(&self, event: &mut Normalized<'_>) -> Result<PutOutcome, PutError> {
+    pub async fn put(&self, event: &mut Normalized<'_>, now: Timestamp) -> Result<PutOutcome, PutError> {
         match event.dedupe {
-            Dedupe::ProviderId(_) | Dedupe::Body(_) => self.put_by_id(event).await,
-            Dedupe::Sequence(_) => self.put_in_sequence(event).await,
+            Dedupe::ProviderId(_) | Dedupe::Body(_) => self.put_by_id(event, now).await,
+            Dedupe::Sequence(_) => self.put_in_sequence(event, now).await,
         }
     }
 
-    async fn put_by_id(&self, event: &mut Normalized<'_>) -> Result<PutOutcome, PutError> {
+    async fn put_by_id(&self, event: &mut Normalized<'_>, now: Timestamp) -> Result<PutOutcome, PutError> {
         let id = event.dedupe.event_id(0);
-        Ok(match self.put_if_absent(event, 0).await? {
+        Ok(match self.put_if_absent(event, 0, now).await? {
             None => PutOutcome::New { id },
             Some(stored) => PutOutcome::Duplicate { id, altered: !has_body(&stored, event) },
         })
     }
 
-    async fn put_in_sequence(&self, event: &mut Normalized<'_>) -> Result<PutOutcome, PutError> {
-        let mut known = self.latest(AttributeValue::S(event.event_key())).await?;
+    async fn put_in_sequence(
+        &self,
+        event: &mut Normalized<'_>,
+        now: Timestamp,
+    ) -> Result<PutOutcome, PutError> {
+        let mut known = self.latest(AttributeValue::S(event.event_key()), event.event.recordedtime).await?;
         for _ in 0..ATTEMPTS {
             let twin = twin(&known, event);
             if let Some(Twin { occurrence, .. }) = twin.filter(|twin| twin.distance < SEQUENCE_WINDOW) {
@@ -120,7 +128,7 @@ impl Store {
             }
             let last = known.iter().filter_map(|item| number(item, "occurrence")).max();
             let next = last.map_or(0, |last| last + 1);
-            match self.put_if_absent(event, next).await? {
+            match self.put_if_absent(event, next, now).await? {
                 None => {
                     let id = event.dedupe.event_id(next);
                     if let Some(twin) = twin {
@@ -144,9 +152,10 @@ impl Store {
         &self,
         event: &mut Normalized<'_>,
         occurrence: u64,
+        now: Timestamp,
     ) -> Result<Option<Item>, PutError> {
-        let write_id = Uuid::new_v4().to_string();
-        let item = self.item(event, occurrence, &write_id)?;
+        let write_id = write_id(now).to_string();
+        let item = item(event, occurrence, &write_id, self.retention)?;
         let put = self
             .client
             .put_item()
@@ -166,142 +175,34 @@ impl Store {
         }
     }
 
-    async fn latest(&self, event_key: AttributeValue) -> Result<Vec<Item>, PutError> {
+    /// The latest items of a sequence, as far back as they may have been received in the window before `received_at`. An
+    /// item is written after those before it, which were received before that.
+    async fn latest(&self, event_key: AttributeValue, received_at: Timestamp) -> Result<Vec<Item>, PutError> {
+        let start = received_at.checked_sub(SEQUENCE_WINDOW + WRITE_DELAY).unwrap_or(Timestamp::MIN);
+        let is_old = |item: &Item| written_at(item).is_some_and(|time| time < start);
         let query = self
             .client
             .query()
             .table_name(&self.table)
             .key_condition_expression("event_key = :key")
             .expression_attribute_values(":key", event_key)
-            .projection_expression("occurrence, body_sha256, received_at")
+            .projection_expression("occurrence, body_sha256, received_at, write_id")
             .scan_index_forward(false)
             .consistent_read(true)
-            .limit(NEIGHBORS);
-        let output = query.send().await.map_err(|error| store_fault(&error))?;
-        Ok(output.items.unwrap_or_default())
-    }
-
-    fn item(
-        &self,
-        normalized: &mut Normalized<'_>,
-        occurrence: u64,
-        write_id: &str,
-    ) -> Result<Item, PutError> {
-        let fault = |error: serde_json::Error| PutError::Fault(Fault::Store(error.to_string()));
-        let json = normalized.to_json(occurrence).map_err(fault)?;
-        let event = &normalized.event;
-        let expires_at = event.recordedtime.as_second() + self.retention.as_secs();
-        let mut item = Item::from([
-            ("event_key".into(), AttributeValue::S(normalized.event_key())),
-            ("occurrence".into(), AttributeValue::N(occurrence.to_string())),
-            ("event".into(), pack(json)?),
-            ("type".into(), AttributeValue::S(event.r#type.as_str().into())),
-            ("occurred_at".into(), AttributeValue::S(sortable(event.time))),
-            ("received_at".into(), AttributeValue::S(sortable(event.recordedtime))),
-            ("time_shard".into(), AttributeValue::S(time_shard(&normalized.event_key()))),
-            ("body_sha256".into(), AttributeValue::S(normalized.body_hash.to_string())),
-            ("write_id".into(), AttributeValue::S(write_id.into())),
-            ("expires_at".into(), AttributeValue::N(expires_at.to_string())),
-        ]);
-        if let Some(room_key) = event.subject.as_deref().and_then(|room| room_key(event.provider, room)) {
-            item.insert("room_key".into(), AttributeValue::S(room_key));
+            .limit(PAGE);
+        let (mut known, mut next) = (Vec::new(), None);
+        loop {
+            let query = query.clone().set_exclusive_start_key(next);
+            let output = query.send().await.map_err(|error| store_fault(&error))?;
+            let page = output.items.unwrap_or_default();
+            let is_last = output.last_evaluated_key.is_none() || page.iter().any(is_old);
+            known.extend(page);
+            if is_last || known.len() >= NEIGHBORS {
+                return Ok(known);
+            }
+            next = output.last_evaluated_key;
         }
-        Ok(item)
     }
-}
-
-/// The hash key of the index `by_room`; `None` if the room's id is too long for a key, so the room is not indexed.
-pub fn room_key(provider: &str, room_id: &str) -> Option<String> {
-    const KEY_BYTES_MAX: usize = 2_048;
-    let key = format!("{provider}#{room_id}");
-    (key.len() <= KEY_BYTES_MAX).then_some(key)
-}
-
-/// The hash key of the index `by_time`: a digit that depends on the event's key.
-pub fn time_shard(event_key: &str) -> String {
-    let mut checksum = flate2::Crc::new();
-    checksum.update(event_key.as_bytes());
-    (checksum.sum() % TIME_SHARDS).to_string()
-}
-
-/// All hash keys of the index `by_time`.
-pub fn time_shards() -> impl Iterator<Item = String> {
-    (0..TIME_SHARDS).map(|shard| shard.to_string())
-}
-
-/// The CloudEvents JSON in an `event` attribute, which holds a string or gzip.
-///
-/// # Errors
-/// Says what was found instead.
-pub fn unpack(event: Option<&AttributeValue>) -> Result<String, UnreadableEvent> {
-    match event {
-        Some(AttributeValue::S(json)) => Ok(json.clone()),
-        Some(AttributeValue::B(bytes)) => gunzip(bytes.as_ref()),
-        _ => Err(UnreadableEvent::Attribute { name: "event", expected: "a string or bytes" }),
-    }
-}
-
-/// A compressed event's JSON.
-pub(crate) fn gunzip(bytes: &[u8]) -> Result<String, UnreadableEvent> {
-    let mut json = String::new();
-    let read = GzDecoder::new(bytes).read_to_string(&mut json);
-    read.map(|_| json).map_err(|_| UnreadableEvent::Attribute { name: "event", expected: "gzip" })
-}
-
-/// Why an item of the table cannot be published or shown. Never repeats the item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum UnreadableEvent {
-    /// An attribute is missing, or holds something else.
-    #[error("expected {expected} in attribute {name}, found none")]
-    Attribute {
-        /// The attribute's name.
-        name: &'static str,
-        /// What it has to hold.
-        expected: &'static str,
-    },
-    /// The JSON is not an event. Only the position is reported, because serde_json's messages quote the input.
-    #[error("expected an event, found none at line {line} column {column}")]
-    NotAnEvent {
-        /// The line of the first error.
-        line: usize,
-        /// The column of the first error.
-        column: usize,
-    },
-    /// The event stays too large for SNS without its raw part and its data.
-    #[error("expected an event that can be reduced to {bytes_max} bytes, found a larger one")]
-    TooLarge {
-        /// The largest message that SNS accepts.
-        bytes_max: usize,
-    },
-}
-
-impl From<serde_json::Error> for UnreadableEvent {
-    fn from(error: serde_json::Error) -> Self {
-        Self::NotAnEvent { line: error.line(), column: error.column() }
-    }
-}
-
-fn pack(json: String) -> Result<AttributeValue, PutError> {
-    if json.len() < COMPRESS_FROM_BYTES {
-        return Ok(AttributeValue::S(json));
-    }
-    let gzip = || {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(json.as_bytes())?;
-        encoder.finish()
-    };
-    let bytes: std::io::Result<Vec<u8>> = gzip();
-    match bytes {
-        Ok(bytes) if bytes.len() <= EVENT_BYTES_MAX => Ok(AttributeValue::B(Blob::new(bytes))),
-        Ok(bytes) => Err(PutError::TooLarge { bytes: bytes.len(), bytes_max: EVENT_BYTES_MAX }),
-        Err(error) => Err(PutError::Fault(Fault::Store(error.to_string()))),
-    }
-}
-
-/// A time as the table stores it. Fixed width, so that string order is chronological.
-pub fn sortable(time: Timestamp) -> String {
-    format!("{time:.9}")
 }
 
 /// A neighbor of an event with the same body.
@@ -329,6 +230,19 @@ fn twin(known: &[Item], event: &Normalized<'_>) -> Option<Twin> {
         distance: received_at.duration_since(*time).abs(),
     });
     twins.min_by_key(|twin| twin.distance)
+}
+
+/// Identifies an attempt to write, and says when that was.
+fn write_id(now: Timestamp) -> Uuid {
+    let seconds = now.as_second().try_into().unwrap_or_default();
+    let nanoseconds = now.subsec_nanosecond().try_into().unwrap_or_default();
+    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanoseconds))
+}
+
+/// When an item was written; `None` for those of older versions.
+fn written_at(item: &Item) -> Option<Timestamp> {
+    let (seconds, _) = string(item, "write_id")?.parse::<Uuid>().ok()?.get_timestamp()?.to_unix();
+    Timestamp::from_second(seconds.try_into().ok()?).ok()
 }
 
 fn has_body(item: &Item, event: &Normalized<'_>) -> bool {

@@ -90,6 +90,11 @@ impl Event {
         Ok(event)
     }
 
+    /// What identifies it: its source and its id.
+    pub fn key(&self) -> (&str, &str) {
+        (&self.source, &self.id)
+    }
+
     /// The session's id, if the provider names one.
     pub fn session_id(&self) -> Option<&str> {
         self.data.session.as_ref()?.id.as_deref()
