@@ -9,19 +9,22 @@ from stack import EXAMPLE, ROOT, meeting
 
 FOLDER = ROOT / "docs/screenshots"
 ROOM = "friday-standup"
+# The room of the README's first picture.
+SIMULATED = "standup"
 
 
 @pytest.fixture(scope="module")
 def chosen(dev):
     """Sends the events for the screenshots, and returns the id of the event to open."""
     FOLDER.mkdir(exist_ok=True)
-    dev.send("all", "--room", "standup")
+    dev.simulate("livekit", "--room", SIMULATED, "--seed", "7")
+    dev.send("all", "--room", "daily")
     for body in meeting(ROOM):
         dev.livekit(body)
-    dev.send(EXAMPLE, "participant_joined", "--room", "standup", "--duplicate")
+    dev.send(EXAMPLE, "participant_joined", "--room", "daily", "--duplicate")
     dev.forge(EXAMPLE, "room_started")
     dev.send("videosdk", "participant-joined", "--room", "town-hall")
-    sent = dev.send("livekit", "participant_joined", "--room", "standup", "--participant", "zoe", "--duplicate")
+    sent = dev.send("livekit", "participant_joined", "--room", "daily", "--participant", "zoe", "--duplicate")
     dev.send("100ms", "peer.join.success", "--room", "town-hall")
     return sent.split()[-1]
 
@@ -50,8 +53,8 @@ def test_list(visit, chosen, name, scheme):
 
 
 def test_timeline(visit, chosen):
-    page = visit(viewport={"width": 1280, "height": 640}).open(f"/#/room?provider=livekit&room={ROOM}")
-    page.locator(".span.failed").hover()
+    page = visit(viewport={"width": 1280, "height": 640}).open(f"/#/room?provider=livekit&room={SIMULATED}")
+    page.locator(".span").nth(3).hover()
     shot(page, "timeline")
 
 

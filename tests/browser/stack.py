@@ -49,6 +49,11 @@ class Dev:
                               cwd=self.folder, capture_output=True, text=True)
         return done.stdout + done.stderr
 
+    def simulate(self, *arguments: str) -> None:
+        """Runs `livehooks simulate`."""
+        command = [LIVEHOOKS, "simulate", *arguments, "--url", self.url, "--keys", self.banner["keys"]]
+        subprocess.run(command, cwd=self.folder, capture_output=True, check=True)
+
     def forge(self, *arguments: str) -> str:
         """The same, signed with unknown keys."""
         forged = self.folder / "forged.json"
