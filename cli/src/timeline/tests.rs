@@ -132,7 +132,7 @@ fn two_devices_of_one_user_share_a_lane_and_end_separately() {
 fn a_leave_ends_nobody_elses_stay() {
     let user = |id: &str| json!({ "session": { "id": "s1" }, "participant": { "user_id": id } });
     let events = [event(0, "participant.joined", user("ann")), event(60, "participant.left", user("bob"))];
-    assert_eq!(shown(&events), ["participant ann: 0-?", "participant bob: ?-60"]);
+    assert_eq!(shown(&events), ["participant bob: ?-60", "participant ann: 0-?"]);
 }
 
 #[test]
