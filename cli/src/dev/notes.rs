@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use livehooks_event::Event;
 use serde::Deserialize;
 
 use super::NotificationLog;
@@ -10,13 +11,7 @@ use crate::inspect::Log;
 
 #[derive(Deserialize)]
 struct Entry {
-    message: Message,
-}
-
-#[derive(Deserialize)]
-struct Message {
-    provider: String,
-    id: String,
+    message: Event,
 }
 
 /// Records when each event was published, as long as the local stack runs.
