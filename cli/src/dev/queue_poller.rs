@@ -40,6 +40,11 @@ enum Step {
 
 impl QueuePoller {
     pub(super) async fn run(self) {
+        // Two batches at a time, as in template.yaml.
+        tokio::join!(self.poll(), self.poll());
+    }
+
+    async fn poll(&self) {
         loop {
             match self.step().await {
                 Ok(Step::Progress) => {}

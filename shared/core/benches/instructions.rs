@@ -111,7 +111,8 @@ fn compare(slower: bool) -> ExitCode {
     for case in cases().into_iter().filter(|case| !slower || case.contains("complete")) {
         let [few, many] = if case.ends_with("100kB") || case.ends_with("1MiB") { [2, 12] } else { [20, 120] };
         // An RSA signature takes a random number of instructions; more rounds average it out.
-        let is_averaged = SIGNED_WITH_RSA.iter().any(|name| case.starts_with(name)) && !case.contains("verify");
+        let is_averaged =
+            SIGNED_WITH_RSA.iter().any(|name| case.starts_with(name)) && !case.contains("verify");
         let rounds = [few, if is_averaged { 10 * many } else { many }];
         let [few, many] = rounds.map(|rounds| count(&case, rounds, slower));
         let found = (many - few) / (rounds[1] - rounds[0]);

@@ -1,8 +1,5 @@
 //! `livehooks queue` with the local stack, and with a deployed one for whose CloudFormation and SQS the test answers.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod harness;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,11 +8,11 @@ use std::path::Path;
 use std::process::Output;
 use std::sync::{Arc, Mutex};
 
+use crate::harness::{Dev, EXAMPLE, Example, json_lines, livehooks, ran, stderr, stdout};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use harness::{Dev, EXAMPLE, Example, json_lines, livehooks, ran, stderr, stdout};
 use jiff::Timestamp;
 use livehooks::dev::Queue;
 use livehooks_aws::Fault;

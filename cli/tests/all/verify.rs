@@ -1,12 +1,9 @@
 //! `livehooks verify` on the fixtures that the core's tests use.
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod harness;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use harness::{livehooks, run, stderr, stdout};
+use crate::harness::{livehooks, run, stderr, stdout};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 

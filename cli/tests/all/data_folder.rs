@@ -1,14 +1,11 @@
 //! Only its owner can read the data folder.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod harness;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use harness::{Dev, EXAMPLE, json_lines, run, send};
+use crate::harness::{Dev, EXAMPLE, json_lines, run, send};
 use serde_json::json;
 
 fn mode(path: &Path) -> u32 {

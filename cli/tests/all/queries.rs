@@ -1,13 +1,10 @@
 //! The commands that query stored events.
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod harness;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
-use harness::{Dev, EXAMPLE, json_lines, livehooks, ran, run, send, stderr, stdout};
+use crate::harness::{Dev, EXAMPLE, json_lines, livehooks, ran, run, send, stderr, stdout};
 
 /// A local stack with every sample type of one provider in room `standup`, and a join in room `other`.
 fn stack(folder: &Path) -> Dev {

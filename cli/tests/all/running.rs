@@ -1,13 +1,10 @@
 //! Which local stack a command uses: that of its folder, or none without saying so.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod harness;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use harness::{Dev, EXAMPLE, interrupt, json_lines, run, send, stderr, stdout};
+use crate::harness::{Dev, EXAMPLE, interrupt, json_lines, run, send, stderr, stdout};
 use serde_json::Value;
 
 fn file(folder: &Path) -> PathBuf {

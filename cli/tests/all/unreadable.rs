@@ -1,12 +1,9 @@
 //! An item that contains no valid event does not hide the others.
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod harness;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Output, Stdio};
 
-use harness::{App, Dev, EXAMPLE, interrupt, livehooks, run, send, stderr, stdout};
+use crate::harness::{App, Dev, EXAMPLE, interrupt, livehooks, run, send, stderr, stdout};
 
 #[test]
 fn an_unreadable_item_is_skipped_named_and_counted() {

@@ -1,14 +1,11 @@
 //! `keys` with a keys file.
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod harness;
 
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 
-use harness::{livehooks, stderr};
+use crate::harness::{livehooks, stderr};
 use serde_json::json;
 
 /// Adds a secret of LiveKit to `keys.json`, and returns the exit code and the messages.

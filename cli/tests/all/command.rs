@@ -1,14 +1,11 @@
 //! The command as users run it: processes, terminals and exit codes.
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod harness;
 
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use harness::{Dev, livehooks, send, stderr, stdout};
+use crate::harness::{Dev, livehooks, send, stderr, stdout};
 
 /// The error of `dev` when it cannot start.
 fn start_error(folder: &Path, arguments: &[&str]) -> String {

@@ -1,10 +1,7 @@
 //! What foreign web pages, DNS rebinding and tunnels can reach of the local servers.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-mod harness;
-
-use harness::{Dev, EXAMPLE, ask, is_forbidden, send};
+use crate::harness::{Dev, EXAMPLE, ask, is_forbidden, send};
 
 const SCAN: &str = "POST / HTTP/1.1\r\nContent-Type: application/x-amz-json-1.0\r\n\
      X-Amz-Target: DynamoDB_20120810.Scan\r\nX-Amz-Date: 20260101T000000Z\r\n\

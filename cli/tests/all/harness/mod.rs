@@ -1,5 +1,4 @@
 //! Runs the command and the local stack as processes.
-#![allow(dead_code, reason = "each test file uses only some of it")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

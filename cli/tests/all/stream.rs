@@ -1,8 +1,6 @@
 //! Following the table's stream: nothing is lost if an iterator expires, a shard is throttled or the stack restarts.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-mod harness;
 #[path = "harness/stream_proxy.rs"]
 mod stream_proxy;
 
@@ -11,7 +9,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
 
-use harness::{App, Dev, EXAMPLE, interrupt, json_lines, livehooks, send};
+use crate::harness::{App, Dev, EXAMPLE, interrupt, json_lines, livehooks, send};
 use jiff::{SignedDuration, Timestamp};
 use livehooks::history::{Cursor, ShardCursor, Tail, TailError};
 use serde_json::Value;

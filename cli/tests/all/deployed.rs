@@ -1,9 +1,6 @@
 //! The commands with a deployed stack. The test answers for CloudFormation and Secrets Manager on loopback; DynamoDB, its
 //! stream and SNS are the local stack's.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-mod harness;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,11 +9,11 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
+use crate::harness::{App, Dev, ask, is_forbidden, livehooks, send, stderr, stdout};
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use harness::{App, Dev, ask, is_forbidden, livehooks, send, stderr, stdout};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
