@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use livehooks_event::Event;
 use serde::Deserialize;
 
 use super::NotificationLog;
@@ -11,7 +10,13 @@ use crate::inspect::Log;
 
 #[derive(Deserialize)]
 struct Entry {
-    message: Event,
+    message: Message,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    provider: String,
+    id: String,
 }
 
 /// Records when each event was published, as long as the local stack runs.

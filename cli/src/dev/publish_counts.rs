@@ -3,7 +3,6 @@
 use std::sync::{Mutex, PoisonError};
 
 use livehooks_aws::Notification;
-use livehooks_event::Event;
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +16,13 @@ pub struct PublishCount {
 }
 
 pub(super) struct PublishCounts(Mutex<Connection>);
+
+#[derive(Deserialize)]
+struct Message {
+    source: String,
+    id: String,
+    replayid: Option<String>,
+}
 
 impl PublishCounts {
     pub(super) fn new() -> rusqlite::Result<Self> {
@@ -43,9 +49,9 @@ impl PublishCounts {
             )?;
             for notification in notifications {
                 // Others than events cannot be asked for.
-                let Ok(event) = Event::from_json(&notification.message) else { continue };
-                let is_replayed = event.replayid.is_some();
-                add.execute((event.source, event.id, !is_replayed, is_replayed))?;
+                let Ok(message) = serde_json::from_str::<Message>(&notification.message) else { continue };
+                let is_replayed = message.replayid.is_some();
+                add.execute((message.source, message.id, !is_replayed, is_replayed))?;
             }
         }
         transaction.commit()
