@@ -106,8 +106,12 @@ async fn samples<P: Provider>(notifier: &Notifier, telemetry: &Telemetry) {
 /// The sample with ids of usual length and a field that makes it this long; `None` if it is longer.
 fn padded(sample: &Sample<'_>, body_bytes: usize, rng: &mut fastrand::Rng) -> Option<String> {
     let id = || Uuid::new_v4().to_string();
-    let values =
-        SampleValues { room: id(), participant: id(), session: id(), id: id(), now: Timestamp::now() };
+    let values = SampleValues {
+        room: id(),
+        participant: id(),
+        session: id(),
+        ..SampleValues::of(id(), Timestamp::now())
+    };
     let body = sample.body(&values);
     let around = r#","padding":"""#.len();
     let padding = body_bytes.checked_sub(body.len() + around)?;

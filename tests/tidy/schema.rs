@@ -48,6 +48,18 @@ fn the_schema_names_all_providers_and_the_objects_of_each_type() {
     assert_eq!(schema, expected);
 }
 
+#[test]
+fn the_description_of_the_topic_has_all_message_attributes() {
+    let description = read("schema/asyncapi.yaml");
+    let (_, headers) = description.split_once("\n      headers:\n").unwrap();
+    let (headers, _) = headers.split_once("\n      payload:").unwrap();
+    let (_, properties) = headers.split_once("\n        properties:\n").unwrap();
+    let lines = properties.lines().filter_map(|line| line.strip_prefix("          "));
+    let names = lines.filter_map(|line| line.split_once(':')).map(|(name, _)| name);
+    let names: Vec<&str> = names.filter(|name| !name.starts_with(' ')).collect();
+    assert_eq!(names, livehooks_aws::notification::ATTRIBUTES);
+}
+
 /// Replaces what lies between the first `start` and the next `end`.
 fn replaced(text: &str, start: &str, end: &str, new: &str) -> String {
     let (before, rest) = text.split_once(start).unwrap_or_else(|| panic!("{FILE} lacks {start}"));
@@ -57,39 +69,57 @@ fn replaced(text: &str, start: &str, end: &str, new: &str) -> String {
 
 type Objects = BTreeSet<String>;
 
-/// A condition for each group of types of a family that require the same objects: those that every documented body gives
-/// them. They may have those that any fixture gives them.
+/// Types of one family that require the same objects.
+struct Group {
+    family: &'static str,
+    types: Vec<&'static str>,
+    /// What every documented body gives them.
+    required: Objects,
+    /// What any fixture gives them.
+    possible: Objects,
+}
+
+/// The conditions in the schema, one for each group.
 fn conditions() -> String {
     let events = events();
-    let mut groups: Vec<(&str, Objects, Objects, Vec<&str>)> = Vec::new();
+    let mut groups: Vec<Group> = Vec::new();
     for kind in EventType::ALL.iter().map(|kind| kind.as_str()) {
         let of_type = || events.iter().filter(|event| event.kind == kind);
         let documented = of_type().filter(|event| event.is_documented).map(|event| event.objects.clone());
         let required = documented.reduce(|one, other| &one & &other).unwrap_or_default();
-        let possible = of_type().flat_map(|event| event.objects.clone());
+        if required.is_empty() {
+            continue;
+        }
+        let possible: Objects = of_type().flat_map(|event| event.objects.clone()).collect();
         let family = kind.split('.').nth(1).unwrap();
-        match groups.iter_mut().find(|group| (group.0, &group.1) == (family, &required)) {
-            _ if required.is_empty() => {}
+        let is_same = |group: &&mut Group| group.family == family && group.required == required;
+        match groups.iter_mut().find(is_same) {
             Some(group) => {
-                group.2.extend(possible);
-                group.3.push(kind);
+                group.types.push(kind);
+                group.possible.extend(possible);
             }
-            None => groups.push((family, required, possible.collect(), vec![kind])),
+            None => groups.push(Group { family, types: vec![kind], required, possible }),
         }
     }
-    let condition = |(_, required, possible, kinds): &(&str, Objects, Objects, Vec<&str>)| {
-        let list = |names: Vec<String>| names.join(", ");
-        let kinds = list(kinds.iter().map(|kind| format!("\"{kind}\"")).collect());
-        let required = list(required.iter().map(|name| format!("\"{name}\"")).collect());
-        let possible = list(possible.iter().map(|name| format!("\"{name}\": true")).collect());
+    groups.iter().map(Group::condition).collect::<Vec<_>>().join(",\n")
+}
+
+impl Group {
+    fn condition(&self) -> String {
+        let quoted = |name: &str| format!("\"{name}\"");
+        let types: Vec<String> = self.types.iter().map(|name| quoted(name)).collect();
+        let required: Vec<String> = self.required.iter().map(|name| quoted(name)).collect();
+        let possible: Vec<String> = self.possible.iter().map(|name| format!("\"{name}\": true")).collect();
         format!(
             r#"      {{
-        "if": {{ "properties": {{ "type": {{ "enum": [{kinds}] }} }} }},
-        "then": {{ "properties": {{ "data": {{ "required": [{required}], "properties": {{ {possible} }} }} }} }}
-      }}"#
+        "if": {{ "properties": {{ "type": {{ "enum": [{}] }} }} }},
+        "then": {{ "properties": {{ "data": {{ "required": [{}], "properties": {{ {} }} }} }} }}
+      }}"#,
+            types.join(", "),
+            required.join(", "),
+            possible.join(", ")
         )
-    };
-    groups.iter().map(condition).collect::<Vec<_>>().join(",\n")
+    }
 }
 
 struct Expected {
@@ -117,16 +147,4 @@ fn events() -> Vec<Expected> {
         }
     }
     events
-}
-
-#[test]
-fn the_description_of_the_topic_has_all_message_attributes() {
-    let description = read("schema/asyncapi.yaml");
-    let (_, headers) = description.split_once("\n      headers:\n").unwrap();
-    let (headers, _) = headers.split_once("\n      payload:").unwrap();
-    let (_, properties) = headers.split_once("\n        properties:\n").unwrap();
-    let lines = properties.lines().filter_map(|line| line.strip_prefix("          "));
-    let names = lines.filter_map(|line| line.split_once(':')).map(|(name, _)| name);
-    let names: Vec<&str> = names.filter(|name| !name.starts_with(' ')).collect();
-    assert_eq!(names, livehooks_aws::notification::ATTRIBUTES);
 }

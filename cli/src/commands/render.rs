@@ -344,9 +344,9 @@ mod tests {
         data["session"] = json!({ "id": "s1" });
         serde_json::from_value(json!({
             "specversion": "1.0", "id": format!("{kind}@{second}"), "source": "/livehooks/p",
-            "type": format!("live.{kind}"), "subject": "standup", "time": time, "recordedtime": time, "timebasis": "provider", "provider": "p",
-            "assurance": "signed", "dedupebasis": "provider-id", "datacontenttype": "application/json",
-            "data": data,
+            "type": format!("live.{kind}"), "subject": "standup", "time": time, "recordedtime": time,
+            "timebasis": "provider", "provider": "p", "assurance": "signed", "dedupebasis": "provider-id",
+            "datacontenttype": "application/json", "data": data,
         }))
         .unwrap()
     }

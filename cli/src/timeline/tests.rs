@@ -7,8 +7,9 @@ pub(super) fn event(second: i64, kind: &str, data: Value) -> Event {
     let time = Timestamp::from_second(1_761_815_000 + second).unwrap();
     let room = data["room"]["id"].as_str().unwrap_or("room01");
     serde_json::from_value(json!({
-        "specversion": "1.0", "id": format!("{kind}@{second}"), "source": "/livehooks/p", "type": format!("live.{kind}"),
-        "subject": room, "time": time, "recordedtime": time, "timebasis": "provider", "provider": "p",
+        "specversion": "1.0", "id": format!("{kind}@{second}"), "source": "/livehooks/p",
+        "type": format!("live.{kind}"), "subject": room, "time": time, "recordedtime": time,
+        "timebasis": "provider", "provider": "p",
         "assurance": "signed", "dedupebasis": "provider-id", "datacontenttype": "application/json", "data": data,
     }))
     .unwrap()

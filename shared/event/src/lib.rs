@@ -67,7 +67,8 @@ pub struct Event {
     pub dedupebasis: DedupeBasis,
     /// Media type of `data`, `application/json`.
     pub datacontenttype: String,
-    /// Where the complete event is, if it was too large for a message: `dynamodb://<table>/<event_key, percent-encoded>/<occurrence>`.
+    /// Where the complete event is, if it was too large for a message:
+    /// `dynamodb://<table>/<event_key, percent-encoded>/<occurrence>`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dataref: Option<String>,
     /// New for each replay of a stored event; absent in the first publication.
