@@ -75,6 +75,10 @@ function pane(title, text, ...notes) {
 
 function raw(event) {
   const title = `${event.provider}'s JSON`;
+  if (event.raw === null && event.raw_base64 === null) {
+    return h("section", { class: "pane" }, h("h3", {}, title),
+      h("p", {}, note(event.forgotten ? `erased with livehooks forget: ${event.forgotten}` : "none")));
+  }
   if (event.raw !== null) return pane(title, event.raw, event.is_redacted ? note("secrets redacted") : "");
   return h("section", { class: "pane" }, h("h3", {}, `${event.provider}'s body`, note("not JSON: base64"), copyButton("Copy", () => event.raw_base64)),
     h("pre", { class: "json", tabindex: "0", "aria-label": "Body in base64" }, event.raw_base64));

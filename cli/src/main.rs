@@ -9,6 +9,7 @@ use livehooks::commands::dev::Dev;
 use livehooks::commands::event::PrintEvent;
 use livehooks::commands::events::Events;
 use livehooks::commands::explain::Explain;
+use livehooks::commands::forget::Forget;
 use livehooks::commands::inspect::Inspect;
 use livehooks::commands::keys::ManageKeys;
 use livehooks::commands::listen::Listen;
@@ -58,6 +59,8 @@ enum Command {
     Unfinished(Unfinished),
     /// Deliver a stack's events to a local URL
     Listen(Listen),
+    /// Erase a person from the stored events
+    Forget(Forget),
     /// Show queued deliveries and redrive dead letters
     Queue(ManageQueue),
     /// Show, add and retire a stack's keys
@@ -82,6 +85,7 @@ async fn main() -> ExitCode {
         Command::Replay(replay) => replay.run().await,
         Command::Unfinished(unfinished) => unfinished.run().await,
         Command::Listen(listen) => listen.run().await,
+        Command::Forget(forget) => forget.run().await,
         Command::Queue(queue) => queue.run().await,
         Command::Keys(keys) => keys.run().await,
         Command::Completions(shell) => {

@@ -8,7 +8,7 @@ use super::{StackOptions, ended};
 use crate::dev::PublishCount;
 use crate::error::{CommandError, Ending};
 use crate::forward::describe;
-use crate::history::{Filter, HistoryError, Source, Stored, decision};
+use crate::history::{Filter, HistoryError, Source, Stored, Tombstone, decision};
 use crate::local::lock_file::RunningStack;
 use crate::terminal::{BOLD, GREEN, YELLOW, length, line, local, safe, styled};
 
@@ -61,6 +61,8 @@ struct StorageInfo<'a> {
     is_compressed: bool,
     body_sha256: &'a str,
     expires_at: Option<Timestamp>,
+    /// When parts of it were erased.
+    forgotten_at: Option<Timestamp>,
 }
 
 /// Whether the event was published, as far as is known.
@@ -82,6 +84,12 @@ impl Explain {
     pub async fn run(self) -> Result<Ending, CommandError> {
         let source = self.stack.source().await?;
         let mut found = source.events_with_id(&self.event_id).await?;
+        let forgotten =
+            if found.is_empty() { source.tombstones_with_id(&self.event_id).await? } else { Vec::new() };
+        if !forgotten.is_empty() {
+            forgotten.iter().try_for_each(|tombstone| self.print_tombstone(&source, tombstone))?;
+            return Ok(ended(&source, Ending::Fine));
+        }
         if found.is_empty() {
             // `events` truncates long ids, so a prefix is accepted, although it takes a look at every entry of the index.
             let part = self.event_id.trim_end_matches('…');
@@ -113,6 +121,24 @@ impl Explain {
         }
         Ok(ended(&source, Ending::Fine))
     }
+
+    fn print_tombstone(&self, source: &Source, tombstone: &Tombstone) -> Result<(), CommandError> {
+        if self.json {
+            return Ok(line(serde_json::to_string(tombstone).unwrap_or_default())?);
+        }
+        row("event", &safe(&self.event_id, 120))?;
+        row("type", &safe(&tombstone.r#type, 80))?;
+        if let Some(received_at) = tombstone.received_at {
+            row("received", &time(received_at))?;
+        }
+        row("forgotten", &format!("{} with `livehooks forget`", time(tombstone.forgotten_at)))?;
+        row("stored", &key(source, &tombstone.event_key, tombstone.occurrence))?;
+        row("", "only the key, so that a repeated delivery is a duplicate")?;
+        match tombstone.expires_at {
+            Some(expires_at) => row("", &format!("expires {}", time(expires_at))),
+            None => Ok(()),
+        }
+    }
 }
 
 async fn history<'a>(source: &'a Source, stored: &'a Stored) -> Result<EventHistory<'a>, CommandError> {
@@ -139,6 +165,7 @@ async fn history<'a>(source: &'a Source, stored: &'a Stored) -> Result<EventHist
             is_compressed: stored.is_compressed,
             body_sha256: &stored.body_sha256,
             expires_at: stored.expires_at,
+            forgotten_at: stored.forgotten_at,
         },
         published: match &source.stack {
             None => published_locally(stored).await,
@@ -199,8 +226,6 @@ async fn published_in_aws(source: &Source, stored: &Stored) -> Published {
 
 fn print(source: &Source, stored: &Stored, history: &EventHistory<'_>) -> Result<(), CommandError> {
     let event = &stored.event;
-    let row = |name: &str, text: &str| line(format!("{} {text}", styled(BOLD, format!("{name:11}"))));
-    let time = |time| local(time, "%Y-%m-%d %H:%M:%S%.3f %Z");
     let known = |text: &Option<String>| safe(text.as_deref().unwrap_or("-"), 80);
     row("event", &safe(&event.id, 120))?;
     row("type", &format!("{} ({} type {})", event.r#type, event.provider, known(&event.providertype)))?;
@@ -224,15 +249,15 @@ fn print(source: &Source, stored: &Stored, history: &EventHistory<'_>) -> Result
         row("", &format!("account or key {}", safe(account, 60)))?;
     }
     row("dedupe", &format!("by {}; {}", event.dedupebasis, history.dedupe.decision))?;
-    row(
-        "stored",
-        &format!("table {}, key {} / {}", source.table, safe(&stored.event_key, 120), stored.occurrence),
-    )?;
+    row("stored", &key(source, &stored.event_key, stored.occurrence))?;
     let packed = if stored.is_compressed { " compressed" } else { "" };
     row("", &format!("{} bytes{packed}", stored.event_bytes))?;
     row("", &format!("body {}", stored.body_sha256))?;
     if let Some(expires_at) = stored.expires_at {
         row("", &format!("expires {}", time(expires_at)))?;
+    }
+    if let Some(forgotten_at) = stored.forgotten_at {
+        row("forgotten", &format!("{}: a person and the provider's JSON were erased", time(forgotten_at)))?;
     }
     let published = match history.published.is_published {
         Some(true) => styled(GREEN, &history.published.detail),
@@ -243,6 +268,18 @@ fn print(source: &Source, stored: &Stored, history: &EventHistory<'_>) -> Result
         row("", command)?;
     }
     Ok(())
+}
+
+fn row(name: &str, text: &str) -> Result<(), CommandError> {
+    Ok(line(format!("{} {text}", styled(BOLD, format!("{name:11}"))))?)
+}
+
+fn time(time: Timestamp) -> String {
+    local(time, "%Y-%m-%d %H:%M:%S%.3f %Z")
+}
+
+fn key(source: &Source, event_key: &str, occurrence: u64) -> String {
+    format!("table {}, key {} / {occurrence}", source.table, safe(event_key, 120))
 }
 
 fn assurance_text(assurance: &Assurance) -> &'static str {

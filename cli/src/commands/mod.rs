@@ -5,6 +5,7 @@ pub mod dev;
 pub mod event;
 pub mod events;
 pub mod explain;
+pub mod forget;
 pub mod inspect;
 pub mod keys;
 pub mod listen;

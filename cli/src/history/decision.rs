@@ -20,6 +20,9 @@ pub async fn decision(source: &Source, stored: &Stored) -> Result<String, Histor
         Err(HistoryError::NoEvent { .. }) => {
             return Ok(format!("new: occurrence {before} of its sequence existed and cannot be read"));
         }
+        Err(HistoryError::Forgotten(_)) => {
+            return Ok(format!("new: occurrence {before} of its sequence existed and was erased"));
+        }
         previous => previous?,
     };
     Ok(match previous {

@@ -22,7 +22,11 @@ type Key = (String, u64);
 impl Source {
     /// The items of these entries, in their order. Entries whose items have expired are left out.
     pub(super) async fn items(&self, entries: Vec<Item>) -> Result<Vec<Item>, HistoryError> {
-        let keys: Vec<Key> = entries.iter().map(key).map(|key| (key.event_key, key.occurrence)).collect();
+        self.items_with(entries.iter().map(key).map(|key| (key.event_key, key.occurrence)).collect()).await
+    }
+
+    /// The items with these keys, in their order. Those that have expired are left out.
+    pub(super) async fn items_with(&self, keys: Vec<Key>) -> Result<Vec<Item>, HistoryError> {
         let mut found = self.batches(&keys, false).await?;
         // The index may be ahead of the copy of the table that answered.
         let missing: Vec<Key> = keys.iter().filter(|key| !found.contains_key(*key)).cloned().collect();

@@ -8,9 +8,11 @@ mod lookup;
 mod source;
 mod stored;
 mod tail;
+mod tombstone;
 mod unreadable;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use livehooks_aws::store::Item;
 use livehooks_signing::PROVIDERS;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +25,7 @@ pub use source::{DeployedStack, Source};
 pub use stored::Stored;
 pub(crate) use tail::{CLOCKS_DIFFER, STREAM_REACHES};
 pub use tail::{Cursor, ShardCursor, Tail, TailError, Tailed};
+pub use tombstone::Tombstone;
 
 /// Why stored events cannot be read.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -42,6 +45,8 @@ pub enum HistoryError {
     NoIndex { stack: String, why: String },
     #[error("the item {event_key} does not contain a valid event: {why}")]
     NoEvent { event_key: String, why: String },
+    #[error("the event {} was erased with `livehooks forget` at {}", .0.event_key, .0.forgotten_at)]
+    Forgotten(Box<Tombstone>),
     #[error("{0}")]
     Certificates(String),
     #[error("no region is configured\n  pass --region, set AWS_REGION, or use a profile that has one")]
@@ -106,10 +111,18 @@ impl Source {
         Ok(found.into_iter().rev().map(|found| found.key).collect())
     }
 
+    /// The complete items with these keys, in their order. Those that have expired are left out.
+    ///
+    /// # Errors
+    /// If the table cannot be read.
+    pub async fn items_at(&self, keys: &[EventKey]) -> Result<Vec<Item>, HistoryError> {
+        self.items_with(keys.iter().map(|key| (key.event_key.clone(), key.occurrence)).collect()).await
+    }
+
     /// The event with a key, unless it has expired.
     ///
     /// # Errors
-    /// If the table cannot be read, or the item contains no valid event.
+    /// If the table cannot be read, or the item contains no valid event or a tombstone.
     pub async fn event_at(&self, event_key: &str, occurrence: u64) -> Result<Option<Stored>, HistoryError> {
         let get = self
             .client
@@ -126,17 +139,27 @@ impl Source {
     /// # Errors
     /// If the table cannot be read.
     pub async fn events_with_id(&self, id: &str) -> Result<Vec<Stored>, HistoryError> {
-        let sequence =
-            id.rsplit_once('.').and_then(|(hash, occurrence)| Some((hash, occurrence.parse::<u64>().ok()?)));
-        let candidates = [Some((id, 0)), sequence];
         let mut found = Vec::new();
-        for provider in PROVIDERS {
-            for (name, occurrence) in candidates.iter().flatten() {
-                let at = self.event_at(&format!("{}#{name}", provider.name), *occurrence).await;
-                found.extend(self.readable(at)?.flatten());
-            }
+        for (event_key, occurrence) in keys_of(id) {
+            let at = self.event_at(&event_key, occurrence).await;
+            found.extend(self.readable(at)?.flatten());
         }
         found.retain(|stored| stored.event.id == id);
+        Ok(found)
+    }
+
+    /// The erased events that had this id.
+    ///
+    /// # Errors
+    /// If the table cannot be read.
+    pub async fn tombstones_with_id(&self, id: &str) -> Result<Vec<Tombstone>, HistoryError> {
+        let mut found = Vec::new();
+        for (event_key, occurrence) in keys_of(id) {
+            match self.event_at(&event_key, occurrence).await {
+                Err(HistoryError::Forgotten(tombstone)) => found.push(*tombstone),
+                at => drop(self.readable(at)?),
+            }
+        }
         Ok(found)
     }
 
@@ -161,4 +184,16 @@ impl Source {
             Some(stack) => HistoryError::Deployed { table, stack: stack.name.clone(), why },
         }
     }
+}
+
+/// The keys that events with this id may have, for every provider: in a sequence, the id ends with the occurrence.
+fn keys_of(id: &str) -> Vec<(String, u64)> {
+    let sequence =
+        id.rsplit_once('.').and_then(|(hash, occurrence)| Some((hash, occurrence.parse::<u64>().ok()?)));
+    let candidates = [Some((id, 0)), sequence];
+    let keys = |provider: &str| {
+        let candidates = candidates.iter().flatten();
+        candidates.map(|(name, occurrence)| (format!("{provider}#{name}"), *occurrence)).collect::<Vec<_>>()
+    };
+    PROVIDERS.iter().flat_map(|provider| keys(provider.name)).collect()
 }

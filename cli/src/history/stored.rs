@@ -7,6 +7,7 @@ use livehooks_core::redact;
 use livehooks_event::Event;
 
 use super::HistoryError;
+use super::tombstone::{Tombstone, forgotten_at};
 
 /// A stored event: what subscribers received, and the item's other attributes.
 #[derive(Clone, Debug)]
@@ -31,14 +32,19 @@ pub struct Stored {
     pub event_bytes: usize,
     /// Whether the stored event is compressed.
     pub is_compressed: bool,
+    /// When a person's data and the provider's JSON were erased from it.
+    pub forgotten_at: Option<Timestamp>,
 }
 
 impl Stored {
     /// Reads an item.
     ///
     /// # Errors
-    /// Names the item and what is invalid in it.
+    /// Names the item and what is invalid in it, or returns its tombstone.
     pub fn read(item: &Item) -> Result<Self, HistoryError> {
+        if let Some(tombstone) = Tombstone::of(item) {
+            return Err(HistoryError::Forgotten(Box::new(tombstone)));
+        }
         let event_key = text(item, "event_key").unwrap_or_default();
         let invalid = |why: String| HistoryError::NoEvent { event_key: event_key.into(), why };
         let provider = event_key.split('#').next().unwrap_or_default();
@@ -64,6 +70,7 @@ impl Stored {
             expires_at: number(item, "expires_at").and_then(|seconds| Timestamp::from_second(seconds).ok()),
             event_bytes,
             is_compressed,
+            forgotten_at: forgotten_at(item),
             event,
             json,
         })

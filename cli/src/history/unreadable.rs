@@ -15,11 +15,14 @@ impl Source {
         self.unreadable_items.0.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Skips an item that contains no valid event, with a warning that names it.
+    /// Skips an item that contains no valid event, with a warning that names it; a tombstone without one.
     ///
     /// # Errors
     /// Any other error.
     pub fn skip(&self, error: HistoryError) -> Result<(), HistoryError> {
+        if matches!(error, HistoryError::Forgotten(_)) {
+            return Ok(());
+        }
         let HistoryError::NoEvent { event_key, .. } = &error else { return Err(error) };
         let mut known = self.unreadable_items.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.insert(event_key.clone()) {
@@ -28,7 +31,7 @@ impl Source {
         Ok(())
     }
 
-    /// The result, or `None` if the item contains no valid event; then it is skipped.
+    /// The result, or `None` if the item contains no valid event or a tombstone; then it is skipped.
     ///
     /// # Errors
     /// Any other error.

@@ -14,7 +14,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::{DeliveryStatus, Inspected, Row};
-use crate::history::{Filter, HistoryError, Stored, decision};
+use crate::history::{Filter, HistoryError, Stored, Tombstone, decision};
 use crate::local::problem;
 use crate::timeline::Timeline;
 
@@ -39,6 +39,8 @@ struct EventDetail<'a> {
     raw_base64: Option<String>,
     raw_bytes: usize,
     is_redacted: bool,
+    /// When a person and the provider's JSON were erased from it.
+    forgotten: Option<Timestamp>,
     body_sha256: &'a str,
     times: Times<'a>,
     verification: Verification<'a>,
@@ -74,9 +76,19 @@ impl Inspected {
     /// The event with this provider and id.
     pub(super) async fn find(&self, query: &EventQuery) -> Result<Stored, Response> {
         let found = self.source.events_with_id(&query.id).await.map_err(unreadable)?;
-        let found = found.into_iter().find(|stored| stored.event.provider == query.provider);
-        let detail = "The table holds no event of this provider with this id.";
-        found.ok_or_else(|| problem(StatusCode::NOT_FOUND, detail))
+        if let Some(found) = found.into_iter().find(|stored| stored.event.provider == query.provider) {
+            return Ok(found);
+        }
+        let forgotten = self.source.tombstones_with_id(&query.id).await.map_err(unreadable)?;
+        let is_wanted =
+            |tombstone: &&Tombstone| tombstone.event_key.split('#').next() == Some(&query.provider);
+        Err(match forgotten.iter().find(is_wanted) {
+            Some(Tombstone { forgotten_at, .. }) => problem(
+                StatusCode::GONE,
+                &format!("This event was erased with `livehooks forget` at {forgotten_at:.0}."),
+            ),
+            None => problem(StatusCode::NOT_FOUND, "The table holds no event of this provider with this id."),
+        })
     }
 }
 
@@ -108,6 +120,7 @@ pub(super) async fn event(State(inspected): State<Inspected>, Query(query): Quer
         raw_base64,
         raw_bytes,
         is_redacted: stored.json.contains(r#""[redacted]""#),
+        forgotten: stored.forgotten_at,
         body_sha256: &stored.body_sha256,
         times: Times {
             occurred: event.time,

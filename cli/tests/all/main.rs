@@ -6,6 +6,7 @@ mod harness;
 mod command;
 mod data_folder;
 mod deployed;
+mod forget;
 mod guard;
 mod keys;
 mod lookups;

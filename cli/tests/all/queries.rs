@@ -222,6 +222,7 @@ fn every_command_has_help_with_examples_and_shell_completion() {
         "replay",
         "unfinished",
         "listen",
+        "forget",
         "keys",
         "completions",
     ] {

@@ -1,0 +1,459 @@
+//! `forget`: what it erases, what it leaves, and how it resumes.
+#![cfg(unix)]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::harness::{Dev, ask, json_lines, livehooks, ran, run, stderr, stdout};
+use data_encoding::BASE64;
+use flate2::read::GzDecoder;
+use jiff::{SignedDuration, Timestamp};
+use livehooks::keys_file::KeysFile;
+use livehooks_aws::store::{room_key, sortable, time_shard};
+use livehooks_signing::{PROVIDERS, ProviderInfo, SampleValues};
+use serde_json::{Value, json};
+
+/// The person to forget, and another one whose id starts with theirs.
+const ANN: &str = "user-42";
+const ANNS_NAME: &str = "Ann Unforgettable";
+const BEN: &str = "user-421";
+
+/// Items by event key and occurrence.
+type Items = BTreeMap<(String, String), Value>;
+
+fn items(dev: &Dev) -> Items {
+    let (mut items, mut start) = (Items::new(), Value::Null);
+    loop {
+        let mut scan = json!({ "TableName": "Events" });
+        if !start.is_null() {
+            scan["ExclusiveStartKey"] = start;
+        }
+        let page = dev.dynamodb("Scan", &scan);
+        for item in page["Items"].as_array().unwrap() {
+            let text = |name: &str, kind: &str| item[name][kind].as_str().unwrap().to_owned();
+            items.insert((text("event_key", "S"), text("occurrence", "N")), item.clone());
+        }
+        start = page["LastEvaluatedKey"].clone();
+        if start.is_null() {
+            return items;
+        }
+    }
+}
+
+/// Everything in an item, unpacked and decoded.
+fn text(item: &Value) -> String {
+    let mut text = item.to_string();
+    if let Some(gzip) = item["event"]["B"].as_str() {
+        let gzip = BASE64.decode(gzip.as_bytes()).unwrap();
+        GzDecoder::new(&*gzip).read_to_string(&mut text).unwrap();
+    }
+    if let Some((_, body)) = text.split_once(r#"raw_base64\":\""#) {
+        let body = BASE64.decode(body.split('\\').next().unwrap().as_bytes()).unwrap();
+        text += &String::from_utf8_lossy(&body);
+    }
+    text
+}
+
+/// Whether an id of Ann is in the text. A file's name alone may be that of somebody else.
+fn has_ann(text: &str) -> bool {
+    text.replace(BEN, "").replace("user-42.webm", "").contains(ANN)
+}
+
+/// Delivers a body as its provider does; returns the answer's status, empty if it was rejected.
+fn deliver(dev: &mut Dev, folder: &Path, provider: &ProviderInfo, body: &str) -> String {
+    let keys = KeysFile::read(&folder.join(".livehooks/keys.json")).unwrap();
+    let keys = keys.signing(provider).unwrap();
+    let signed = (provider.sign)(keys, body.as_bytes(), Timestamp::now().into()).unwrap();
+    let token = signed.url_token.map_or_else(String::new, |token| format!("/{token}"));
+    let address = dev.url.strip_prefix("http://").unwrap();
+    let headers = signed.headers.iter().map(|(name, value)| format!("{name}: {value}"));
+    let headers: Vec<String> = headers.chain([format!("Host: {address}")]).collect();
+    let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+    let head = format!("POST /webhooks/{}{token} HTTP/1.1", provider.name);
+    let answer = ask(address, &head, &headers, body);
+    let json: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    // The pipe would fill up.
+    dev.line();
+    // Some providers read the answer, so it has no status.
+    json["status"]
+        .as_str()
+        .unwrap_or(if answer.starts_with("HTTP/1.1 200 ") { "answered" } else { "" })
+        .to_owned()
+}
+
+/// A body of this sample, with the name of Ann if it is about her.
+fn body(provider: &ProviderInfo, sample: &str, participant: &str) -> String {
+    let is_ann = participant == ANN;
+    let id = uuid::Uuid::new_v4();
+    let values = SampleValues {
+        room: "standup".into(),
+        participant: participant.into(),
+        name: if is_ann { ANNS_NAME } else { "Zoë <b>" }.into(),
+        connection: id,
+        // The samples of two people have the same ids of the session.
+        session: if is_ann { "session-a" } else { "session-b" }.into(),
+        ..SampleValues::of(id.to_string(), Timestamp::now())
+    };
+    provider.sample(sample).unwrap().body(&values)
+}
+
+fn sequence(item: &Value) -> bool {
+    text(item).contains(r#"dedupebasis\":\"sequence"#)
+}
+
+const TOMBSTONE: [&str; 8] = [
+    "body_sha256",
+    "event_key",
+    "expires_at",
+    "forgotten_at",
+    "occurrence",
+    "received_at",
+    "time_shard",
+    "type",
+];
+
+#[test]
+fn one_of_two_people_is_erased_from_the_events_of_every_provider() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(folder.path(), &["--memory"]);
+    let mut sent = Vec::new();
+    for provider in PROVIDERS {
+        for participant in [ANN, BEN] {
+            for sample in provider.samples() {
+                let body = body(provider, sample.name, participant);
+                // Without the participant, some bodies of two people are the same.
+                match &*deliver(&mut dev, folder.path(), provider, &body) {
+                    "accepted" | "answered" => sent.push((provider, body)),
+                    status => assert_eq!(status, "duplicate", "{body}"),
+                }
+            }
+        }
+    }
+    let before = items(&dev);
+    let (of_ann, others): (Items, Items) =
+        before.clone().into_iter().partition(|(_, item)| has_ann(&text(item)));
+    assert!(of_ann.len() > 100 && others.len() > 200, "{} {}", of_ann.len(), others.len());
+    assert!(of_ann.values().any(|item| text(item).contains(ANNS_NAME)));
+
+    let arguments = ["forget", "--participant", ANN, "--dry-run", "--json"];
+    let groups = json_lines(folder.path(), &arguments);
+    assert_eq!(items(&dev), before, "a dry run changes nothing");
+    let count = |groups: &[Value]| groups.iter().map(|group| group["count"].as_u64().unwrap()).sum::<u64>();
+    let erased = json_lines(folder.path(), &["forget", "--participant", ANN, "--yes", "--json"]);
+    assert_eq!(erased, groups);
+
+    let after = items(&dev);
+    assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
+    assert!(of_ann.iter().all(|(key, item)| after[key] != *item), "every event with Ann is changed");
+    // The samples have further ids of Ann, which may be all that an event has of her.
+    let (of_ann, others): (Items, Items) =
+        before.clone().into_iter().partition(|(key, item)| after[key] != *item);
+    assert_eq!(count(&groups), of_ann.len() as u64);
+    for item in of_ann.values().filter(|item| !has_ann(&text(item))) {
+        let text = text(item);
+        assert!(!text.contains(BEN), "{text}");
+    }
+    assert!(others.values().filter(|item| text(item).contains(BEN)).count() > 100);
+    let (mut tombstones, mut parts) = (0, 0);
+    for (key, old) in &of_ann {
+        let (new, text) = (&after[key], text(&after[key]));
+        assert!(!text.contains(ANNS_NAME) && !has_ann(&text), "{text}");
+        for name in ["type", "received_at", "expires_at", "body_sha256"] {
+            assert_eq!(new[name], old[name]);
+        }
+        let names: Vec<&String> = new.as_object().unwrap().keys().collect();
+        if new.get("event").is_none() {
+            tombstones += 1;
+            assert_eq!(names, TOMBSTONE);
+        } else {
+            parts += 1;
+            assert!(!text.contains("raw"), "{text}");
+            assert_eq!((&new["room_key"], &new["time_shard"]), (&old["room_key"], &old["time_shard"]));
+            let event: Value = serde_json::from_str(new["event"]["S"].as_str().unwrap()).unwrap();
+            let complete: Value = serde_json::from_str(old["event"]["S"].as_str().unwrap()).unwrap();
+            for name in ["id", "source", "subject", "time", "type", "recordedtime"] {
+                assert_eq!(event.get(name), complete.get(name), "{name}");
+            }
+            for name in ["room", "session"] {
+                assert_eq!(event["data"].get(name), complete["data"].get(name), "{name}");
+            }
+        }
+        let kind = old["type"]["S"].as_str().unwrap();
+        let is_own = kind.starts_with("live.participant.") || kind.starts_with("live.track.");
+        let event: Value = serde_json::from_str(old["event"]["S"].as_str().unwrap()).unwrap();
+        if is_own && event["data"]["participant"].to_string().contains(ANN) {
+            assert!(new.get("event").is_none(), "{kind}");
+        }
+    }
+    assert!(tombstones > 50 && parts > 50, "{tombstones} {parts}");
+
+    // Readers do not see what was erased, and nothing is unreadable.
+    let shown = json_lines(folder.path(), &["events", "--json", "-n", "10000"]);
+    assert_eq!(shown.len(), others.len() + parts);
+    assert_eq!(json_lines(folder.path(), &["replay", "--dry-run", "--json"]).len(), shown.len());
+    for arguments in [&["rooms"][..], &["timeline", "standup"], &["events", "--participant", BEN]] {
+        let output = run(folder.path(), arguments);
+        assert_eq!(
+            (
+                output.status.code(),
+                &*stderr(&output)
+                    .replace("events of the last 24 hours; --since 90d shows all stored ones\n", "")
+            ),
+            (Some(0), "")
+        );
+        assert!(!has_ann(&stdout(&output)), "{}", stdout(&output));
+    }
+    assert_eq!(ran(folder.path(), &["events", "--participant", ANN], 0), "");
+
+    // A repeated delivery is a duplicate, and changes nothing.
+    for (provider, body) in &sent {
+        let values = (provider.normalize)(
+            KeysFile::read(&folder.path().join(".livehooks/keys.json")).unwrap().signing(provider).unwrap(),
+            body.as_bytes(),
+            Timestamp::now(),
+        );
+        let key = (values.unwrap().event_key, "0".to_owned());
+        if of_ann.get(&key).is_some_and(|item| !sequence(item)) {
+            let status = deliver(&mut dev, folder.path(), provider, body);
+            assert!(matches!(&*status, "duplicate" | "answered"), "{status} {body}");
+        }
+    }
+    assert_eq!(items(&dev), after);
+    let again = run(folder.path(), &["forget", "--participant", ANN, "--yes"]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(
+        stderr(&again).contains("no event with this participant in the local stack"),
+        "{}",
+        stderr(&again)
+    );
+    assert_eq!(published(&mut dev, folder.path()), before.len(), "erasing publishes nothing");
+}
+
+/// How many notifications there are, after another event is published.
+fn published(dev: &mut Dev, folder: &Path) -> usize {
+    let provider = ProviderInfo::named("livekit").unwrap();
+    let last = body(provider, "room_started", BEN).replace("standup", "last");
+    assert_eq!(deliver(dev, folder, provider, &last), "accepted");
+    let lines = BufReader::new(dev.connect("/api/announcements?replay=all")).lines();
+    let messages = lines.map(Result::unwrap).filter(|line| line.starts_with("data: "));
+    messages.take_while(|line| !line.contains(r#""subject":"last""#)).count()
+}
+
+#[test]
+fn an_id_is_found_in_compressed_escaped_and_non_json_bodies() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(folder.path(), &["--memory"]);
+    let provider = ProviderInfo::named("jaas").unwrap();
+    let large = "x".repeat(100_000);
+    let bodies = [
+        format!(r#"{{"idempotencyKey":"1","list":["{large}","{ANN}"]}}"#),
+        r#"{"idempotencyKey":"2","text":"\u0075ser\u002d42"}"#.to_owned(),
+        r#"{"idempotencyKey":"3","metadata":"{\"\\u0075ser-42\":1}"}"#.to_owned(),
+        format!("no JSON: {ANN}, and more"),
+        format!(r#"{{"idempotencyKey":"4","url":"https://example.com/user%2D42/{BEN}"}}"#),
+    ];
+    let others = [
+        format!(r#"{{"idempotencyKey":"5","list":["{large}","{BEN}"]}}"#),
+        format!("no JSON: {BEN}"),
+        format!(r#"{{"idempotencyKey":"6","file":"{ANN}.mp4"}}"#),
+    ];
+    for body in bodies.iter().chain(&others) {
+        assert_eq!(deliver(&mut dev, folder.path(), provider, body), "accepted");
+    }
+    let before = items(&dev);
+    assert!(before.values().any(|item| item["event"].get("B").is_some()), "one is compressed");
+    let output = run(folder.path(), &["forget", "--participant", ANN, "--yes"]);
+    assert_eq!(output.status.code(), Some(0));
+    let said = stderr(&output);
+    assert!(said.contains("5 events in the local stack: 0 to erase completely, 5 in part"), "{said}");
+    assert!(said.contains("3 other events have the id only as a part of a longer word"), "{said}");
+    let changed = |before: &Items| items(&dev).iter().filter(|(key, item)| before[*key] != **item).count();
+    assert_eq!(changed(&before), bodies.len());
+    ran(folder.path(), &["forget", "--participant", ANN, "--in-words", "--yes"], 0);
+    assert_eq!(changed(&before), bodies.len() + others.len());
+    assert!(items(&dev).values().all(|item| !text(item).contains(ANN)));
+}
+
+#[test]
+fn an_erased_event_of_a_sequence_stays_in_it_and_explain_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(folder.path(), &["--memory"]);
+    let provider = ProviderInfo::named("videosdk").unwrap();
+    let joined = body(provider, "participant-joined", ANN);
+    assert_eq!(deliver(&mut dev, folder.path(), provider, &joined), "accepted");
+    let id = json_lines(folder.path(), &["events", "--json"])[0]["id"].as_str().unwrap().to_owned();
+    ran(folder.path(), &["forget", "--participant", ANN, "--yes"], 0);
+    assert_eq!(deliver(&mut dev, folder.path(), provider, &joined), "duplicate");
+
+    let explained = ran(folder.path(), &["explain", &id], 0);
+    for part in ["live.participant.joined", "with `livehooks forget`", " / 0\n", "expires "] {
+        assert!(explained.contains(part), "{part:?} is not in:\n{explained}");
+    }
+    assert!(!explained.contains(ANN));
+    let tombstone = json_lines(folder.path(), &["explain", &id, "--json"]).remove(0);
+    assert_eq!(tombstone["type"], "live.participant.joined");
+    assert!(tombstone["forgotten_at"].as_str().unwrap().parse::<Timestamp>().is_ok());
+    let detail = dev.get(&format!("/api/event?provider=videosdk&id={id}"));
+    assert!(detail.starts_with("HTTP/1.1 410 ") && detail.contains("livehooks forget"), "{detail}");
+
+    let left = body(provider, "participant-left", ANN);
+    assert_eq!(deliver(&mut dev, folder.path(), provider, &left), "accepted");
+    let next = format!("{}.1", id.split('.').next().unwrap());
+    let explained = ran(folder.path(), &["explain", &next], 0);
+    assert!(explained.contains("occurrence 0 of its sequence existed and was erased"), "{explained}");
+}
+
+#[test]
+fn an_event_that_lost_a_part_is_explained_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(folder.path(), &["--memory"]);
+    let provider = ProviderInfo::named("livekit").unwrap();
+    assert_eq!(
+        deliver(&mut dev, folder.path(), provider, &body(provider, "ingress_started", ANN)),
+        "accepted"
+    );
+    ran(folder.path(), &["forget", "--participant", ANN, "--yes"], 0);
+    let event = json_lines(folder.path(), &["events", "--room", "standup", "--json"]).remove(0);
+    assert_eq!(
+        (&event["type"], &event["data"]["participant"]),
+        (&"live.ingress.started".into(), &Value::Null)
+    );
+    let id = event["id"].as_str().unwrap();
+    let explained = ran(folder.path(), &["explain", id], 0);
+    assert!(explained.contains("a person and the provider's JSON were erased"), "{explained}");
+    let detail = dev.get(&format!("/api/event?provider=livekit&id={id}"));
+    assert!(detail.contains(r#""raw":null,"raw_base64":null"#), "{detail}");
+    let detail: Value = serde_json::from_str(detail.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert!(detail["forgotten"].is_string());
+}
+
+/// Stores `count` joins of Ann within 90 days, the newest now.
+fn store_joins(dev: &Dev, count: usize) {
+    let now = Timestamp::now();
+    let item = |n: usize| {
+        let time = now - SignedDuration::from_hours(24 * 90) * n as i32 / count as i32;
+        let key = format!("livekit#EV_{n:07}");
+        let event = json!({
+            "specversion": "1.0", "id": format!("EV_{n:07}"), "source": "/livehooks/livekit/k",
+            "type": "live.participant.joined", "subject": "standup", "time": time, "recordedtime": time,
+            "timebasis": "provider", "provider": "livekit", "assurance": "signed", "dedupebasis": "provider-id",
+            "data": { "participant": { "user_id": ANN }, "raw": { "padding": "x".repeat(1_000) } },
+        });
+        json!({
+            "event_key": { "S": key }, "occurrence": { "N": "0" }, "event": { "S": event.to_string() },
+            "type": { "S": event["type"] }, "room_key": { "S": room_key("livekit", "standup") },
+            "occurred_at": { "S": sortable(time) }, "received_at": { "S": sortable(time) },
+            "time_shard": { "S": time_shard(&key) }, "write_id": { "S": format!("w{n}") },
+            "body_sha256": { "S": format!("{n:064}") }, "expires_at": { "N": "4102444800" },
+        })
+    };
+    for numbers in (0..count).collect::<Vec<_>>().chunks(25) {
+        let puts: Vec<Value> =
+            numbers.iter().map(|n| json!({ "PutRequest": { "Item": item(*n) } })).collect();
+        dev.dynamodb("BatchWriteItem", &json!({ "RequestItems": { "Events": puts } }));
+    }
+}
+
+fn tombstones(dev: &Dev) -> u64 {
+    let query = json!({
+        "TableName": "Events", "IndexName": "by_time", "KeyConditionExpression": "time_shard = :shard",
+        "ExpressionAttributeValues": { ":shard": { "S": "forgotten" } }, "Select": "COUNT",
+    });
+    dev.dynamodb("Query", &query)["Count"].as_u64().unwrap()
+}
+
+#[test]
+fn a_killed_run_is_completed_by_the_same_command() {
+    const COUNT: u64 = 1_000;
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path(), &[]);
+    store_joins(&dev, COUNT as usize);
+    let mut forget = livehooks(folder.path());
+    forget.args(["forget", "--participant", ANN, "--yes"]).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut forget = forget.spawn().unwrap();
+    while tombstones(&dev) == 0 {
+        assert!(forget.try_wait().unwrap().is_none(), "it ended without erasing");
+    }
+    forget.kill().unwrap();
+    forget.wait().unwrap();
+    let erased = tombstones(&dev);
+    assert!((1..COUNT).contains(&erased), "{erased}");
+
+    let mut forget = livehooks(folder.path());
+    forget.args(["forget", "--participant", ANN, "--yes"]).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut forget = forget.spawn().unwrap();
+    // The killed run had at most eight writes in progress.
+    while tombstones(&dev) <= erased + 8 {}
+    crate::harness::interrupt(&forget);
+    let mut said = String::new();
+    forget.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(forget.wait().unwrap().code(), Some(130), "{said}");
+    let interrupted = tombstones(&dev);
+    let numbers = said.lines().last().unwrap().strip_prefix("erased ").unwrap();
+    let (done, rest) = numbers.split_once(" of ").unwrap();
+    let left = rest.strip_suffix(" events; run the same command to continue").unwrap();
+    let (done, left): (u64, u64) = (done.parse().unwrap(), left.parse().unwrap());
+    assert_eq!(COUNT - left + done, interrupted, "Ctrl-C waits for the writes in progress: {said}");
+
+    let output = run(folder.path(), &["forget", "--participant", ANN, "--yes"]);
+    assert_eq!(output.status.code(), Some(0));
+    let said = stderr(&output);
+    assert!(said.contains(&format!("erased {} events;", COUNT - interrupted)), "{said}");
+    assert!(items(&dev).values().all(|item| !has_ann(&text(item))));
+}
+
+/// Runs the command on a terminal and types an answer; returns its exit code and what the terminal shows.
+#[cfg(target_os = "linux")]
+fn on_terminal(folder: &Path, arguments: &str, answer: &str) -> (Option<i32>, String) {
+    let command = format!("{} forget {arguments}", env!("CARGO_BIN_EXE_livehooks"));
+    let mut script = Command::new("script");
+    script.args(["-qec", &command, "/dev/null"]).current_dir(folder);
+    let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = script.stdin.take().unwrap();
+    let (mut shown, mut output) = (Vec::new(), script.stdout.take().unwrap());
+    let mut byte = [0];
+    while output.read(&mut byte).unwrap() == 1 {
+        shown.push(byte[0]);
+        if shown.ends_with(b"Type yes: ") {
+            writeln!(input, "{answer}").unwrap();
+        }
+    }
+    (script.wait().unwrap().code(), String::from_utf8_lossy(&shown).into_owned())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn it_asks_on_a_terminal_and_shows_progress_over_the_period_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = Dev::start(folder.path(), &[]);
+    store_joins(&dev, 2_400);
+    let before = items(&dev);
+    for arguments in [&["forget", "--participant", ANN][..], &["forget", "--participant", "nobody"]] {
+        let output = run(folder.path(), arguments);
+        assert_eq!(output.status.code(), Some(2));
+        let said = stderr(&output);
+        assert!(said.contains("expected a terminal") && said.contains("--yes"), "{said}");
+    }
+    assert_eq!(run(folder.path(), &["forget", "--participant", "", "--yes"]).status.code(), Some(2));
+    let arguments = format!("--participant {ANN} --since 45d");
+    let (code, shown) = on_terminal(folder.path(), &arguments, "y");
+    assert_eq!(code, Some(1), "{shown}");
+    assert!(shown.contains("nothing was erased"), "{shown}");
+    assert_eq!(items(&dev), before);
+
+    let (code, shown) = on_terminal(folder.path(), &arguments, "yes");
+    assert_eq!(code, Some(0), "{shown}");
+    for part in ["1000/1200 events searched", "/1200 events erased", "erased 1200 events;"] {
+        assert!(shown.contains(part), "{part:?} is not in {shown}");
+    }
+    assert_eq!(tombstones(&dev), 1_200);
+    let output = run(folder.path(), &["forget", "--participant", "nobody", "--dry-run"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        ran(folder.path(), &["events", "-n", "5"], 0).lines().count(),
+        6,
+        "a heading and five older events"
+    );
+}
