@@ -1,56 +1,42 @@
-//! `forget`: what it erases, what it leaves, and how it resumes.
+//! `forget`: what it erases, and what it leaves.
 #![cfg(unix)]
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
-use crate::harness::{Dev, ask, json_lines, livehooks, ran, run, stderr, stdout};
+use crate::harness::{Dev, Items, ask, items, json_lines, ran, run, stderr, stdout};
 use data_encoding::BASE64;
 use flate2::read::GzDecoder;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use livehooks::keys_file::KeysFile;
-use livehooks_aws::store::{room_key, sortable, time_shard};
 use livehooks_signing::{PROVIDERS, ProviderInfo, SampleValues};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The person to forget, and another one whose id starts with theirs.
 const ANN: &str = "user-42";
 const ANNS_NAME: &str = "Ann Unforgettable";
 const BEN: &str = "user-421";
 
-/// Items by event key and occurrence.
-type Items = BTreeMap<(String, String), Value>;
+/// An attribute's text, unpacked; empty if there is none.
+fn unpacked(item: &Value, attribute: &str) -> String {
+    let Some(gzip) = item[attribute]["B"].as_str() else {
+        return item[attribute]["S"].as_str().unwrap_or_default().to_owned();
+    };
+    let (gzip, mut text) = (BASE64.decode(gzip.as_bytes()).unwrap(), String::new());
+    GzDecoder::new(&*gzip).read_to_string(&mut text).unwrap();
+    text
+}
 
-fn items(dev: &Dev) -> Items {
-    let (mut items, mut start) = (Items::new(), Value::Null);
-    loop {
-        let mut scan = json!({ "TableName": "Events" });
-        if !start.is_null() {
-            scan["ExclusiveStartKey"] = start;
-        }
-        let page = dev.dynamodb("Scan", &scan);
-        for item in page["Items"].as_array().unwrap() {
-            let text = |name: &str, kind: &str| item[name][kind].as_str().unwrap().to_owned();
-            items.insert((text("event_key", "S"), text("occurrence", "N")), item.clone());
-        }
-        start = page["LastEvaluatedKey"].clone();
-        if start.is_null() {
-            return items;
-        }
-    }
+fn event(item: &Value) -> Value {
+    serde_json::from_str(&unpacked(item, "event")).unwrap()
 }
 
 /// Everything in an item, unpacked and decoded.
 fn text(item: &Value) -> String {
-    let mut text = item.to_string();
-    if let Some(gzip) = item["event"]["B"].as_str() {
-        let gzip = BASE64.decode(gzip.as_bytes()).unwrap();
-        GzDecoder::new(&*gzip).read_to_string(&mut text).unwrap();
-    }
-    if let Some((_, body)) = text.split_once(r#"raw_base64\":\""#) {
-        let body = BASE64.decode(body.split('\\').next().unwrap().as_bytes()).unwrap();
+    let event = unpacked(item, "event");
+    let mut text = format!("{item} {event} {}", unpacked(item, "raw"));
+    if let Some((_, body)) = event.split_once(r#""raw_base64":""#) {
+        let body = BASE64.decode(body.split('"').next().unwrap().as_bytes()).unwrap();
         text += &String::from_utf8_lossy(&body);
     }
     text
@@ -100,7 +86,7 @@ fn body(provider: &ProviderInfo, sample: &str, participant: &str) -> String {
 }
 
 fn sequence(item: &Value) -> bool {
-    text(item).contains(r#"dedupebasis\":\"sequence"#)
+    event(item)["dedupebasis"] == "sequence"
 }
 
 const TOMBSTONE: [&str; 8] = [
@@ -171,8 +157,7 @@ fn one_of_two_people_is_erased_from_the_events_of_every_provider() {
             parts += 1;
             assert!(!text.contains("raw"), "{text}");
             assert_eq!((&new["room_key"], &new["time_shard"]), (&old["room_key"], &old["time_shard"]));
-            let event: Value = serde_json::from_str(new["event"]["S"].as_str().unwrap()).unwrap();
-            let complete: Value = serde_json::from_str(old["event"]["S"].as_str().unwrap()).unwrap();
+            let (event, complete) = (event(new), event(old));
             for name in ["id", "source", "subject", "time", "type", "recordedtime"] {
                 assert_eq!(event.get(name), complete.get(name), "{name}");
             }
@@ -182,8 +167,7 @@ fn one_of_two_people_is_erased_from_the_events_of_every_provider() {
         }
         let kind = old["type"]["S"].as_str().unwrap();
         let is_own = kind.starts_with("live.participant.") || kind.starts_with("live.track.");
-        let event: Value = serde_json::from_str(old["event"]["S"].as_str().unwrap()).unwrap();
-        if is_own && event["data"]["participant"].to_string().contains(ANN) {
+        if is_own && event(old)["data"]["participant"].to_string().contains(ANN) {
             assert!(new.get("event").is_none(), "{kind}");
         }
     }
@@ -263,7 +247,7 @@ fn an_id_is_found_in_compressed_escaped_and_non_json_bodies() {
         assert_eq!(deliver(&mut dev, folder.path(), provider, body), "accepted");
     }
     let before = items(&dev);
-    assert!(before.values().any(|item| item["event"].get("B").is_some()), "one is compressed");
+    assert!(before.values().any(|item| item["raw"].get("B").is_some()), "one is compressed");
     let output = run(folder.path(), &["forget", "--participant", ANN, "--yes"]);
     assert_eq!(output.status.code(), Some(0));
     let said = stderr(&output);
@@ -327,133 +311,4 @@ fn an_event_that_lost_a_part_is_explained_and_shown() {
     assert!(detail.contains(r#""raw":null,"raw_base64":null"#), "{detail}");
     let detail: Value = serde_json::from_str(detail.split("\r\n\r\n").nth(1).unwrap()).unwrap();
     assert!(detail["forgotten"].is_string());
-}
-
-/// Stores `count` joins of Ann within 90 days, the newest now.
-fn store_joins(dev: &Dev, count: usize) {
-    let now = Timestamp::now();
-    let item = |n: usize| {
-        let time = now - SignedDuration::from_hours(24 * 90) * n as i32 / count as i32;
-        let key = format!("livekit#EV_{n:07}");
-        let event = json!({
-            "specversion": "1.0", "id": format!("EV_{n:07}"), "source": "/livehooks/livekit/k",
-            "type": "live.participant.joined", "subject": "standup", "time": time, "recordedtime": time,
-            "timebasis": "provider", "provider": "livekit", "assurance": "signed", "dedupebasis": "provider-id",
-            "data": { "participant": { "user_id": ANN }, "raw": { "padding": "x".repeat(1_000) } },
-        });
-        json!({
-            "event_key": { "S": key }, "occurrence": { "N": "0" }, "event": { "S": event.to_string() },
-            "type": { "S": event["type"] }, "room_key": { "S": room_key("livekit", "standup") },
-            "occurred_at": { "S": sortable(time) }, "received_at": { "S": sortable(time) },
-            "time_shard": { "S": time_shard(&key) }, "write_id": { "S": format!("w{n}") },
-            "body_sha256": { "S": format!("{n:064}") }, "expires_at": { "N": "4102444800" },
-        })
-    };
-    for numbers in (0..count).collect::<Vec<_>>().chunks(25) {
-        let puts: Vec<Value> =
-            numbers.iter().map(|n| json!({ "PutRequest": { "Item": item(*n) } })).collect();
-        dev.dynamodb("BatchWriteItem", &json!({ "RequestItems": { "Events": puts } }));
-    }
-}
-
-fn tombstones(dev: &Dev) -> u64 {
-    let query = json!({
-        "TableName": "Events", "IndexName": "by_time", "KeyConditionExpression": "time_shard = :shard",
-        "ExpressionAttributeValues": { ":shard": { "S": "forgotten" } }, "Select": "COUNT",
-    });
-    dev.dynamodb("Query", &query)["Count"].as_u64().unwrap()
-}
-
-#[test]
-fn a_killed_run_is_completed_by_the_same_command() {
-    const COUNT: u64 = 1_000;
-    let folder = tempfile::tempdir().unwrap();
-    let dev = Dev::start(folder.path(), &[]);
-    store_joins(&dev, COUNT as usize);
-    let mut forget = livehooks(folder.path());
-    forget.args(["forget", "--participant", ANN, "--yes"]).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut forget = forget.spawn().unwrap();
-    while tombstones(&dev) == 0 {
-        assert!(forget.try_wait().unwrap().is_none(), "it ended without erasing");
-    }
-    forget.kill().unwrap();
-    forget.wait().unwrap();
-    let erased = tombstones(&dev);
-    assert!((1..COUNT).contains(&erased), "{erased}");
-
-    let mut forget = livehooks(folder.path());
-    forget.args(["forget", "--participant", ANN, "--yes"]).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut forget = forget.spawn().unwrap();
-    // The killed run had at most eight writes in progress.
-    while tombstones(&dev) <= erased + 8 {}
-    crate::harness::interrupt(&forget);
-    let mut said = String::new();
-    forget.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert_eq!(forget.wait().unwrap().code(), Some(130), "{said}");
-    let interrupted = tombstones(&dev);
-    let numbers = said.lines().last().unwrap().strip_prefix("erased ").unwrap();
-    let (done, rest) = numbers.split_once(" of ").unwrap();
-    let left = rest.strip_suffix(" events; run the same command to continue").unwrap();
-    let (done, left): (u64, u64) = (done.parse().unwrap(), left.parse().unwrap());
-    assert_eq!(COUNT - left + done, interrupted, "Ctrl-C waits for the writes in progress: {said}");
-
-    let output = run(folder.path(), &["forget", "--participant", ANN, "--yes"]);
-    assert_eq!(output.status.code(), Some(0));
-    let said = stderr(&output);
-    assert!(said.contains(&format!("erased {} events;", COUNT - interrupted)), "{said}");
-    assert!(items(&dev).values().all(|item| !has_ann(&text(item))));
-}
-
-/// Runs the command on a terminal and types an answer; returns its exit code and what the terminal shows.
-#[cfg(target_os = "linux")]
-fn on_terminal(folder: &Path, arguments: &str, answer: &str) -> (Option<i32>, String) {
-    let command = format!("{} forget {arguments}", env!("CARGO_BIN_EXE_livehooks"));
-    let mut script = Command::new("script");
-    script.args(["-qec", &command, "/dev/null"]).current_dir(folder);
-    let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut input = script.stdin.take().unwrap();
-    let (mut shown, mut output) = (Vec::new(), script.stdout.take().unwrap());
-    let mut byte = [0];
-    while output.read(&mut byte).unwrap() == 1 {
-        shown.push(byte[0]);
-        if shown.ends_with(b"Type yes: ") {
-            writeln!(input, "{answer}").unwrap();
-        }
-    }
-    (script.wait().unwrap().code(), String::from_utf8_lossy(&shown).into_owned())
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn it_asks_on_a_terminal_and_shows_progress_over_the_period_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let dev = Dev::start(folder.path(), &[]);
-    store_joins(&dev, 2_400);
-    let before = items(&dev);
-    for arguments in [&["forget", "--participant", ANN][..], &["forget", "--participant", "nobody"]] {
-        let output = run(folder.path(), arguments);
-        assert_eq!(output.status.code(), Some(2));
-        let said = stderr(&output);
-        assert!(said.contains("expected a terminal") && said.contains("--yes"), "{said}");
-    }
-    assert_eq!(run(folder.path(), &["forget", "--participant", "", "--yes"]).status.code(), Some(2));
-    let arguments = format!("--participant {ANN} --since 45d");
-    let (code, shown) = on_terminal(folder.path(), &arguments, "y");
-    assert_eq!(code, Some(1), "{shown}");
-    assert!(shown.contains("nothing was erased"), "{shown}");
-    assert_eq!(items(&dev), before);
-
-    let (code, shown) = on_terminal(folder.path(), &arguments, "yes");
-    assert_eq!(code, Some(0), "{shown}");
-    for part in ["1000/1200 events searched", "/1200 events erased", "erased 1200 events;"] {
-        assert!(shown.contains(part), "{part:?} is not in {shown}");
-    }
-    assert_eq!(tombstones(&dev), 1_200);
-    let output = run(folder.path(), &["forget", "--participant", "nobody", "--dry-run"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert_eq!(
-        ran(folder.path(), &["events", "-n", "5"], 0).lines().count(),
-        6,
-        "a heading and five older events"
-    );
 }

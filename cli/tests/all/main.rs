@@ -7,6 +7,7 @@ mod command;
 mod data_folder;
 mod deployed;
 mod forget;
+mod forget_runs;
 mod guard;
 mod keys;
 mod lookups;

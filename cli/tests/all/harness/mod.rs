@@ -255,3 +255,26 @@ pub fn interrupt(process: &Child) {
     let done = Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap();
     assert!(done.success());
 }
+
+/// Items by event key and occurrence.
+pub type Items = std::collections::BTreeMap<(String, String), Value>;
+
+/// All items of the table.
+pub fn items(dev: &Dev) -> Items {
+    let (mut items, mut start) = (Items::new(), Value::Null);
+    loop {
+        let mut scan = serde_json::json!({ "TableName": "Events" });
+        if !start.is_null() {
+            scan["ExclusiveStartKey"] = start;
+        }
+        let page = dev.dynamodb("Scan", &scan);
+        for item in page["Items"].as_array().unwrap() {
+            let text = |name: &str, kind: &str| item[name][kind].as_str().unwrap().to_owned();
+            items.insert((text("event_key", "S"), text("occurrence", "N")), item.clone());
+        }
+        start = page["LastEvaluatedKey"].clone();
+        if start.is_null() {
+            return items;
+        }
+    }
+}
