@@ -22,6 +22,7 @@ fn store_joins(dev: &Dev, count: usize) {
             "specversion": "1.0", "id": format!("EV_{n:07}"), "source": "/livehooks/livekit/k",
             "type": "live.participant.joined", "subject": "standup", "time": time, "recordedtime": time,
             "timebasis": "provider", "provider": "livekit", "assurance": "signed", "dedupebasis": "provider-id",
+            "datacontenttype": "application/json",
             "data": { "participant": { "user_id": ANN }, "raw": { "padding": "x".repeat(1_000) } },
         });
         json!({
