@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use livehooks_aws::store::{self, Item};
 use livehooks_signing::PROVIDERS;
 
-use super::stored::text;
+use super::attributes::text;
 use super::{HistoryError, Stored};
 
 /// Conditions that an event must meet; `None` matches every event.

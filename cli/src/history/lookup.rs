@@ -13,8 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 use livehooks_aws::store::{self, BY_TIME, Item, ROOMS, sortable};
 use tokio::task::JoinSet;
 
+use super::attributes::{number, text};
 use super::condition::{Condition, Part};
-use super::stored::{number, text};
 use super::{EventKey, Filter, HistoryError, Source};
 
 /// The most entries of an index per request.

@@ -1,5 +1,6 @@
 //! Reads stored events, from the local stack's table or a deployed one. Nothing here writes.
 
+mod attributes;
 mod condition;
 mod decision;
 mod filter;

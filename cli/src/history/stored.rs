@@ -7,6 +7,7 @@ use livehooks_core::redact;
 use livehooks_event::Event;
 
 use super::HistoryError;
+use super::attributes::{number, text};
 use super::tombstone::{Tombstone, forgotten_at};
 
 /// A stored event: what subscribers received, and the item's other attributes.
@@ -87,14 +88,4 @@ impl Stored {
     pub fn one_line(&self) -> String {
         self.json.replace(['\r', '\n'], " ")
     }
-}
-
-/// A string attribute.
-pub(super) fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
-    item.get(name)?.as_s().ok().map(String::as_str)
-}
-
-/// An integer attribute.
-pub(super) fn number(item: &Item, name: &str) -> Option<i64> {
-    item.get(name)?.as_n().ok()?.parse().ok()
 }

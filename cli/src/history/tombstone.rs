@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use livehooks_aws::store::Item;
 use serde::Serialize;
 
-use super::stored::{number, text};
+use super::attributes::{number, text};
 
 /// An erased event. Its item keeps the key, so that a repeated delivery is still a duplicate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
