@@ -73,7 +73,7 @@ impl Builder {
         if let Some(lane) = self.index.get(&(about.kind, key.clone())) {
             return *lane;
         }
-        // Whoever is not known by this id is somebody else.
+        // A person who is not known by this id is somebody else.
         let is_person = about.kind == LaneKind::Participant;
         if let Some(lane) = self.only_lane(event, about).filter(|_| !is_person) {
             return lane;

@@ -1,4 +1,4 @@
-//! What an event tells: normalized objects and the provider's own JSON.
+//! What an event contains: normalized objects and the provider's own JSON.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
